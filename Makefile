@@ -1,0 +1,48 @@
+# The only entry points people type. Each sets up what it needs; `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format prove prove-faults bench up down test-compose lock clean
+
+# The first Python that is new enough, or the one you name: make PYTHON=/path/to/python3.12
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	if $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then echo $$p; break; fi; done)
+BIN := .venv/bin
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Check this machine and make .venv from the lock
+	@$(or $(PYTHON),python3) include/stack/preflight.py
+
+demo: setup ## Question 1 for a week of real days, embedded; stays up until Ctrl-C
+	@$(BIN)/answers demo
+
+test: setup ## Every test that needs no Docker: unit, dag, stack
+	@$(BIN)/python -m pytest -m "not compose" $(ARGS)
+
+lint: setup ## Lint, format check and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: setup ## Format the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+prove: setup ## Run the tests of every claim and show what is proven
+	@$(BIN)/answers prove
+
+prove-faults: setup ## Break each mechanism on a copy: the tests must notice
+	@$(BIN)/answers prove --faults
+
+bench: setup ## Measure: side by side, as ratios, recorded in bench/results
+	@$(BIN)/python -m bench
+
+lock: setup ## Compile requirements.txt from pyproject.toml
+	@$(BIN)/uv pip compile --quiet pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+		--upgrade --custom-compile-command "make lock" --output-file requirements.txt
+
+clean: ## Stop the embedded stack and remove what it and the tests made
+	@if [ -x $(BIN)/answers ]; then $(BIN)/answers down; fi
+	@rm -rf .airflow .pytest_cache .ruff_cache .mypy_cache .hypothesis results

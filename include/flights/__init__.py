@@ -1,0 +1,1 @@
+"""The domain: one feed of flights, its contract, its Spark job and its warehouse."""

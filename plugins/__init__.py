@@ -1,0 +1,1 @@
+"""What extends Airflow: operators, sensors, triggers, notifiers. Imported by name in every Airflow component."""

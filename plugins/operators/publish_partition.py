@@ -1,0 +1,53 @@
+"""PublishPartitionOperator: one data interval into the warehouse, all of it or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import BaseOperator
+
+from plugins.failures import permanent
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class PublishPartitionOperator(BaseOperator):
+    """Load what the Spark job wrote: staging tables -> validation -> atomic REPLACE PARTITION.
+
+    :param landed: what `include.flights.feed.land` returned: folder, rows, first_day, last_day (templated)
+    :param clickhouse_conn_id: the warehouse; the official `ClickHouseHook` opens it, a server and chDB alike
+    """
+
+    template_fields: Sequence[str] = ("landed",)
+
+    def __init__(self, *, landed: Any, clickhouse_conn_id: str = "clickhouse_default", **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.landed = landed
+        self.clickhouse_conn_id = clickhouse_conn_id
+
+    def execute(self, context: Context) -> dict[str, object]:
+        """Publish. A failed validation is permanent; an unavailable warehouse is retried."""
+        from airflow.providers.clickhousedb.hooks.clickhouse import ClickHouseHook
+
+        from include.flights import warehouse
+
+        hook = ClickHouseHook(clickhouse_conn_id=self.clickhouse_conn_id)
+        engine = hook.get_connection(self.clickhouse_conn_id).extra_dejson.get("client_kwargs", {})
+        with (
+            permanent(warehouse.ValidationError),
+            warehouse.connect(hook.get_client, engine.get("path")) as client,
+        ):
+            report = warehouse.publish_day(
+                client,
+                Path(self.landed["folder"]),
+                date.fromisoformat(self.landed["first_day"]),
+                date.fromisoformat(self.landed["last_day"]),
+                self.landed["rows"],
+                run=f"{context['dag'].dag_id} {context['run_id']}",
+            )
+        self.log.info("published %s", report)
+        return report

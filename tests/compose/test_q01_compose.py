@@ -1,0 +1,120 @@
+"""Question 1 on the docker compose stack: Celery workers, Spark standalone, ClickHouse server."""
+
+import httpx
+import pytest
+
+from tests import expected
+from tests.compose.client import DAG
+
+# The first test also waits for image, containers and health.
+pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
+
+SUMMER = "2013-06-13"  # thunderstorms: 164 flights cancelled
+CLOCK_CHANGE = "2013-03-10"  # 23 hours long in New York
+TABLES = {
+    "flights": expected.FLIGHT_KEY,
+    "daily_delays": expected.DAILY_DELAYS_KEY,
+    "delay_features": expected.FLIGHT_KEY,
+}
+
+
+@pytest.fixture(scope="session")
+def runs(stack):
+    """The two days, run once: {day: run id}."""
+    return {day: stack.run_day(day) for day in (SUMMER, CLOCK_CHANGE)}
+
+
+def contents(stack, day):
+    """All columns of all tables for a day: {table: (rows, digest of the rows in order)}."""
+    answer = {}
+    for table, key in TABLES.items():
+        rows = f"SELECT * FROM warehouse.{table} WHERE flight_date = '{day}' ORDER BY {', '.join(key)}"
+        digest = f"SELECT count() AS rows, hex(SHA256(groupConcat(toString(tuple(*))))) AS digest FROM ({rows})"
+        answer[table] = tuple(stack.sql(digest).iloc[0])
+    return answer
+
+
+def test_every_service_is_healthy_and_only_the_ui_is_published_on_loopback(stack):
+    services = {container["Service"]: container for container in stack.services()}
+    init = services.pop("airflow-init")
+    assert (init["State"], init["ExitCode"]) == ("exited", 0)
+    assert {name: container["Health"] for name, container in services.items()} == dict.fromkeys(services, "healthy")
+    assert len(services) == 10
+    published = {
+        (name, port["URL"], port["PublishedPort"], port["TargetPort"])
+        for name, container in services.items()
+        for port in container["Publishers"]
+        if port["PublishedPort"]
+    }
+    assert published == {("airflow-api-server", "127.0.0.1", int(stack.settings["UI_PORT"]), 8080)}
+
+
+def test_the_ui_port_refuses_strangers_and_wrong_passwords(stack):
+    assert httpx.get(f"{stack.url}/api/v2/dags").status_code == 401
+    assert httpx.get(f"{stack.url}/api/v2/dags", headers={"Authorization": "Bearer made.up.token"}).status_code in (
+        401,
+        403,
+    )
+    guess = {"username": "admin", "password": "admin"}
+    assert httpx.post(f"{stack.url}/auth/token", json=guess).status_code == 401
+
+
+def test_no_container_can_change_the_project(stack):
+    for folder in ("config", "dags", "include", "plugins"):
+        for service in ("airflow-worker", "airflow-dag-processor"):
+            attempt = f"touch /opt/airflow/{folder}/intruder 2>&1 && echo written || true"
+            assert b"Read-only file system" in stack.run("exec", "-T", service, "sh", "-c", attempt)
+
+
+def test_all_dags_are_imported(stack):
+    stack.wait_for_dag()
+    assert stack.get("/importErrors")["total_entries"] == 0
+
+
+@pytest.mark.parametrize("day", [SUMMER, CLOCK_CHANGE])
+def test_a_day_equals_an_independent_computation(stack, runs, day):
+    query = f"SELECT * FROM warehouse.{{}} WHERE flight_date = '{day}'"
+    flights = stack.sql(query.format("flights"))
+    assert len(flights) > 600  # never empty equals empty
+    expected.assert_equal(flights, expected.flights(day, day), expected.FLIGHT_KEY)
+    delays = stack.sql(query.format("daily_delays"))
+    expected.assert_equal(delays, expected.daily_delays(day, day), expected.DAILY_DELAYS_KEY)
+    features = stack.sql(query.format("delay_features"))
+    late = expected.flights(day, day)["arr_delay"].dropna() > 15
+    assert (len(features), features["late"].sum()) == (len(flights), late.sum())
+
+
+def test_tasks_run_on_celery_and_the_transformation_on_the_spark_cluster(stack, runs):
+    worker = stack.run("exec", "-T", "airflow-worker", "hostname").decode().strip()
+    assert {task["hostname"] for task in stack.tasks(runs[SUMMER])} == {worker}
+    assert "spark://spark-master:7077" in stack.log(runs[SUMMER], "transform")
+    applications = {application["name"]: application for application in stack.spark_applications()}
+    application = applications[f"{DAG} {SUMMER}"]
+    assert (application["state"], application["cores"]) == ("FINISHED", 1)
+
+
+def test_a_cleared_run_leaves_identical_contents(stack, runs):
+    before = contents(stack, SUMMER)
+    assert before["flights"][0] == len(expected.flights(SUMMER, SUMMER))
+    stack.clear(runs[SUMMER])
+    assert {task["try_number"] for task in stack.tasks(runs[SUMMER])} == {2}
+    assert contents(stack, SUMMER) == before
+    days = stack.sql("SELECT DISTINCT toString(flight_date) AS day FROM warehouse.flights ORDER BY day")
+    assert list(days["day"]) == [CLOCK_CHANGE, SUMMER]
+
+
+def test_a_second_worker_joins(stack):
+    stack.run("up", "--detach", "--wait", "--no-recreate", "--scale", "airflow-worker=2", "airflow-worker")
+    ping = (
+        "import os; from celery import Celery;"
+        "print(len(Celery(broker=os.environ['AIRFLOW__CELERY__BROKER_URL']).control.ping(timeout=3, limit=2)))"
+    )
+    assert stack.run("exec", "-T", "airflow-worker", "python", "-c", ping).strip() == b"2"
+
+
+def test_no_secret_is_in_any_log(stack, runs):
+    logs = stack.run("logs", "--no-color").decode(errors="replace")
+    logs += "".join(stack.log(run, task["task_id"]) for run in runs.values() for task in stack.tasks(run))
+    assert len(logs) > 10_000
+    secrets = {key: value for key, value in stack.settings.items() if key != "UI_PORT"}
+    assert [key for key, value in secrets.items() if value in logs] == []

@@ -1,0 +1,93 @@
+"""What all tests share: a scratch home, a metadata database, one Spark session, one embedded warehouse, doctored feeds."""
+
+import gzip
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from support import HOME, PROJECT, open_warehouse
+
+# What `answers prove` needs: the marker `claim`, the option `--claim`, and the events that it follows.
+pytest_plugins = ["include.answers.pytest_claims"]
+
+def pytest_sessionfinish() -> None:
+    """Leave nothing behind."""
+    shutil.rmtree(HOME, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def metadata_database() -> None:
+    """A migrated SQLite database for dag.test(); the empty one is made once a machine, in the user's cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "airflow-answers"
+    template = cache / f"airflow-{version('apache-airflow')}.db"
+    target = HOME / "airflow.db"
+    if template.exists():
+        shutil.copy(template, target)
+    code = "from airflow.utils import db; db.upgradedb()"
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+    if not template.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        part = cache / f"{template.name}.{os.getpid()}"
+        with sqlite3.connect(target) as source, sqlite3.connect(part) as copy:
+            source.backup(copy)
+        part.replace(template)
+    subprocess.run([sys.executable, "-m", "include.stack.bootstrap"], check=True, capture_output=True, cwd=PROJECT)
+
+
+@pytest.fixture(scope="session")
+def spark():
+    """One local Spark session."""
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
+    session = builder.config("spark.sql.shuffle.partitions", "1").config("spark.log.level", "ERROR").getOrCreate()
+    yield session
+    session.stop()
+
+
+@pytest.fixture
+def warehouse() -> Iterator[object]:
+    """A client of the embedded warehouse, emptied. A process can hold one engine: all tests of a session share it."""
+    client = open_warehouse()
+    client.command("DROP DATABASE IF EXISTS warehouse SYNC")
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def make_feed(tmp_path: Path) -> Callable[..., Path]:
+    """Make a feed of one day's real files with some of them changed: make_feed("2013-06-13", flights=lambda text: ...).
+
+    A change maps the file's text to text, to bytes written as they are, or to None: no such file.
+    """
+    from include.flights.feed import default_feed
+
+    def make(day: str = "2013-06-13", suffix: str = ".csv", **changes: Callable) -> Path:
+        folder = tmp_path / f"feed{len(list(tmp_path.iterdir()))}"
+        folder.mkdir()
+        year, month, dom = (int(part) for part in day.split("-"))
+        with zipfile.ZipFile(default_feed() / "flights.csv.zip") as archive:
+            lines = archive.read("flights.csv").decode().splitlines(keepends=True)
+        texts = {"flights": "".join(line for line in lines if line.startswith((f"{year},{month},{dom},", "year")))}
+        for other in ("weather", "planes", "airports"):
+            texts[other] = (default_feed() / f"{other}.csv").read_text()
+        for file, text in texts.items():
+            content = changes[file](text) if file in changes else text
+            if content is None:
+                continue
+            if isinstance(content, str):
+                content = content.encode()
+                if suffix == ".csv.gz":
+                    content = gzip.compress(content)
+            (folder / f"{file}{suffix}").write_bytes(content)
+        return folder
+
+    return make

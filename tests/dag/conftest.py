@@ -1,0 +1,54 @@
+"""Runs a DAG of this project in this process, on a scratch metadata database."""
+
+from collections.abc import Callable
+from datetime import date, timedelta
+
+import pytest
+
+from support import PROJECT, interval
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what lies in this folder as the tier `dag`."""
+    for item in items:
+        if "tests/dag/" in item.nodeid:
+            item.add_marker(pytest.mark.dag)
+
+
+@pytest.fixture(scope="session")
+def dag_of(metadata_database) -> Callable:
+    """A DAG by the name of its file, parsed as Airflow parses it."""
+    from airflow.dag_processing.dagbag import DagBag
+
+    def parse(file: str):
+        bag = DagBag(dag_folder=PROJECT / "dags" / f"{file}.py")
+        assert not bag.import_errors
+        (dag,) = bag.dags.values()
+        return dag
+
+    return parse
+
+
+@pytest.fixture
+def run_day(dag_of, monkeypatch) -> Callable:
+    """Run a DAG for one local day with dag.test(); returns (state of the run, {task: (state, try number)}, run).
+
+    dag.test() infers the data interval of a manual run, which is the one *before* the logical date: hence the next day.
+    """
+
+    def run(file: str, day: str, feed: str | None = None):
+        from airflow.utils.session import create_session
+
+        if feed:
+            monkeypatch.setenv("AIRFLOW_VAR_FLIGHTS_FEED", str(feed))
+        next_day = str(date.fromisoformat(day) + timedelta(days=1))
+        result = dag_of(file).test(logical_date=interval(next_day)[0])
+        with create_session() as session:
+            from airflow.models import DagRun
+
+            run = session.get(DagRun, result.id)
+            tasks = {each.task_id: (str(each.state), each.try_number) for each in run.task_instances}
+        assert run.data_interval_start == interval(day)[0]
+        return str(run.state), tasks, run
+
+    return run

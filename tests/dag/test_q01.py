@@ -1,0 +1,199 @@
+"""Question 1: the DAG's wiring, and whole runs of it for real days in this process."""
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+import expected
+from include.stack import dotenv
+from support import PROJECT, contents, interval, open_warehouse
+
+Q01 = "q01_flights_to_clickhouse"
+FILE = PROJECT / "dags" / f"{Q01}.py"
+DAY = "2013-06-13"
+
+
+@pytest.mark.claim("1.1")
+def test_one_file_wires_bash_python_and_spark_tasks(dag_of):
+    kinds = {task.task_id: task.task_type for task in dag_of(Q01).tasks}
+    assert kinds == {
+        "inspect_feed": "BashOperator",
+        "ingest": "_PythonDecoratedOperator",
+        "transform": "SparkSubmitOperator",
+        "publish": "PublishPartitionOperator",
+        "summarise": "_PythonDecoratedOperator",
+    }
+
+
+@pytest.mark.claim("1.1")
+def test_nothing_else_happens_at_parse():
+    """Parsed in a fresh process whose Airflow is loaded: no connection, process, database, write or heavy module."""
+    code = f"""
+import sys, runpy
+import airflow.sdk, airflow.providers.apache.spark.operators.spark_submit, airflow.providers.standard.operators.bash
+import croniter  # of the timetable; it runs `file` once, whoever imports it
+from airflow.sdk.bases.hook import BaseHook
+from airflow.sdk import Variable
+loaded, seen = set(sys.modules), []
+def watch(event, args):
+    writes = event == "open" and isinstance(args[1], str) and set(args[1]) & set("wax+")
+    if writes or event in ("socket.connect", "subprocess.Popen", "sqlite3.connect", "os.system", "os.posix_spawn"):
+        seen.append((event, str(args)[:200]))
+sys.addaudithook(watch)
+sys.dont_write_bytecode = True
+def forbidden(*args, **kwargs):
+    seen.append(("looked up", args))
+BaseHook.get_connection = Variable.get = forbidden
+runpy.run_path({str(FILE)!r})
+heavy = {{"pandas", "numpy", "pyspark", "pyarrow", "chdb", "clickhouse_connect", "kubernetes", "duckdb"}}
+seen += sorted(heavy & {{name.partition(".")[0] for name in set(sys.modules) - loaded}})
+print(seen)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.mark.claim("1.1")
+def test_two_fresh_processes_serialise_the_same_document():
+    code = f"""
+import json
+from airflow.dag_processing.dagbag import DagBag
+from airflow.serialization.serialized_objects import DagSerialization
+(dag,) = DagBag(dag_folder={str(FILE)!r}).dags.values()
+print(json.dumps(DagSerialization.to_dict(dag), sort_keys=True, default=str))
+"""
+    documents = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+        for _ in range(2)
+    ]
+    assert documents[0] == documents[1]
+    assert Q01 in documents[0]
+
+
+@pytest.mark.claim("1.2")
+def test_shift_and_set_downstream_build_the_same_edge(dag_of, tmp_path):
+    from airflow.dag_processing.dagbag import DagBag
+
+    dag = dag_of(Q01)
+    text = FILE.read_text()
+    assert text.count("transform.set_downstream(publish)") == 1
+    other = tmp_path / FILE.name
+    other.write_text(text.replace("transform.set_downstream(publish)", "transform >> publish"))
+    (shifted,) = DagBag(dag_folder=other).dags.values()
+    edges = {task.task_id: task.downstream_task_ids for task in dag.tasks}
+    assert edges == {task.task_id: task.downstream_task_ids for task in shifted.tasks}
+    assert edges["inspect_feed"] == {"ingest"}
+    assert edges["ingest"] == {"transform", "publish"}
+    assert edges["transform"] == {"publish"}
+    assert edges["publish"] == {"summarise"}
+
+
+@pytest.mark.claim("1.5")
+def test_retries_are_the_platforms_default(dag_of):
+    shared = dotenv.read(PROJECT / "config" / "airflow.env")
+    assert shared["AIRFLOW__CORE__DEFAULT_TASK_RETRIES"] == "3"
+    assert shared["AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY"] == "300"
+    assert "retries" not in FILE.read_text().split('"""', 2)[2], "the file must not set them itself"
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    as_the_scheduler_sees_it = DagSerialization.from_dict(DagSerialization.to_dict(dag_of(Q01)))
+    assert {(task.task_id, task.retries) for task in as_the_scheduler_sees_it.tasks} == {
+        (task, 3) for task in ("inspect_feed", "ingest", "transform", "publish", "summarise")
+    }
+
+
+def test_the_trap_dag_test_forgets_retries_that_come_from_configuration(dag_of):
+    """Airflow 3.3.2: dag.test() drops the defaults of the client from the document. Retries are proven on a live stack."""
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    seen_by_dag_test = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag_of(Q01)))
+    assert {task.retries for task in seen_by_dag_test.tasks} == {0}
+
+
+@pytest.mark.claim("1.6")
+def test_every_scheduled_run_has_its_local_day_as_interval_across_daylight_saving_time(dag_of):
+    from airflow.serialization.encoders import coerce_to_core_timetable
+    from airflow.timetables.base import TimeRestriction
+
+    dag = dag_of(Q01)
+    timetable = coerce_to_core_timetable(dag.timetable)
+    everything = TimeRestriction(dag.start_date, dag.end_date, catchup=True)
+    intervals, last = [], None
+    while info := timetable.next_dagrun_info(last_automated_data_interval=last, restriction=everything):
+        intervals.append(last := info.data_interval)
+    days = [str(datetime(2013, 1, 1) + timedelta(days=n))[:10] for n in range(365)]
+    assert [(each.start, each.end) for each in intervals] == [interval(day) for day in days]
+    hours = [(each.end - each.start).total_seconds() / 3600 for each in intervals]
+    assert (hours.count(24), hours[days.index("2013-03-10")], hours[days.index("2013-11-03")]) == (363, 23, 25)
+    assert not dag.catchup
+
+
+@pytest.mark.claim("1.6")
+def test_the_trap_a_bare_cron_string_has_an_empty_interval(metadata_database):
+    from airflow.sdk import DAG
+    from airflow.serialization.encoders import coerce_to_core_timetable
+
+    dag = DAG("trap", schedule="@daily", start_date=datetime(2013, 1, 1, tzinfo=UTC))
+    timetable = coerce_to_core_timetable(dag.timetable)
+    found = timetable.infer_manual_data_interval(run_after=interval(DAY)[0])
+    assert found.start == found.end
+
+
+@pytest.mark.claim("1.6")
+def test_the_trap_a_manual_run_gets_the_interval_before_its_logical_date(dag_of):
+    from airflow.serialization.encoders import coerce_to_core_timetable
+
+    timetable = coerce_to_core_timetable(dag_of(Q01).timetable)
+    found = timetable.infer_manual_data_interval(run_after=interval(DAY)[0])
+    assert (found.start, found.end) == interval("2013-06-12")
+
+
+@pytest.mark.claim("1.3")
+@pytest.mark.claim("1.4")
+@pytest.mark.claim("1.6")
+def test_a_run_publishes_its_day_and_a_second_run_changes_nothing(run_day, warehouse):
+    warehouse.close()  # the tasks open it
+    state, tasks, run = run_day(Q01, DAY)
+    assert state == "success"
+    assert set(tasks.values()) == {("success", 1)}
+    client = open_warehouse()
+    expected.assert_equal(
+        client.query_df("SELECT * FROM warehouse.flights"), expected.flights(DAY, DAY), expected.FLIGHT_KEY
+    )
+    wanted = expected.daily_delays(DAY, DAY)
+    expected.assert_equal(client.query_df("SELECT * FROM warehouse.daily_delays"), wanted, expected.DAILY_DELAYS_KEY)
+    before = contents(client)
+    client.close()
+    again, tasks, second = run_day(Q01, DAY)
+    assert again == "success"
+    assert second.id == run.id, "the run was cleared and ran again"
+    client = open_warehouse()
+    assert contents(client) == before
+    client.close()
+
+
+@pytest.mark.claim("1.5")
+def test_a_broken_contract_fails_at_once_and_leaves_the_published_day_untouched(run_day, warehouse, make_feed, caplog):
+    from include.flights import warehouse as loader
+
+    loader.create_tables(warehouse)
+    warehouse.command(f"INSERT INTO warehouse.daily_delays VALUES ('{DAY}', 'EWR', 'UA', 1, 0, 0, 0, 1)")
+    before = contents(warehouse)
+    warehouse.close()
+    state, tasks, _ = run_day(Q01, DAY, feed=make_feed(DAY, flights=lambda text: text.replace(",1400,", ",far,", 1)))
+    assert state == "failed"
+    assert tasks["ingest"] == ("failed", 1), "no retry is used up on what cannot succeed"
+    assert tasks["publish"][0] == "upstream_failed"
+    client = open_warehouse()
+    assert contents(client) == before
+    client.close()
+
+
+def test_the_document_of_the_dag_tells_question_and_claims(dag_of):
+    text = dag_of(Q01).doc_md
+    assert all(f"**1.{number}**" in text for number in range(1, 7))
+    json.dumps(text)

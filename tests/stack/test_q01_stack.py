@@ -1,0 +1,196 @@
+"""Question 1 on a live stack: real runs, retries, kills, and contents that equal pandas every time."""
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+
+import psutil
+import pytest
+
+import expected
+from support import interval, wait_for
+
+Q01 = "q01_flights_to_clickhouse"
+
+
+def assert_published(stack, first: str, last: str) -> None:
+    """The days' tables equal pandas, and no staging table is left."""
+    where = f"WHERE flight_date BETWEEN '{first}' AND '{last}'"
+    flights = stack.frame(f"SELECT * FROM warehouse.flights {where}")
+    expected.assert_equal(flights, expected.flights(first, last), expected.FLIGHT_KEY)
+    delays = stack.frame(f"SELECT * FROM warehouse.daily_delays {where}")
+    expected.assert_equal(delays, expected.daily_delays(first, last), expected.DAILY_DELAYS_KEY)
+    assert {row["name"] for row in stack.sql("SHOW TABLES FROM warehouse")} == {
+        "flights",
+        "daily_delays",
+        "delay_features",
+    }
+
+
+def fingerprint(stack, day: str) -> list:
+    return [
+        stack.sql(f"SELECT count() AS n, sum(cityHash64(*)) AS h FROM warehouse.{table} WHERE flight_date = '{day}'")
+        for table in ("flights", "daily_delays", "delay_features")
+    ]
+
+
+def finish(stack, run_ids: list[str], patience: float = 300) -> list:
+    for runs in stack.airflow.watch(Q01, run_ids, patience):
+        pass
+    return runs
+
+
+@pytest.fixture
+def feed_variable(stack):
+    """Point the stack's feed to another folder for one test."""
+    before = stack.airflow.request("GET", "/variables/flights_feed").json()["value"]
+
+    def point(folder) -> None:
+        body = {"key": "flights_feed", "value": str(folder)}
+        stack.airflow.request("PATCH", "/variables/flights_feed", json=body)
+
+    yield point
+    point(before)
+
+
+@pytest.mark.claim("1.3")
+@pytest.mark.claim("1.4")
+@pytest.mark.claim("1.6")
+def test_two_days_and_a_second_run_of_one_of_them_at_the_same_time(stack):
+    airflow = stack.airflow
+    run_ids = [airflow.start(Q01, interval(day)[0].date()) for day in ("2013-03-10", "2013-11-03")]
+    start, end = interval("2013-03-10")
+    body = {
+        "dag_run_id": "the same day at the same time",
+        "logical_date": (start + timedelta(seconds=1)).isoformat(),
+        "data_interval_start": start.isoformat(),
+        "data_interval_end": end.isoformat(),
+    }
+    body["dag_run_id"] = body["dag_run_id"].replace(" ", "_")
+    airflow.request("POST", f"/dags/{Q01}/dagRuns", json=body)
+    runs = finish(stack, [*run_ids, body["dag_run_id"]])
+    assert {run.state for run in runs} == {"success"}
+    for day in ("2013-03-10", "2013-11-03"):
+        assert_published(stack, day, day)
+
+
+@pytest.mark.claim("1.5")
+def test_a_transient_failure_is_retried_and_succeeds(stack, feed_variable, make_feed, tmp_path):
+    """The feed is delivered only after the first try has failed."""
+    late = tmp_path / "late"
+    feed_variable(late)
+    run_id = stack.airflow.start(Q01, interval("2013-02-09")[0].date())
+
+    def failed_once() -> bool:
+        return stack.airflow.run(Q01, run_id).tasks["inspect_feed"][1] >= 2
+
+    wait_for("a second try of inspect_feed", failed_once)
+    make_feed("2013-02-09").rename(late)
+    (run,) = finish(stack, [run_id])
+    assert run.state == "success"
+    assert_published(stack, "2013-02-09", "2013-02-09")
+
+
+@pytest.mark.claim("1.5")
+def test_answers_run_shows_a_permanent_failure_by_file_row_and_column(stack, feed_variable, make_feed):
+    day = "2013-06-13"
+    stack.answers("run", "q01", "--date", day)
+    before = fingerprint(stack, day)
+    feed_variable(make_feed(day, flights=lambda text: text.replace(",2475,", ",far,", 1)))
+    done = stack.answers("run", "q01", "--date", day, check=False)
+    assert done.returncode == 1
+    assert "ingest failed" in done.stderr
+    assert "FeedError: flights.csv, row " in done.stderr
+    assert "column distance: 'far' is not an integer" in done.stderr.replace("\n", " ")
+    assert fingerprint(stack, day) == before
+
+
+@pytest.mark.claim("1.4")
+def test_clearing_a_task_that_succeeded_runs_it_again(stack):
+    day = "2013-06-14"
+    stack.answers("run", "q01", "--date", day)
+    run_id, before = f"answers__{day}", fingerprint(stack, day)
+    for task in ("transform", "publish"):
+        tries = stack.airflow.run(Q01, run_id).tasks[task][1]
+        stack.airflow.clear(Q01, run_id, [task])
+        (run,) = finish(stack, [run_id])
+        assert run.state == "success"
+        assert run.tasks[task][1] == tries + 1
+        log = stack.airflow.log(Q01, run_id, task, tries + 1)
+        assert ("rows written" if task == "transform" else "published {") in log, "it did not only turn green"
+    assert fingerprint(stack, day) == before
+
+
+@pytest.mark.claim("1.5")
+def test_while_the_warehouse_is_held_tasks_retry_and_answers_sql_waits(stack):
+    path = str(stack.settings.warehouse)
+    code = "import clickhouse_connect, sys; c = clickhouse_connect.get_client(interface='chdb', path=sys.argv[1]); "
+    code += "print('held', flush=True); sys.stdin.read()"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert holder.stdout.readline() == "held\n"
+        run_id = stack.airflow.start(Q01, interval("2013-06-15")[0].date())
+        waiting = subprocess.Popen(
+            stack.command("sql", "SELECT 1", "--format", "CSV"),
+            env=stack.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert f"waiting: process {holder.pid} holds the embedded warehouse" in waiting.stderr.readline()
+        wait_for("publish to run", lambda: stack.airflow.run(Q01, run_id).tasks.get("publish", ("",))[0] == "running")
+        wait_for("publish to meet the lock", lambda: f"held by process {holder.pid}" in stack.airflow.log(Q01, run_id, "publish", 1))
+    finally:
+        holder.stdin.close()
+        holder.wait(30)
+    assert waiting.communicate(timeout=120)[0] == "1\n"
+    (run,) = finish(stack, [run_id])
+    assert run.state == "success"
+    assert_published(stack, "2013-06-15", "2013-06-15")
+
+
+@pytest.mark.claim("1.4")
+def test_a_backfill_of_ten_days_survives_a_kill_of_every_task_and_of_the_scheduler(stack):
+    """SIGKILL one attempt of each task of the DAG, and the scheduler, while `backfill` works through ten days."""
+    from include.stack import lifecycle
+
+    first, last = "2013-10-27", "2013-11-05"  # across the end of daylight saving time
+    body = {
+        "dag_id": Q01,
+        "from_date": interval(first)[0].isoformat(),
+        "to_date": interval(last)[0].isoformat(),
+        "max_active_runs": 4,
+        "reprocess_behavior": "completed",
+        "run_on_latest_version": True,
+    }
+    airflow = stack.airflow
+    backfill = airflow.request("POST", "/backfills", json=body).json()
+    runs_path = f"/dags/{Q01}/dagRuns?run_type=backfill&limit=100"
+    tasks = ["inspect_feed", "ingest", "transform", "publish", "summarise"]
+    killed: dict[str, int] = {}
+
+    def kill_one_of_each() -> bool:
+        query = f"/dags/{Q01}/dagRuns/~/taskInstances?state=running&limit=100"
+        for instance in airflow.request("GET", query).json()["task_instances"]:
+            task, pid = instance["task_id"], instance["pid"]
+            if task not in killed and pid and psutil.pid_exists(pid):
+                os.kill(pid, signal.SIGKILL)
+                killed[task] = pid
+        return len(killed) == len(tasks)
+
+    wait_for("an attempt of every task to be killed", kill_one_of_each, patience=400)
+    scheduler = next(part["pid"] for part in lifecycle.status(stack.settings) if part["part"] == "scheduler")
+    os.kill(scheduler, signal.SIGKILL)
+
+    def all_done() -> bool:
+        runs = airflow.request("GET", runs_path).json()["dag_runs"]
+        states = [run["state"] for run in runs]
+        assert "failed" not in states, states
+        return states.count("success") == 10
+
+    wait_for(f"backfill {backfill['id']} to end", all_done, patience=500)
+    assert_published(stack, first, last)

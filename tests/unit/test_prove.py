@@ -1,0 +1,336 @@
+"""The mechanism behind `answers prove`, tried on a tiny project of its own with real pytest processes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+COMMAND = """
+import sys, typer
+from pathlib import Path
+from include.answers import prove
+prove.ROOT = Path(sys.argv.pop(1))
+app = typer.Typer()
+app.command()(prove.prove)
+app()
+"""
+FAULT = {
+    "id": "1.1-drops-the-last",
+    "claim": "1.1",
+    "title": "The last price is forgotten",
+    "file": "shop/price.py",
+    "find": "sum(prices)",
+    "replace": "sum(prices[:-1])",
+    "symptom": "Bills are too low.",
+}
+TEST = """
+import pytest
+
+@pytest.mark.claim("1.1")
+@pytest.mark.parametrize("prices", [[1], [1, 2]])
+def test_total_counts_every_price(prices):
+    from shop.price import total
+    assert total(prices) == {1: 1, 2: 3}[len(prices)]
+
+@pytest.mark.claim("1.2")
+def test_nothing_costs_nothing():
+    from shop.price import total
+    assert total([]) == 0
+"""
+
+
+class Project:
+    """A project of one module with two claims, in a folder of its own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.write("shop/__init__.py", "")
+        self.write("shop/price.py", 'CURRENCY = "EUR"\n\n\ndef total(prices):\n    return sum(prices)\n')
+        self.write("tests/conftest.py", 'pytest_plugins = ["include.answers.pytest_claims"]\n')
+        self.write("tests/unit/test_price.py", TEST)
+        self.write_question(claims=[self.claim("1.1"), self.claim("1.2")])
+
+    @staticmethod
+    def claim(id_: str, anchor: str = "shop/price.py:total") -> dict[str, str]:
+        return {"id": id_, "text": "Right.", "anchor": anchor, "see": "Look.", "break": "Change it."}
+
+    def write(self, path: str, text: str) -> None:
+        (self.root / path).parent.mkdir(parents=True, exist_ok=True)
+        (self.root / path).write_text(text)
+
+    def write_question(self, **fields: object) -> None:
+        question = {"id": "q01", "title": "Prices", "answered": False, "question": "How much?"}
+        self.write("include/answers/q01.yaml", yaml.safe_dump(question | fields))
+
+    def write_faults(self, *changes: dict[str, object]) -> None:
+        self.write("tests/faults/q01.yaml", yaml.safe_dump([FAULT | change for change in changes]))
+
+    def start(self, *arguments: str) -> subprocess.Popen:
+        scratch = self.root.parent / "scratch"
+        scratch.mkdir(exist_ok=True)
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": str(scratch), "COLUMNS": "200"}
+        environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # the tiny project needs none, and each run starts faster
+        environment.pop("ANSWERS_RESULTS", None)
+        command = [sys.executable, "-c", COMMAND, str(self.root), *arguments]
+        return subprocess.Popen(
+            command,
+            env=environment,
+            cwd=self.root.parent,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
+    def prove(self, *arguments: str) -> subprocess.CompletedProcess:
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=120)
+        assert list(self.root.parent.joinpath("scratch").iterdir()) == [], "scratch files are left behind"
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def claims(self) -> dict:
+        return json.loads((self.root / "results/prove.json").read_text())["claims"]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    (tmp_path / "project").mkdir()
+    return Project(tmp_path / "project")
+
+
+def test_claims_whose_tests_pass_are_proven_and_recorded(project):
+    done = project.prove()
+    assert done.returncode == 0, done.stderr
+    assert "shop/price.py:4" in done.stdout
+    claim = project.claims()["1.1"]
+    assert claim["status"] == "proven"
+    assert [test["outcome"] for test in claim["tests"]] == ["passed", "passed"]
+    assert claim["anchors"] == [{"anchor": "shop/price.py:total", "file": "shop/price.py", "line": 4}]
+
+
+def test_json_is_all_that_goes_to_stdout(project):
+    done = project.prove("1.2", "--json")
+    assert done.returncode == 0, done.stderr
+    assert list(json.loads(done.stdout)["claims"]) == ["1.2"]
+
+
+def test_a_failing_test_makes_its_claim_failed_and_leaves_the_other_alone(project):
+    project.write("shop/price.py", "def total(prices):\n    return 0\n")
+    done = project.prove()
+    assert done.returncode == 1
+    assert {id_: claim["status"] for id_, claim in project.claims().items()} == {"1.1": "failed", "1.2": "proven"}
+    assert "assert 0 == 1" in done.stderr
+
+
+def test_what_was_not_asked_for_keeps_its_last_result(project):
+    project.prove("1.1")
+    assert project.claims()["1.2"]["status"] == "unproven"
+    project.prove("1.2")
+    assert {claim["status"] for claim in project.claims().values()} == {"proven"}
+
+
+@pytest.mark.parametrize(
+    ("mark", "reason"), [("skip(reason='no docker')", "skipped: Skipped: no docker"), ("slow", "no test carries")]
+)
+def test_a_claim_without_a_test_that_ran_is_unproven(project, mark, reason):
+    claimed = TEST.replace('claim("1.2")', mark)
+    project.write(
+        "tests/unit/test_price.py", claimed if mark == "slow" else TEST + "\npytestmark = pytest.mark." + mark
+    )
+    done = project.prove("1.2")
+    assert done.returncode == 1
+    assert project.claims()["1.2"]["status"] == "unproven"
+    assert reason in project.claims()["1.2"]["reason"]
+
+
+def test_a_test_file_that_cannot_be_imported_fails_its_claims_only(project):
+    project.write(
+        "tests/unit/test_broken.py", 'import pytest, nowhere\n@pytest.mark.claim("1.2")\ndef test_it(): ...\n'
+    )
+    assert project.prove().returncode == 1
+    assert {id_: claim["status"] for id_, claim in project.claims().items()} == {"1.1": "proven", "1.2": "failed"}
+
+
+def test_a_test_process_that_dies_fails_the_claims_it_left_unfinished(project):
+    project.write(
+        "shop/price.py", "import os\n\n\ndef total(prices):\n    return os._exit(0) if not prices else sum(prices)\n"
+    )
+    done = project.prove()
+    assert done.returncode == 1
+    assert {id_: claim["status"] for id_, claim in project.claims().items()} == {"1.1": "proven", "1.2": "failed"}
+
+
+def test_an_unknown_claim_is_refused_with_those_that_exist(project):
+    done = project.prove("1.7")
+    assert done.returncode == 2
+    assert "unknown: 1.7. Questions: q01. Claims: 1.1, 1.2." in done.stderr
+
+
+def test_a_question_without_claims_is_not_proven(project):
+    project.write_question()
+    assert project.prove("q01").returncode == 1
+
+
+def test_tests_of_the_compose_tier_run_only_when_asked_for(project):
+    project.write("tests/compose/test_up.py", 'import pytest\n@pytest.mark.claim("1.2")\ndef test_up(): ...\n')
+    project.prove("1.2")
+    assert len(project.claims()["1.2"]["tests"]) == 1
+    project.prove("1.2", "--compose")
+    assert len(project.claims()["1.2"]["tests"]) == 2
+
+
+def test_a_fault_that_a_test_notices_is_caught(project):
+    project.write_faults({})
+    done = project.prove("--faults", "1.1")
+    assert done.returncode == 0, done.stderr + done.stdout
+    (fault,) = project.claims()["1.1"]["faults"]
+    assert fault["verdict"] == "caught"
+    assert fault["failing_test"].startswith("tests/unit/test_price.py::test_total_counts_every_price[")
+    assert "sum(prices)" in (project.root / "shop/price.py").read_text(), "the project itself was changed"
+
+
+def test_verdicts_outlive_a_later_run_of_the_claims(project):
+    project.write_faults({})
+    project.prove("--faults", "1.1")
+    project.prove()
+    assert project.claims()["1.1"]["faults"][0]["verdict"] == "caught"
+
+
+def test_a_fault_that_no_test_notices_is_reported(project):
+    project.write_faults({"find": '"EUR"', "replace": '"USD"'})
+    done = project.prove("--faults", "1.1")
+    assert done.returncode == 1
+    assert project.claims()["1.1"]["faults"][0]["verdict"] == "not caught"
+    assert "not caught" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"replace": "sum(prices"}, "SyntaxError: code that cannot be imported"),
+        ({"find": "def total", "replace": "def sum_"}, "ImportError: code that cannot be imported"),
+        ({"find": "average(prices)"}, "find: occurs 0 times in shop/price.py, must be exactly once"),
+        ({"find": "prices"}, "find: occurs 2 times in shop/price.py, must be exactly once"),
+        ({"file": "shop/tax.py"}, "cannot read shop/tax.py"),
+        ({"tests": ["tests/unit/test_price.py::test_nothing_costs_nothing"]}, "claim 1.1 has no test"),
+    ],
+)
+def test_a_fault_that_shows_nothing_is_an_error_and_not_caught(project, change, reason):
+    project.write_faults(change)
+    done = project.prove("--faults", "1.1")
+    assert done.returncode == 1
+    fault = project.claims()["1.1"]["faults"][0]
+    assert fault["verdict"] == "error"
+    assert reason in fault["reason"]
+
+
+def test_a_fault_that_breaks_collection_is_an_error_and_not_caught(project):
+    project.write("tests/unit/test_price.py", "from shop import price\n" + TEST)
+    project.write_faults({"find": "def total", "replace": "raise RuntimeError\n\n\ndef total"})
+    assert project.prove("--faults", "1.1").returncode == 1
+    fault = project.claims()["1.1"]["faults"][0]
+    assert fault["verdict"] == "error"
+    assert "pytest ended with 2" in fault["reason"]
+
+
+def test_a_fault_proves_nothing_when_the_tests_fail_without_it(project):
+    project.write("shop/price.py", "def total(prices):\n    return sum(prices) + 1\n")
+    project.write_faults({})
+    assert project.prove("--faults", "1.1").returncode == 1
+    fault = project.claims()["1.1"]["faults"][0]
+    assert fault["verdict"] == "error"
+    assert fault["reason"].startswith("without the fault, ")
+
+
+def test_faults_are_tried_side_by_side_and_only_by_the_tests_they_name(project):
+    named = "tests/unit/test_price.py::test_total_counts_every_price"
+    project.write_faults({"tests": [named]}, {"id": "1.2-one-too-many", "claim": "1.2", "replace": "sum(prices) + 1"})
+    done = project.prove("--faults", "--jobs", "2")
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert [claim["faults"][0]["verdict"] for claim in project.claims().values()] == ["caught", "caught"]
+
+
+def test_a_claim_without_a_fault_is_not_proven_by_faults(project):
+    project.write_faults({})
+    done = project.prove("--faults")
+    assert done.returncode == 1
+    assert "no fault is known for: 1.2" in done.stdout
+
+
+def test_only_files_that_git_does_not_ignore_are_copied(project):
+    subprocess.run(["git", "init", "-q", str(project.root)], check=True)
+    project.write(".gitignore", "/secret\n/results/\n")
+    project.write("secret", "42")
+    project.write("tests/unit/test_copy.py", COPY_TEST)
+    project.write_faults({"claim": "1.2", "replace": "sum(prices) + 1"})
+    done = project.prove("--faults", "1.2")
+    assert done.returncode == 0, done.stderr + done.stdout
+
+
+COPY_TEST = """
+from pathlib import Path
+import pytest
+
+@pytest.mark.claim("1.2")
+def test_nothing_ignored_is_here():
+    assert Path(".gitignore").exists() and not Path("secret").exists()
+"""
+
+
+@pytest.mark.parametrize("arguments", [["1.2"], ["--faults", "1.2"]])
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_ends_the_tests_in_good_order_and_leaves_nothing(project, arguments, kind, tmp_path):
+    project.write("tests/unit/test_price.py", SLOW_TEST.format(sign=str(tmp_path / "sign")))
+    project.write_faults({"claim": "1.2", "replace": "sum(prices) + 1"})
+    process = project.start(*arguments)
+    sign = tmp_path / "sign"
+    deadline = time.monotonic() + 60
+    while not (sign.exists() and sign.read_text()):
+        assert time.monotonic() < deadline, "the test did not start"
+        time.sleep(0.05)
+    sleeper = int(sign.read_text())
+    process.send_signal(kind)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert sign.read_text() == "torn down"
+    assert list(tmp_path.joinpath("scratch").iterdir()) == []
+    with pytest.raises(ProcessLookupError):
+        os.kill(sleeper, 0)
+
+
+SLOW_TEST = """
+import subprocess, time
+from pathlib import Path
+import pytest
+
+@pytest.fixture
+def stack():
+    process = subprocess.Popen(["sleep", "600"])
+    Path("{sign}").write_text(str(process.pid))
+    yield
+    process.kill()
+    process.wait()
+    Path("{sign}").write_text("torn down")
+
+@pytest.mark.claim("1.2")
+def test_it_takes_long(stack):
+    time.sleep(600)
+"""
+
+
+def test_an_exercise_is_a_copy_that_misbehaves_and_does_not_tell_why(project, tmp_path):
+    project.write_faults({})
+    done = project.prove("--apply", FAULT["id"], "--to", str(tmp_path / "exercise"))
+    assert done.returncode == 0, done.stderr
+    assert "Bills are too low." in done.stdout
+    assert "sum(prices[:-1])" in (tmp_path / "exercise/shop/price.py").read_text()
+    assert not (tmp_path / "exercise/tests/faults").exists()
+    again = project.prove("--apply", FAULT["id"], "--to", str(tmp_path / "exercise"))
+    assert again.returncode == 2
+    assert "is not empty" in again.stderr
