@@ -12,5 +12,4 @@ if os.environ.get("ANSWERS_PRELOAD") == "1":
     import airflow.providers.apache.spark.operators.spark_submit
     import airflow.providers.clickhousedb.hooks.clickhouse
     import airflow.providers.standard.operators.bash  # noqa: F401
-    import clickhouse_connect
     import pendulum  # noqa: F401

@@ -57,6 +57,7 @@ with DAG(
         name="{{ dag.dag_id }} {{ data_interval_start | ds }}",
         conf={
             "spark.ui.enabled": "false",
+            "spark.log.level": "WARN",
             "spark.sql.shuffle.partitions": "1",  # a day is a thousand rows
             # A job of seconds ends before optimised code and parallel collection pay: a third less CPU.
             "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
@@ -70,7 +71,9 @@ with DAG(
     @task
     def summarise(report: dict) -> str:
         """Say what the run did, for people."""
-        return "{first_day}: {rows_in} flights in, {published[flights]} published, {cancelled} cancelled".format(**report)
+        return "{first_day}: {rows_in} flights in, {published[flights]} published, {cancelled} cancelled".format(
+            **report
+        )
 
     inspect_feed >> landed >> transform
     transform.set_downstream(publish)  # the same edge as `transform >> publish`

@@ -64,7 +64,9 @@ def up(
                 if as_json:
                     print(json.dumps({"url": settings.url, "user": "admin", "home": str(settings.home)}))
                 else:
-                    out.print(f"Airflow is up: [link={settings.url}]{settings.url}[/link]  (`answers open` signs you in)")
+                    out.print(
+                        f"Airflow is up: [link={settings.url}]{settings.url}[/link]  (`answers open` signs you in)"
+                    )
                 if foreground:
                     signal.pause()
         except KeyboardInterrupt:
@@ -125,16 +127,16 @@ def run(
         airflow = Airflow()
         dag_id = airflow.find_dag(dag)
         run_ids = [airflow.start(dag_id, day) for day in days]
-        runs = []
         try:
-            for runs in _shown(airflow.watch(dag_id, run_ids, timeout), quiet=as_json):
-                pass
+            *_, runs = _shown(airflow.watch(dag_id, run_ids, timeout), quiet=as_json)
         except KeyboardInterrupt:
             err.print("no longer watching; the runs go on (see the UI, or `answers run` again)")
             raise typer.Exit(130) from None
         failed = [each for each in runs if each.state != "success"]
         if as_json:
-            print(json.dumps([{"dag_id": r.dag_id, "run_id": r.run_id, "state": r.state, "tasks": r.tasks} for r in runs]))
+            print(
+                json.dumps([{"dag_id": r.dag_id, "run_id": r.run_id, "state": r.state, "tasks": r.tasks} for r in runs])
+            )
         for each in failed:
             for task, (state, tries, _) in each.tasks.items():
                 if state == "failed":
@@ -148,7 +150,9 @@ def run(
 @app.command()
 def sql(
     query: Annotated[str, typer.Argument(help='Statement, e.g. "SELECT count() FROM warehouse.flights".')],
-    fmt: Annotated[str, typer.Option("--format", help="Pretty, CSV, JSON, or any other format of ClickHouse.")] = "Pretty",
+    fmt: Annotated[
+        str, typer.Option("--format", help="Pretty, CSV, JSON, or any other format of ClickHouse.")
+    ] = "Pretty",
     timeout: Annotated[float, typer.Option(help="Seconds to wait while a task holds the embedded engine.")] = 600,
 ) -> None:
     """Ask the warehouse that is configured, as a task would: ClickHouse's server or the embedded engine."""
@@ -175,7 +179,9 @@ def sql(
         with warehouse.connect(lambda: clickhouse_connect.get_client(**options), path, patience=timeout) as client:
             try:
                 # As the engine formats it, byte for byte: some formats are binary.
-                answer = client.raw_query(query, fmt=fmt) if _returns_rows(query) else f"{client.command(query)}\n".encode()
+                answer = (
+                    client.raw_query(query, fmt=fmt) if _returns_rows(query) else f"{client.command(query)}\n".encode()
+                )
             except Error as error:
                 raise ValueError(str(error)) from error
     sys.stdout.buffer.write(answer)
@@ -192,7 +198,9 @@ def open_ui(show: Annotated[bool, typer.Option("--print", help="Only print addre
     if not settings.ports or lifecycle.supervisor_process(settings) is None:
         err.print("answers: the stack is not running: `answers up`", style="red")
         raise typer.Exit(1)
-    out.print(f"{settings.url}  user admin, password {settings.secrets['ADMIN_PASSWORD']}", highlight=False, soft_wrap=True)
+    out.print(
+        f"{settings.url}  user admin, password {settings.secrets['ADMIN_PASSWORD']}", highlight=False, soft_wrap=True
+    )
     if not show and sys.stdout.isatty():
         webbrowser.open(settings.url)
 
@@ -266,7 +274,16 @@ def _day(text: str) -> date:
 
 def _returns_rows(query: str) -> bool:
     words = query.lstrip("( \n\t").split(maxsplit=1)
-    return bool(words) and words[0].upper() in ("SELECT", "WITH", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "VALUES")
+    return bool(words) and words[0].upper() in (
+        "SELECT",
+        "WITH",
+        "SHOW",
+        "DESCRIBE",
+        "DESC",
+        "EXPLAIN",
+        "EXISTS",
+        "VALUES",
+    )
 
 
 def _shown(states: Iterator[Any], quiet: bool = False) -> Iterator[Any]:

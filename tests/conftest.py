@@ -18,6 +18,7 @@ from support import HOME, PROJECT, open_warehouse
 # What `answers prove` needs: the marker `claim`, the option `--claim`, and the events that it follows.
 pytest_plugins = ["include.answers.pytest_claims"]
 
+
 def pytest_sessionfinish() -> None:
     """Leave nothing behind."""
     shutil.rmtree(HOME, ignore_errors=True)

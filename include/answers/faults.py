@@ -167,14 +167,20 @@ def _run(root: Path, fault: Fault | None, faults: list[Fault], stop: threading.E
     with _scratch_copy(root) as scratch:
         if fault:
             apply_fault(scratch, fault)
-        claims = {fault.claim for fault in faults}
-        files = sorted({t.file for t in claimed_tests(scratch) if t.claim in claims and t.tier == "fast"})
-        if not files:
+        targets = _targets(scratch, [fault] if fault else faults)
+        if not targets:
             return TestRun(exit_code=5, output="no test carries the claim's marker")
-        targets = fault.tests if fault and fault.tests else files
         extra = ["-x"] if fault else ["--continue-on-collection-errors"]
-        chosen = [word for claim in sorted(claims) for word in ("--claim", claim)]
+        chosen = [word for claim in sorted({fault.claim for fault in faults}) for word in ("--claim", claim)]
         return run_tests(scratch, [*targets, *chosen, *FAST, *extra], scratch_environment(root, scratch), stop=stop)
+
+
+def _targets(scratch: Path, faults: list[Fault]) -> list[str]:
+    """What pytest collects to try the faults: the tests they name, else each file with a fast test of their claim."""
+    whole = {fault.claim for fault in faults if not fault.tests}
+    files = {test.file for test in claimed_tests(scratch) if test.claim in whole and test.tier == "fast"}
+    named = {name for fault in faults for name in fault.tests if name.partition("::")[0] not in files}
+    return sorted(files | {name for name in named if name.partition("::")[0] not in named - {name}})
 
 
 def _judge(root: Path, fault: Fault, baseline: TestRun, stop: threading.Event) -> Verdict:

@@ -206,8 +206,15 @@ def _print_json(results: dict[str, Any], claims: list[Claim]) -> None:
     sys.stdout.write(json.dumps(results | {"claims": shown}, indent=2) + "\n")
 
 
+def _table(*headings: str) -> Table:
+    table = Table()
+    for heading in headings:
+        table.add_column(heading, overflow="fold")  # what is too long goes on in the next line, for all to be read
+    return table
+
+
 def _print_claims(results: dict[str, Any], claims: list[Claim]) -> None:
-    table = Table("claim", "text", "code", "tests", "fault", "status")
+    table = _table("claim", "text", "code", "tests", "fault", "status")
     for claim in claims:
         entry = results["claims"][claim.id]
         code = "\n".join(f"{anchor['file']}:{anchor['line']}" for anchor in entry["anchors"])
@@ -219,7 +226,7 @@ def _print_claims(results: dict[str, Any], claims: list[Claim]) -> None:
 
 
 def _print_verdicts(verdicts: list[Verdict]) -> None:
-    table = Table("fault", "claim", "title", "verdict", "seconds", "failing test")
+    table = _table("fault", "claim", "title", "verdict", "seconds", "failing test")
     for v in verdicts:
         told = escape("\n".join(text for text in (v.failing_test, v.reason) if text))
         table.add_row(v.fault.id, v.fault.claim, escape(v.fault.title), _coloured(v.verdict), f"{v.seconds:.1f}", told)

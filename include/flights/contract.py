@@ -134,7 +134,7 @@ def check_header(name: str, source: str, found: list[str]) -> None:
     missing = [column for column in expected if column not in found]
     if not missing:
         return
-    known = "year month day hour type speed engine name lat lon alt tz dst".split()
+    known = ["year", "month", "day", "hour", "type", "speed", "engine", "name", "lat", "lon", "alt", "tz", "dst"]
     unknown = [column for column in found if column not in expected and column not in known]
     hint = f"; unknown column{'s' * (len(unknown) > 1)} {', '.join(unknown)}: renamed?" if unknown else ""
     raise FeedError(f"{source}, row 1: column {', '.join(missing)} is missing{hint}")

@@ -68,7 +68,7 @@ def find(feed_dir: Path, name: str) -> Path:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[IO[bytes]]:
+def _open(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
     if path.suffix == ".zip":
         with zipfile.ZipFile(path) as archive:
             members = archive.namelist()

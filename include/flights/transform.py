@@ -1,7 +1,10 @@
 """The Spark job: landed text in, typed tables out, written as Spark SQL in sql/transform/*.sql.
 
-Run by spark-submit:  transform.py FOLDER   reads FOLDER/landing/*.parquet, writes FOLDER/{flights,daily_delays,...}/
-It imports nothing of this project, since a cluster's driver has only this file and the SQL beside it.
+Run by spark-submit:  transform.py FOLDER   reads FOLDER/landing/*.parquet, writes FOLDER/transformed/{flights,...}/
+
+Each attempt writes to a folder of its own and then points the link `transformed` to it: the job of a task that was
+killed may still be running while the retry's runs, and neither must see half of the other's files. The job imports
+nothing of this project, since a cluster's driver has only this file and the SQL beside it.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +38,7 @@ def query(spark: SparkSession, output: str) -> DataFrame:
 
 
 def main(folder: str, spark: SparkSession | None = None) -> dict[str, int]:
-    """Transform what lies in FOLDER/landing.
+    """Transform what lies in FOLDER/landing; FOLDER/transformed leads to the result once it is complete.
 
     :returns: rows written, per table
     :raises pyspark.errors.SparkRuntimeException: a value cannot be read as its type
@@ -47,12 +51,17 @@ def main(folder: str, spark: SparkSession | None = None) -> dict[str, int]:
     for name in INPUTS:
         spark.read.parquet(f"{folder}/landing/{name}.parquet").createOrReplaceTempView(f"feed_{name}")
     rows = {}
+    attempt = Path(tempfile.mkdtemp(prefix="attempt-", dir=folder))
+    attempt.chmod(0o755)  # a cluster's executors may run as another user
     for output in OUTPUTS:
-        target = f"{folder}/{output}"
-        query(spark, output).write.mode("overwrite").parquet(target)
+        target = str(attempt / output)
+        query(spark, output).write.parquet(target)
         written = spark.read.parquet(target)
         written.createOrReplaceTempView(output)
         rows[output] = written.count()
+    link = attempt.with_name(f".{attempt.name}")
+    link.symlink_to(attempt.name)
+    link.replace(Path(folder) / "transformed")
     return rows
 
 

@@ -200,9 +200,9 @@ def validate(client: Client, staged: dict[str, str], first: date, last: date, ro
     for table, found in (
         ("flights", counts["flights"]),
         ("delay_features", counts["delay_features"]),
-        ("daily_delays.flights", client.command(f"SELECT sum(flights) FROM {staged['daily_delays']}")),
+        ("daily_delays.flights", _number(client, f"SELECT sum(flights) FROM {staged['daily_delays']}")),
     ):
-        if int(found) != rows:
+        if found != rows:
             broken.append(f"{table}: {found} rows for {rows} in the feed")
     if broken:
         raise ValidationError("not published, " + "; ".join(broken))
@@ -212,14 +212,14 @@ def validate(client: Client, staged: dict[str, str], first: date, last: date, ro
 def replace_partition(client: Client, table: str, staging: str, day: date) -> None:
     """Replace one day of a table by what is staged for it, atomically; a day without rows becomes empty."""
     partition = f"'{day.isoformat()}'"
-    if int(client.command(f"SELECT count() FROM {staging} WHERE flight_date = {partition}")):
+    if _number(client, f"SELECT count() FROM {staging} WHERE flight_date = {partition}"):
         client.command(f"ALTER TABLE warehouse.{table} REPLACE PARTITION {partition} FROM {staging}")
     else:  # ClickHouse refuses REPLACE PARTITION from an empty source
         client.command(f"ALTER TABLE warehouse.{table} DROP PARTITION {partition}")
 
 
 def publish_day(client: Client, folder: Path, first: date, last: date, rows: int, run: str) -> dict[str, object]:
-    """Publish what the transform wrote to FOLDER for the days first..last (one, for a daily run).
+    """Publish what the transform left in FOLDER/transformed for the days first..last (one, for a daily run).
 
     :param rows: records that the feed had for these days
     :param run: identifies the DAG run
@@ -227,6 +227,7 @@ def publish_day(client: Client, folder: Path, first: date, last: date, rows: int
     :raises ValidationError: nothing was published; :raises FileNotFoundError: nothing to publish
     """
     started = time.perf_counter()
+    folder = (folder / "transformed").resolve()  # one attempt's files, even if another one finishes meanwhile
     create_tables(client)
     drop_forgotten(client)
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
@@ -244,6 +245,10 @@ def publish_day(client: Client, folder: Path, first: date, last: date, rows: int
     names = ("cancelled", "without_weather", "without_plane", "without_arrival_zone", "worst_dep_delay")
     report = {"first_day": str(first), "last_day": str(last), "rows_in": rows, "published": counts}
     return {**report, **dict(zip(names, known, strict=True)), "seconds": round(time.perf_counter() - started, 3)}
+
+
+def _number(client: Client, sql: str) -> int:
+    return int(client.query(sql).result_rows[0][0])
 
 
 def _of(table: str) -> str:

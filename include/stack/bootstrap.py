@@ -6,7 +6,6 @@ Run as `python -m include.stack.bootstrap`. Environment: ANSWERS_POOLS="spark=1,
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 POOLS = {
@@ -22,7 +21,7 @@ def main() -> None:
 
     db.upgradedb()
 
-    from airflow.models import Pool, Variable
+    from airflow.models import Pool, Variable  # the table itself, not the client in a task
     from sqlalchemy import select
 
     from include.flights.feed import default_feed
@@ -31,12 +30,12 @@ def main() -> None:
     with create_session() as session:
         for name, description in POOLS.items():
             Pool.create_or_update_pool(name, int(slots[name]), description, include_deferred=False, session=session)
-        feed = session.scalar(select(Variable).where(Variable.key == "flights_feed"))
+        feed = session.scalar(select(Variable).where(Variable.key == "flights_feed"))  # noqa: AIR311
         if feed is None or not Path(feed.val or "").is_dir():  # the wheel may have moved with its environment
             description = "folder of the feed: flights, weather, planes, airports"
-            Variable.set("flights_feed", str(default_feed()), description, session=session)
+            Variable.set("flights_feed", str(default_feed()), description, session=session)  # noqa: AIR311
     print("metadata database ready:", ", ".join(f"pool {name} {count}" for name, count in slots.items()))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

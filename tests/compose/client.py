@@ -110,9 +110,8 @@ class Stack:
 
         eventually(parsed, 120, f"{DAG} is parsed")
 
-    def run_day(self, day: str) -> str:
-        """Run the DAG for a day, given as its data interval, and return the run's id when it has succeeded."""
-        self.wait_for_dag()
+    def start_day(self, day: str) -> str:
+        """Start a run of the DAG for a day, given as its data interval, and return the run's id."""
         start = datetime.combine(date.fromisoformat(day), datetime.min.time(), NEW_YORK)
         end = datetime.combine(start.date() + timedelta(days=1), datetime.min.time(), NEW_YORK)
         # Without the interval Airflow would infer the last one that ended before the logical date.
@@ -121,9 +120,7 @@ class Stack:
             "data_interval_start": start.isoformat(),
             "data_interval_end": end.isoformat(),
         }
-        run = self.api.post(f"/dags/{DAG}/dagRuns", json=body).raise_for_status().json()["dag_run_id"]
-        self.wait_for_success(run)
-        return run
+        return self.api.post(f"/dags/{DAG}/dagRuns", json=body).raise_for_status().json()["dag_run_id"]
 
     def clear(self, run: str) -> None:
         """Run all tasks of a finished run again and wait until they have succeeded."""

@@ -79,17 +79,17 @@ def test_shift_and_set_downstream_build_the_same_edge(dag_of, tmp_path):
     from airflow.dag_processing.dagbag import DagBag
 
     dag = dag_of(Q01)
+    edges = {task.task_id: task.downstream_task_ids for task in dag.tasks}
+    assert edges["inspect_feed"] == {"ingest"}
+    assert edges["ingest"] == {"transform", "publish"}
+    assert edges["transform"] == {"publish"}
+    assert edges["publish"] == {"summarise"}
     text = FILE.read_text()
     assert text.count("transform.set_downstream(publish)") == 1
     other = tmp_path / FILE.name
     other.write_text(text.replace("transform.set_downstream(publish)", "transform >> publish"))
     (shifted,) = DagBag(dag_folder=other).dags.values()
-    edges = {task.task_id: task.downstream_task_ids for task in dag.tasks}
     assert edges == {task.task_id: task.downstream_task_ids for task in shifted.tasks}
-    assert edges["inspect_feed"] == {"ingest"}
-    assert edges["ingest"] == {"transform", "publish"}
-    assert edges["transform"] == {"publish"}
-    assert edges["publish"] == {"summarise"}
 
 
 @pytest.mark.claim("1.5")
@@ -174,6 +174,18 @@ def test_a_run_publishes_its_day_and_a_second_run_changes_nothing(run_day, wareh
     client = open_warehouse()
     assert contents(client) == before
     client.close()
+
+
+@pytest.mark.claim("1.5")
+def test_a_broken_contract_is_raised_as_an_error_that_is_not_retried(dag_of, make_feed, tmp_path):
+    """Asked of the task itself: dag.test() forgets the configured retries, so a run there ends at its first try anyway."""
+    from airflow.sdk.exceptions import AirflowFailException
+
+    feed = make_feed(DAY, flights=lambda text: text.replace(",1400,", ",far,", 1))
+    start, end = interval(DAY)
+    ingest = dag_of(Q01).get_task("ingest").python_callable
+    with pytest.raises(AirflowFailException, match=r"flights\.csv, row [0-9]+, column distance: 'far'"):
+        ingest(str(feed), str(tmp_path), run_id="bad", data_interval_start=start, data_interval_end=end)
 
 
 @pytest.mark.claim("1.5")

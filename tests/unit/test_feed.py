@@ -6,9 +6,9 @@ import zipfile
 import pytest
 
 import expected
-from support import interval
 from include.flights.contract import FeedError, FeedMissing
 from include.flights.feed import default_feed, forget_old_runs, land, local_days, read_interval
+from support import interval
 
 DAY = "2013-06-13"
 

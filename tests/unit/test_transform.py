@@ -4,9 +4,9 @@ import pandas as pd
 import pytest
 
 import expected
-from support import interval
 from include.flights import transform
 from include.flights.feed import default_feed, land
+from support import interval
 
 pytestmark = pytest.mark.claim("1.3")
 
@@ -17,7 +17,7 @@ def year(spark, tmp_path_factory):
     landed = land(default_feed(), tmp_path_factory.mktemp("year"), *interval("2013-01-01", 365), run="year")
     rows = transform.main(landed["folder"], spark)
     assert rows["flights"] == rows["delay_features"] == landed["rows"] == len(expected.raw("flights.csv.zip"))
-    return {table: pd.read_parquet(f"{landed['folder']}/{table}") for table in transform.OUTPUTS}
+    return {table: pd.read_parquet(f"{landed['folder']}/transformed/{table}") for table in transform.OUTPUTS}
 
 
 def test_every_flight_of_the_year_equals_pandas(year):
@@ -85,6 +85,20 @@ def test_a_text_that_is_no_number_is_an_error_and_not_a_null(spark, tmp_path, ma
         transform.main(landed["folder"], spark)
 
 
+@pytest.mark.claim("1.4")
+def test_an_attempt_never_touches_the_files_of_another(spark, tmp_path, make_feed):
+    """The job of a killed task may end after its retry: both leave whole results, and the link leads to one of them."""
+    landed = land(make_feed(), tmp_path, *interval("2013-06-13"), run="twice")
+    link = tmp_path / landed["folder"] / "transformed"
+    transform.main(landed["folder"], spark)
+    first = link.resolve()
+    before = {file: file.read_bytes() for file in first.rglob("*.parquet")}
+    transform.main(landed["folder"], spark)
+    assert link.resolve() != first
+    assert {file: file.read_bytes() for file in first.rglob("*.parquet")} == before
+    assert pd.read_parquet(link / "flights").equals(pd.read_parquet(first / "flights"))
+
+
 def test_a_clock_that_happens_twice_is_decided_by_the_utc_hour(spark, tmp_path, make_feed):
     """On 2013-11-03 01:30 happens at 05:30 and 06:30 UTC in New York; no real flight departs then, so two are made."""
 
@@ -102,7 +116,7 @@ def test_a_clock_that_happens_twice_is_decided_by_the_utc_hour(spark, tmp_path, 
 
     landed = land(make_feed("2013-11-03", flights=twice), tmp_path, *interval("2013-11-03"), run="fold")
     transform.main(landed["folder"], spark)
-    flights = pd.read_parquet(f"{landed['folder']}/flights")
+    flights = pd.read_parquet(f"{landed['folder']}/transformed/flights")
     ours = sorted(flights.loc[flights["source_row"] > landed["rows"] - 1, "sched_dep_utc"].astype(str))
     assert ours == ["2013-11-03 05:30:00", "2013-11-03 06:30:00"] or ours == [
         "2013-11-03 05:30:00+00:00",

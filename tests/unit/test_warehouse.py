@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import expected
-from support import HOME, contents, interval, open_warehouse
 from include.flights import transform
 from include.flights import warehouse as loader
 from include.flights.feed import default_feed, land
+from support import HOME, contents, interval, open_warehouse
 
 DAY = "2013-06-13"
 
@@ -43,7 +43,7 @@ def copied(transformed, tmp_path):
 
     def copy(day: str = DAY) -> tuple[Path, int]:
         folder, rows = transformed(day)
-        return Path(shutil.copytree(folder, tmp_path / day)), rows
+        return Path(shutil.copytree(folder, tmp_path / day, symlinks=True)), rows
 
     return copy
 
@@ -58,7 +58,7 @@ def tables(client) -> set[str]:
 
 def edit(folder: Path, table: str, change) -> None:
     """Rewrite a table's Parquet file."""
-    (file,) = (folder / table).glob("part-*.parquet")
+    (file,) = (folder / "transformed" / table).glob("part-*.parquet")
     pq.write_table(change(pq.read_table(file)), file)
 
 
@@ -196,7 +196,9 @@ def test_a_day_without_flights_empties_its_partition_and_no_other(warehouse, tra
             r"on_time_share lies in \[0, 1\]: not so in 33 rows",
             id="impossible-share",
         ),
-        pytest.param("daily_delays", lambda t: t.slice(1), "daily_delays.flights: [0-9]+ rows for 989", id="lost-group"),
+        pytest.param(
+            "daily_delays", lambda t: t.slice(1), "daily_delays.flights: [0-9]+ rows for 989", id="lost-group"
+        ),
     ],
 )
 def test_what_fails_validation_leaves_the_published_day_untouched(warehouse, copied, table, change, message):
@@ -215,7 +217,7 @@ def test_a_missing_output_of_the_transform_is_named(warehouse, copied):
     import shutil
 
     folder, rows = copied()
-    shutil.rmtree(folder / "daily_delays")
+    shutil.rmtree(folder / "transformed" / "daily_delays")
     with pytest.raises(FileNotFoundError, match="daily_delays holds no Parquet file"):
         publish(warehouse, folder, rows)
 

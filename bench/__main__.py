@@ -1,0 +1,246 @@
+"""`python -m bench [NAME...]`: run the benchmarks, print their ratios and record them in bench/results/NAME.json.
+
+parse    parsing dags/ with Airflow already imported, in ms per file; with and without the modules imported beforehand
+fork     a task process that parses the SparkSubmit DAG: forked from a parent that has its modules, against one that has not
+load     rows into the warehouse through the loader's load step, against the engine reading the same Parquet file directly
+stack    memory of the embedded stack while Spark runs, and one day end to end (brings a stack of its own up)
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[1]
+RESULTS = Path(__file__).parent / "results"
+Q01 = PROJECT / "dags" / "q01_flights_to_clickhouse.py"
+
+
+def repeated(work: Callable[[], float], times: int = 5) -> float:
+    """The median of some runs."""
+    return statistics.median(work() for _ in range(times))
+
+
+def python(code: str, **environment: str) -> str:
+    """The last line that a fresh interpreter prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **environment}, cwd=PROJECT, capture_output=True, text=True
+    )
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return done.stdout.splitlines()[-1]
+
+
+def parse() -> dict:
+    """Milliseconds to execute each DAG file in a fresh process that has Airflow imported."""
+    code = """
+import runpy, sys, time
+import airflow.sdk, airflow.timetables.interval
+{preload}
+start = time.perf_counter()
+runpy.run_path(sys.argv[1] if len(sys.argv) > 1 else {file!r})
+print((time.perf_counter() - start) * 1000)
+"""
+    preload = "import airflow_local_settings"
+    results = {}
+    for file in sorted((PROJECT / "dags").glob("*.py")):
+        cold = repeated(lambda f=file: float(python(code.format(preload="", file=str(f)), PYTHONPATH="config:.")), 3)
+        warm = repeated(
+            lambda f=file: float(
+                python(code.format(preload=preload, file=str(f)), PYTHONPATH="config:.", ANSWERS_PRELOAD="1")
+            ),
+            3,
+        )
+        results[file.stem] = {
+            "with_preload_ms": round(warm, 1),
+            "without_ms": round(cold, 1),
+            "ratio": round(warm / cold, 3),
+        }
+    return results
+
+
+def fork() -> dict:
+    """Seconds from fork to parsed DAG file, as each task pays them, with and without the modules in the parent."""
+    code = """
+import os, runpy, statistics, time
+import airflow.sdk, airflow.timetables.interval, airflow.providers.standard.operators.bash
+{preload}
+def child():
+    start = time.perf_counter()
+    pid = os.fork()
+    if pid == 0:
+        runpy.run_path({file!r})
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+    return time.perf_counter() - start
+print(statistics.median(child() for _ in range(5)))
+"""
+    bash_dag = "from airflow.sdk import DAG\nfrom airflow.providers.standard.operators.bash import BashOperator\n"
+    bash_dag += "with DAG('b'):\n    BashOperator(task_id='b', bash_command='true')\n"
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as file:
+        file.write(bash_dag)
+        file.flush()
+
+        def measure(preload: str, dag: str) -> float:
+            return float(python(code.format(preload=preload, file=dag), PYTHONPATH="config:.", ANSWERS_PRELOAD="1"))
+
+        cold = measure("", str(Q01))
+        warm = measure("import airflow_local_settings", str(Q01))
+        bash = measure("import airflow_local_settings", file.name)
+    return {
+        "spark_without_preload_s": round(cold, 3),
+        "spark_with_preload_s": round(warm, 3),
+        "bash_with_preload_s": round(bash, 3),
+        "ratio_with_to_without": round(warm / cold, 3),
+        "ratio_spark_to_bash": round(warm / bash, 2),
+    }
+
+
+def load(rows: int = 2_000_000) -> dict:
+    """MB/s of Parquet: the loader's load step against the engine's INSERT ... SELECT FROM file() into a like table."""
+    import clickhouse_connect
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from include.flights import warehouse
+
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "flights"
+        source.mkdir()
+        random = np.random.default_rng(2013)
+        base = datetime(2013, 6, 13, 4, tzinfo=UTC)
+        seconds = pa.array((np.arange(rows) % 86400).astype("int64") + int(base.timestamp()), pa.timestamp("s", "UTC"))
+        minutes = pa.array(random.integers(-20, 300, rows), pa.int32())
+        floats = pa.array(random.normal(50, 10, rows).round(2))
+        codes = pa.array(random.choice(["EWR", "JFK", "LGA"], rows))
+        columns = {
+            "flight_date": pa.array([date(2013, 6, 13)] * rows), "carrier": codes, "flight": pa.array(np.arange(rows)),
+            "tailnum": codes, "origin": codes, "dest": codes, "sched_dep_utc": seconds, "sched_arr_utc": seconds,
+            "distance": pa.array(random.integers(80, 5000, rows)), "cancelled": pa.array(np.zeros(rows, bool)),
+            **dict.fromkeys(["dep_delay", "arr_delay", "air_time", "plane_year", "plane_engines", "plane_seats"], minutes),
+            **dict.fromkeys(["temp", "dewp", "humid", "wind_dir", "wind_speed"], floats),
+            **dict.fromkeys(["wind_gust", "precip", "pressure", "visib"], floats),
+            "plane_manufacturer": codes, "plane_model": codes, "weather_known": pa.array(np.ones(rows, bool)),
+            "plane_known": pa.array(np.ones(rows, bool)), "source_row": pa.array(np.arange(rows)),
+        }  # fmt: skip
+        file = source / "part-0.parquet"
+        pq.write_table(pa.table(columns), file, compression="zstd")
+        size = file.stat().st_size
+        client = clickhouse_connect.get_client(interface="chdb", path=f"{folder}/warehouse")
+        warehouse.create_tables(client)
+
+        def timed(work: Callable[[], object]) -> float:
+            client.command("DROP TABLE IF EXISTS warehouse.bench SYNC")
+            client.command("CREATE TABLE warehouse.bench AS warehouse.flights")
+            start = time.perf_counter()
+            work()
+            return time.perf_counter() - start
+
+        names = ", ".join(columns)
+        direct_sql = f"INSERT INTO warehouse.bench ({names}) SELECT {names} FROM file('{file}', 'Parquet')"
+        pairs = [
+            (
+                timed(lambda: warehouse.load_parquet(client, "warehouse.bench", source)),
+                timed(lambda: client.command(direct_sql)),
+            )
+            for _ in range(5)
+        ]  # alternating, so that a noisy moment meets both
+        client.close()
+    ours, direct = (statistics.median(each) for each in zip(*pairs, strict=True))
+    mb = size / 1e6
+    return {
+        "parquet_mb": round(mb, 1),
+        "rows": rows,
+        "loader_mb_s": round(mb / ours, 1),
+        "engine_mb_s": round(mb / direct, 1),
+        "ratio": round(direct / ours, 3),
+    }
+
+
+def stack() -> dict:
+    """Start-up, one day end to end, and the peak of the embedded stack's memory (PSS) while it runs."""
+    import psutil
+
+    with tempfile.TemporaryDirectory() as home:
+        os.environ["ANSWERS_HOME"] = f"{home}/stack"
+        from include.stack import lifecycle
+        from include.stack.client import Airflow
+
+        start = time.perf_counter()
+        settings = lifecycle.up(lambda line: None)
+        first_start = time.perf_counter() - start
+        peak, spark_peak, stop = 0, 0, threading.Event()
+
+        def watch() -> None:
+            nonlocal peak, spark_peak
+            root = lifecycle.supervisor_process(settings)
+            while root and not stop.wait(0.5):
+                total = java = 0
+                for process in [root, *root.children(recursive=True)]:
+                    try:
+                        pss = process.memory_full_info().pss
+                        total += pss
+                        java += pss if "java" in process.name() else 0
+                    except psutil.Error:
+                        continue
+                peak, spark_peak = max(peak, total), max(spark_peak, java)
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        try:
+            airflow = Airflow(settings.url, settings.secrets["ADMIN_PASSWORD"])
+            dag_id = airflow.find_dag("q01")
+            days = []
+            for day in (date(2013, 6, 13) + timedelta(days=n) for n in range(3)):
+                begun = time.perf_counter()
+                *_, runs = airflow.watch(dag_id, [airflow.start(dag_id, day)], 600)
+                days.append(time.perf_counter() - begun)
+                tasks = {task: round(seconds or 0, 1) for task, (_, _, seconds) in runs[0].tasks.items()}
+        finally:
+            stop.set()
+            watcher.join()
+            lifecycle.down(lambda line: None)
+    return {
+        "first_start_s": round(first_start, 1),
+        "day_end_to_end_s": round(statistics.median(days), 1),
+        "tasks_s": tasks,
+        "of_it_spark": round(tasks["transform"] / statistics.median(days), 2),
+        "peak_memory_mb": round(peak / 2**20),
+        "of_it_java_mb": round(spark_peak / 2**20),
+    }
+
+
+def main() -> None:
+    """Run what is asked for."""
+    known = {"parse": parse, "fork": fork, "load": load, "stack": stack}
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which; all if none")
+    names = parser.parse_args().names or list(known)
+    if unknown := [name for name in names if name not in known]:
+        parser.error(f"no benchmark {', '.join(unknown)}: there are {', '.join(known)}")
+    RESULTS.mkdir(exist_ok=True)
+    for name in names:
+        print(f"{name} ...", flush=True)
+        result = known[name]()
+        facts = {"cpus": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
+        facts |= {"command": f"python -m bench {name}", "at": datetime.now(UTC).isoformat(timespec="seconds")}
+        (RESULTS / f"{name}.json").write_text(json.dumps({"machine": facts, "result": result}, indent=2) + "\n")
+        print(json.dumps(result, indent=2), flush=True)
+
+
+if __name__ == "__main__":
+    main()

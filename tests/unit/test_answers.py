@@ -1,0 +1,208 @@
+"""The catalogue of questions, claims and faults is whole: what it names exists, and nothing it promises is missing."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from include.answers import anchors, catalog, doc_md, faults
+
+QUESTIONS = catalog.load_questions()
+CLAIMS = {claim.id: claim for question in QUESTIONS for claim in question.claims}
+OF_ANSWERED = [claim.id for question in QUESTIONS if question.answered for claim in question.claims]
+FAULTS = catalog.load_faults()
+MARKED = anchors.claimed_tests()
+
+
+def test_there_are_ten_questions():
+    assert [question.id for question in QUESTIONS] == [f"q{number:02}" for number in range(1, 11)]
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.id)
+def test_an_answered_question_has_its_dag(question):
+    assert question.dag is None or (catalog.ROOT / "dags" / question.dag).is_file()
+
+
+@pytest.mark.parametrize("anchor", sorted({anchor for claim in CLAIMS.values() for anchor in claim.anchor}))
+def test_every_anchor_resolves(anchor):
+    assert anchors.resolve_anchor(anchor) >= 1
+
+
+@pytest.mark.parametrize("claim", OF_ANSWERED)
+def test_every_claim_has_a_test_that_needs_no_stack(claim):
+    tests = [test for test in MARKED if test.claim == claim]
+    assert tests, f'no test carries @pytest.mark.claim("{claim}")'
+    assert any(test.tier == "fast" for test in tests), f"claim {claim} is tested in {tests[0].tier} only"
+
+
+@pytest.mark.parametrize("claim", OF_ANSWERED)
+def test_every_claim_has_a_fault(claim):
+    assert any(fault.claim == claim for fault in FAULTS)
+
+
+def test_every_marker_names_a_claim_that_exists():
+    assert [f"{test.file}:{test.line}: {test.claim}" for test in MARKED if test.claim not in CLAIMS] == []
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.id)
+def test_every_fault_fits_the_code(fault):
+    assert fault.claim in CLAIMS
+    text = faults.faulted_text(catalog.ROOT, fault)
+    if fault.file.endswith(".py"):
+        compile(text, fault.file, "exec")
+    own = {test.node_id for test in MARKED if test.claim == fault.claim and test.tier == "fast"}
+    for name in fault.tests:
+        assert any(test == name or test.startswith(f"{name}::") for test in own), f"{name} is no test of {fault.claim}"
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.id)
+def test_the_document_of_a_dag_tells_the_whole_question(question):
+    text = doc_md(question.id)
+    assert question.title in text
+    assert all(f"**{claim.id}**" in text for claim in question.claims)
+    assert text.count("\n| ") == (len(question.then_now) and len(question.then_now) + 1)
+
+
+def test_the_document_of_a_dag_needs_nothing_heavy():
+    code = "import sys; from include.answers import doc_md; doc_md('q01'); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=catalog.ROOT, capture_output=True, text=True, check=True)
+    assert {"pydantic", "typer", "rich", "airflow", "pytest"} & set(done.stdout.split()) == set()
+
+
+QUESTION = """
+id: q01
+title: Prices
+answered: false
+question: How much?
+claims:
+  - {id: "1.1", text: Right., anchor: "shop.py:total", see: Look., break: Change it.}
+"""
+FAULT = """
+- id: one
+  claim: "1.1"
+  title: Wrong
+  file: shop.py
+  find: a
+  replace: b
+  symptom: Odd.
+"""
+
+
+def write(root: Path, path: str, text: str) -> None:
+    (root / path).parent.mkdir(parents=True, exist_ok=True)
+    (root / path).write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (QUESTION.replace('"1.1"', "1.1"), r"q01\.yaml: claims\.0\.id: .*string \(quote it: '1\.1'\)"),
+        (QUESTION.replace("shop.py:total", "shop.py"), r"q01\.yaml: claims\.0\.anchor\.0: .*'shop\.py' should be"),
+        (QUESTION.replace("shop.py:total", "../shop.py:total"), r"claims\.0\.anchor\.0: .*inside the project"),
+        (QUESTION.replace("see: Look., ", ""), r"q01\.yaml: claims\.0\.see: Field required"),
+        (QUESTION.replace("title:", "titel:"), r"q01\.yaml: titel: Extra inputs"),
+        (QUESTION.replace('"1.1"', '"2.1"'), r"q01\.yaml: .*claim 2\.1 does not belong to q01"),
+        (QUESTION.replace("false", "true"), r"q01\.yaml: .*an answered question needs"),
+        (QUESTION.replace("q01", "q02"), r"q01\.yaml: .*the file's name says 'q01'|claim 1\.1 does not belong"),
+        (QUESTION + "answer: " + "word " * 171, r"q01\.yaml: answer: .*171 words"),
+        (QUESTION + QUESTION.partition("claims:\n")[2], r"the id 1\.1 occurs twice"),
+        (QUESTION + "]", r"answers/q01\.yaml: not valid YAML: .*line 8"),
+        ("", r"q01\.yaml: Input should be"),
+    ],
+)
+def test_a_mistake_in_a_question_is_named_by_file_and_field(tmp_path, text, message):
+    write(tmp_path, "include/answers/q01.yaml", text)
+    with pytest.raises(catalog.CatalogError, match=f"(?s){message}"):
+        catalog.load_questions(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (FAULT.replace("symptom", "symptoms"), r"tests/faults/q01\.yaml: \[0\]\.symptom: Field required"),
+        (FAULT.replace("find: a", "find: b"), r"q01\.yaml: \[0\]: .*the same text"),
+        (FAULT.replace("shop.py", "/etc/passwd"), r"\[0\]\.file: .*inside the project"),
+        (FAULT.replace("shop.py", "tests/test_shop.py"), r"\[0\]: .*in the product, not in its tests"),
+        (FAULT + FAULT, r"the id one occurs twice"),
+        (FAULT.replace("- id", "id"), r"q01\.yaml: not valid YAML"),
+        ("id: one", r"q01\.yaml: should be a list of faults"),
+    ],
+)
+def test_a_mistake_in_a_fault_is_named_by_file_and_field(tmp_path, text, message):
+    write(tmp_path, "tests/faults/q01.yaml", text)
+    with pytest.raises(catalog.CatalogError, match=f"(?s){message}"):
+        catalog.load_faults(tmp_path)
+
+
+SHOP = """
+RATE: float = 0.2
+low, high = 1, 2
+with open("x") as dag:
+    task = 3
+    def ingest(): ...
+class Till:
+    limit = 9
+    async def open(self): ...
+"""
+
+
+@pytest.mark.parametrize(
+    ("symbol", "line"),
+    [
+        ("RATE", 2),
+        ("high", 3),
+        ("dag", 4),
+        ("task", 5),
+        ("ingest", 6),
+        ("Till", 7),
+        ("Till.limit", 8),
+        ("Till.open", 9),
+    ],
+)
+def test_an_anchor_finds_what_python_defines(tmp_path, symbol, line):
+    write(tmp_path, "shop.py", SHOP)
+    assert anchors.resolve_anchor(f"shop.py:{symbol}", tmp_path) == line
+
+
+def test_an_anchor_finds_text_in_other_files(tmp_path):
+    write(tmp_path, "shop.sql", "SELECT\n  sum(price) AS total\n")
+    assert anchors.resolve_anchor("shop.sql:AS total", tmp_path) == 2
+
+
+@pytest.mark.parametrize("anchor", ["shop.py:nothing", "shop.py:Till.close", "shop.py:Till.limit.x", "tax.py:Till"])
+def test_an_anchor_that_points_nowhere_is_refused(tmp_path, anchor):
+    write(tmp_path, "shop.py", SHOP)
+    with pytest.raises(catalog.CatalogError, match=f"anchor '{anchor}'"):
+        anchors.resolve_anchor(anchor, tmp_path)
+
+
+def test_markers_are_found_on_functions_classes_modules_and_parameters(tmp_path):
+    write(
+        tmp_path,
+        "tests/unit/test_shop.py",
+        """
+import pytest
+pytestmark = [pytest.mark.claim("1.1")]
+def test_a(): ...
+@pytest.mark.claim("1.2")
+class TestTill:
+    @pytest.mark.claim("1.3")
+    @pytest.mark.stack
+    def test_b(self): ...
+@pytest.mark.parametrize("x", [pytest.param(1, marks=pytest.mark.claim("1.4"))])
+def test_c(x): ...
+def helper(): ...
+""",
+    )
+    write(tmp_path, "tests/compose/test_up.py", 'import pytest\n@pytest.mark.claim("1.5")\ndef test_up(): ...\n')
+    found = {(test.node_id.partition("::")[2], test.claim, test.tier) for test in anchors.claimed_tests(tmp_path)}
+    assert found == {
+        ("test_up", "1.5", "compose"),
+        ("test_a", "1.1", "fast"),
+        ("TestTill::test_b", "1.1", "stack"),
+        ("TestTill::test_b", "1.2", "stack"),
+        ("TestTill::test_b", "1.3", "stack"),
+        ("test_c", "1.1", "fast"),
+        ("test_c", "1.4", "fast"),
+    }
