@@ -13,7 +13,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Check this machine and make .venv from the lock
-	@$(or $(PYTHON),python3) include/stack/preflight.py
+	@$(or $(PYTHON),python3) -I include/stack/preflight.py
 
 demo: setup ## Question 1 for a week of real days, embedded; stays up until Ctrl-C
 	@$(BIN)/answers demo
@@ -38,6 +38,17 @@ prove-faults: setup ## Break each mechanism on a copy: the tests must notice
 
 bench: setup ## Measure: side by side, as ratios, recorded in bench/results
 	@$(BIN)/python -m bench
+
+up: ## Start the docker compose stack; the first time writes .env and prints the admin password
+	@python3 -I include/stack/dotenv.py
+	@docker compose up --detach --build --wait
+	@echo "Airflow: http://localhost:$$(sed -n 's/^UI_PORT=//p' .env), user admin, password: ADMIN_PASSWORD in .env"
+
+down: ## Stop the docker compose stack; its data stays
+	@docker compose down
+
+test-compose: setup ## Question 1 on a docker compose stack of its own
+	@ANSWERS_REQUIRE_COMPOSE=1 $(BIN)/python -m pytest tests/compose -m compose $(ARGS)
 
 lock: setup ## Compile requirements.txt from pyproject.toml
 	@$(BIN)/uv pip compile --quiet pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \

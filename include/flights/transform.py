@@ -45,7 +45,7 @@ def main(folder: str, spark: SparkSession | None = None) -> dict[str, int]:
     """
     from pyspark.sql import SparkSession
 
-    spark = spark or SparkSession.builder.appName("flights").getOrCreate()
+    spark = spark or SparkSession.builder.getOrCreate()
     for setting, value in SETTINGS.items():
         spark.conf.set(setting, value)
     for name in INPUTS:

@@ -45,8 +45,12 @@ class Stack:
         from include.stack import dotenv
         from include.stack.settings import Settings
 
-        ports = json.loads((self.home / "ports.json").read_text())
-        return Settings(self.home, dotenv.read(self.home / "secrets.env"), ports)
+        ports = self.home / "ports.json"
+        return Settings(
+            self.home,
+            dotenv.read(self.home / "secrets.env"),
+            json.loads(ports.read_text()) if ports.exists() else {},
+        )
 
     @property
     def airflow(self):
@@ -65,10 +69,8 @@ class Stack:
 
         import pandas as pd
 
-        file = self.home / "query.parquet"
         command = self.command("sql", query, "--format", "Parquet")
         done = subprocess.run(command, env=self.environment, cwd=PROJECT, capture_output=True, timeout=600, check=True)
-        file.unlink(missing_ok=True)
         return pd.read_parquet(io.BytesIO(done.stdout))
 
     def healthy(self) -> bool:
