@@ -19,7 +19,7 @@ demo: setup ## Question 1 for a week of real days, embedded; stays up until Ctrl
 	@$(BIN)/answers demo
 
 test: setup ## Every test that needs no Docker: unit, dag, stack
-	@$(BIN)/python -m pytest -m "not compose" $(ARGS)
+	@$(BIN)/python -m pytest -m "not compose" -n 2 --dist loadgroup $(ARGS)
 
 lint: setup ## Lint, format check and types
 	@$(BIN)/ruff check .
@@ -50,9 +50,9 @@ down: ## Stop the docker compose stack; its data stays
 test-compose: setup ## Question 1 on a docker compose stack of its own
 	@ANSWERS_REQUIRE_COMPOSE=1 $(BIN)/python -m pytest tests/compose -m compose $(ARGS)
 
-lock: setup ## Compile requirements.txt from pyproject.toml
+lock: setup ## Compile requirements.txt from pyproject.toml (ARGS=--upgrade for the latest versions)
 	@$(BIN)/uv pip compile --quiet pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
-		--upgrade --custom-compile-command "make lock" --output-file requirements.txt
+		--custom-compile-command "make lock" --output-file requirements.txt $(ARGS)
 
 clean: ## Stop the embedded stack and remove what it and the tests made
 	@if [ -x $(BIN)/answers ]; then $(BIN)/answers down; fi

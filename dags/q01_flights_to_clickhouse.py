@@ -58,7 +58,9 @@ with DAG(
         conf={
             "spark.ui.enabled": "false",
             "spark.log.level": "WARN",
-            "spark.sql.shuffle.partitions": "1",  # a day is a thousand rows
+            # A day is a thousand rows: one partition, and no plan that adapts to sizes.
+            "spark.sql.shuffle.partitions": "1",
+            "spark.sql.adaptive.enabled": "false",
             # A job of seconds ends before optimised code and parallel collection pay: a third less CPU.
             "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
         },

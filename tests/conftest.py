@@ -19,6 +19,12 @@ from support import HOME, PROJECT, open_warehouse
 pytest_plugins = ["include.answers.pytest_claims"]
 
 
+def pytest_collection_modifyitems(items):
+    """With `-n 2`: the live stack's tests in one process, which mostly waits, all others in another."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("stack" if "tests/stack/" in item.nodeid else "rest"))
+
+
 def pytest_sessionfinish() -> None:
     """Leave nothing behind."""
     shutil.rmtree(HOME, ignore_errors=True)

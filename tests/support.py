@@ -47,10 +47,10 @@ def contents(client) -> dict[str, bytes]:
     }
 
 
-def wait_for(what: str, ready, patience: float = 120):
+def wait_for(what: str, ready, patience: float = 120, pause: float = 0.2):
     """The first true answer of `ready`; fails when there is none within `patience` seconds."""
     deadline = time.monotonic() + patience
     while not (answer := ready()):
         assert time.monotonic() < deadline, f"waited {patience:.0f} s in vain for {what}"
-        time.sleep(0.05)
+        time.sleep(pause)
     return answer

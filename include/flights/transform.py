@@ -46,6 +46,7 @@ def main(folder: str, spark: SparkSession | None = None) -> dict[str, int]:
     from pyspark.sql import SparkSession
 
     spark = spark or SparkSession.builder.getOrCreate()
+    print(f"Spark {spark.version} on {spark.sparkContext.master}, application {spark.sparkContext.applicationId}")
     for setting, value in SETTINGS.items():
         spark.conf.set(setting, value)
     for name in INPUTS:

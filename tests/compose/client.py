@@ -5,31 +5,18 @@ import json
 import os
 import signal
 import subprocess
-import time
-from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import date
+from functools import cached_property
 from hashlib import sha1
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
-import httpx
 import pandas as pd
 
 from include.stack import dotenv
+from include.stack.client import Airflow
+from support import PROJECT, wait_for
 
-PROJECT = Path(__file__).resolve().parents[2]
-NEW_YORK = ZoneInfo("America/New_York")
 DAG = "q01_flights_to_clickhouse"
-
-
-def eventually(condition: Callable, within: float, what: str):
-    """The first truthy value of `condition()`, which is asked again until `within` seconds have passed."""
-    deadline = time.monotonic() + within
-    while not (value := condition()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {within:.0f} s: {what}")
-        time.sleep(0.5)
-    return value
 
 
 class Stack:
@@ -49,7 +36,6 @@ class Stack:
             for key, value in os.environ.items()
             if key not in dotenv.KEYS and (not key.startswith("COMPOSE_") or key == "COMPOSE_PARALLEL_LIMIT")
         }
-        self._api: httpx.Client | None = None
 
     def run(self, *arguments: str, check: bool = True) -> bytes:
         """Standard output of `docker compose ARGUMENTS`; an error with all of its output if it fails."""
@@ -86,19 +72,14 @@ class Stack:
 
     # -- Airflow
 
-    @property
-    def api(self) -> httpx.Client:
-        """A client of the REST API, signed in as admin, through the published port."""
-        if self._api is None:
-            login = {"username": "admin", "password": self.settings["ADMIN_PASSWORD"]}
-            token = httpx.post(f"{self.url}/auth/token", json=login).raise_for_status().json()["access_token"]
-            headers = {"Authorization": f"Bearer {token}"}
-            self._api = httpx.Client(base_url=f"{self.url}/api/v2", headers=headers, timeout=30)
-        return self._api
+    @cached_property
+    def airflow(self) -> Airflow:
+        """The REST API through the published port."""
+        return Airflow(self.url, self.settings["ADMIN_PASSWORD"])
 
-    def get(self, path: str, **parameters) -> dict:
+    def get(self, path: str) -> dict:
         """JSON that the API has at `path`."""
-        return self.api.get(path, params=parameters).raise_for_status().json()
+        return self.airflow.request("GET", path).json()
 
     def wait_for_dag(self) -> None:
         """Wait until the DAG is parsed; a file that cannot be imported is an error at once."""
@@ -106,50 +87,29 @@ class Stack:
         def parsed() -> bool:
             errors = self.get("/importErrors")["import_errors"]
             assert not errors, "\n".join(error["stack_trace"] for error in errors)
-            return self.api.get(f"/dags/{DAG}").is_success
+            return DAG in self.airflow.dag_ids()
 
-        eventually(parsed, 120, f"{DAG} is parsed")
+        wait_for(f"{DAG} to be parsed", parsed)
 
     def start_day(self, day: str) -> str:
-        """Start a run of the DAG for a day, given as its data interval, and return the run's id."""
-        start = datetime.combine(date.fromisoformat(day), datetime.min.time(), NEW_YORK)
-        end = datetime.combine(start.date() + timedelta(days=1), datetime.min.time(), NEW_YORK)
-        # Without the interval Airflow would infer the last one that ended before the logical date.
-        body = {
-            "logical_date": start.isoformat(),
-            "data_interval_start": start.isoformat(),
-            "data_interval_end": end.isoformat(),
-        }
-        return self.api.post(f"/dags/{DAG}/dagRuns", json=body).raise_for_status().json()["dag_run_id"]
-
-    def clear(self, run: str) -> None:
-        """Run all tasks of a finished run again and wait until they have succeeded."""
-        body = {"dry_run": False, "only_failed": False}
-        self.api.post(f"/dags/{DAG}/dagRuns/{run}/clear", json=body).raise_for_status()
-        self.wait_for_success(run)
+        """Start a run of the DAG for a day and return the run's id; a day that ran before runs again."""
+        return self.airflow.start(DAG, date.fromisoformat(day))
 
     def wait_for_success(self, run: str, within: float = 300) -> None:
         """Wait for the run's end. A task that fails is an error at once, without waiting for its retries."""
-
-        def succeeded() -> bool:
-            for task in self.tasks(run):
-                if task["state"] in ("failed", "up_for_retry", "upstream_failed"):
-                    log = self.log(run, task["task_id"], max(task["try_number"], 1))
-                    raise AssertionError(f"{task['task_id']} of {run} is {task['state']}:\n{log[-6000:]}")
-            state = self.get(f"/dags/{DAG}/dagRuns/{run}")["state"]
-            assert state != "failed", f"{run} failed"
-            return state == "success"
-
-        eventually(succeeded, within, f"{run} succeeds")
+        for (state,) in self.airflow.watch(DAG, [run], within):
+            for task, (ended, tries, _) in state.tasks.items():
+                if ended in ("failed", "up_for_retry", "upstream_failed"):
+                    raise AssertionError(f"{task} of {run} is {ended}:\n{self.log(run, task, tries)[-6000:]}")
+        assert state.state == "success", f"{run} is {state.state}"
 
     def tasks(self, run: str) -> list[dict]:
         """The task instances of a run."""
         return self.get(f"/dags/{DAG}/dagRuns/{run}/taskInstances")["task_instances"]
 
     def log(self, run: str, task: str, attempt: int = 1) -> str:
-        """The log of a task as the user interface shows it."""
-        content = self.get(f"/dags/{DAG}/dagRuns/{run}/taskInstances/{task}/logs/{attempt}")["content"]
-        return "\n".join(str(line.get("event", line)) if isinstance(line, dict) else str(line) for line in content)
+        """The log of a task."""
+        return self.airflow.log(DAG, run, task, attempt)
 
     # -- ClickHouse and Spark
 

@@ -184,7 +184,7 @@ def test_a_backfill_of_ten_days_survives_a_kill_of_every_task_and_of_the_schedul
                 killed[task] = pid
         return len(killed) == len(tasks)
 
-    wait_for("an attempt of every task to be killed", kill_one_of_each, patience=400)
+    wait_for("an attempt of every task to be killed", kill_one_of_each, patience=400, pause=0.02)
     scheduler = next(part["pid"] for part in lifecycle.status(stack.settings) if part["part"] == "scheduler")
     os.kill(scheduler, signal.SIGKILL)
 
@@ -194,5 +194,5 @@ def test_a_backfill_of_ten_days_survives_a_kill_of_every_task_and_of_the_schedul
         assert "failed" not in states, states
         return states.count("success") == 10
 
-    wait_for(f"backfill {backfill['id']} to end", all_done, patience=500)
+    wait_for(f"backfill {backfill['id']} to end", all_done, patience=500, pause=1)
     assert_published(stack, first, last)
