@@ -27,6 +27,9 @@ KEYS = {
     "daily_delays": ("flight_date", "origin", "carrier"),
     "delay_features": ("sched_dep_utc", "carrier", "flight"),
 }
+# All rows and columns in two numbers, whatever the order of the rows. By way of text: a hash of a NULL is NULL, and a sum
+# passes over it.
+FINGERPRINT = "count() AS rows, hex(sum(cityHash64(toString(tuple(*))))) AS hash"
 STAGING = "staging__"
 ANY_NUMBER_OF_DAYS = {"max_partitions_per_insert_block": 0}  # ClickHouse refuses more than 100 by default
 FORGOTTEN = timedelta(days=1)  # a staging table of this age belongs to a run that will not come back

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 import expected
+from include.flights.warehouse import FINGERPRINT
 from support import interval, wait_for
 
 Q01 = "q01_flights_to_clickhouse"
@@ -31,7 +32,7 @@ def assert_published(stack, first: str, last: str) -> None:
 
 def fingerprint(stack, day: str) -> list:
     return [
-        stack.sql(f"SELECT count() AS n, sum(cityHash64(*)) AS h FROM warehouse.{table} WHERE flight_date = '{day}'")
+        stack.sql(f"SELECT {FINGERPRINT} FROM warehouse.{table} WHERE flight_date = '{day}'")
         for table in ("flights", "daily_delays", "delay_features")
     ]
 

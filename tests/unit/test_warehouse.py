@@ -87,6 +87,20 @@ def test_a_second_run_of_a_day_changes_nothing(warehouse, transformed):
 
 
 @pytest.mark.claim("1.4")
+def test_the_fingerprint_sees_a_change_of_any_column(warehouse, transformed):
+    """Also of one beside a NULL: a fingerprint that could not change would prove nothing."""
+    publish(warehouse, *transformed())
+    for table in loader.KEYS:
+        found = [warehouse.query(f"SELECT {loader.FINGERPRINT} FROM warehouse.{table}").result_rows]
+        columns = warehouse.query(f"DESCRIBE warehouse.{table}").result_columns[0]
+        for column in columns:
+            others = f"* EXCEPT {column}, NULL AS {column}"
+            changed = f"SELECT {loader.FINGERPRINT} FROM (SELECT {others} FROM warehouse.{table})"
+            found.append(warehouse.query(changed).result_rows)
+        assert len({str(each) for each in found}) == len(columns) + 1
+
+
+@pytest.mark.claim("1.4")
 def test_days_come_in_any_order_and_leave_each_other_alone(warehouse, transformed):
     for day in (DAY, "2013-03-10", DAY):
         publish(warehouse, *transformed(day), day=day)
