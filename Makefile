@@ -19,7 +19,7 @@ demo: setup ## Question 1 for a week of real days, embedded; stays up until Ctrl
 	@$(BIN)/answers demo
 
 test: setup ## Every test that needs no Docker: unit, dag, stack
-	@$(BIN)/python -m pytest -m "not compose" -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -m "not compose" -n 2 $(ARGS)
 
 lint: setup ## Lint, format check and types
 	@$(BIN)/ruff check .

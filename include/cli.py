@@ -59,7 +59,7 @@ def up(
     say = (lambda line: err.print(line, style="dim", markup=False, highlight=False)) if as_json else _say
     with readable_errors():
         try:
-            with _ends_on_sigterm():
+            with _interruptible():
                 settings = lifecycle.up(say)
                 if as_json:
                     print(json.dumps({"url": settings.url, "user": "admin", "home": str(settings.home)}))
@@ -218,7 +218,7 @@ def demo(
 
     with readable_errors():
         try:
-            with _ends_on_sigterm():
+            with _interruptible():
                 demonstration.play(_days([], first, last), out, _shown)
                 if sys.stdin.isatty() and sys.stdout.isatty():
                     out.print("The stack stays up until Ctrl-C.")
@@ -235,17 +235,17 @@ def _say(line: str) -> None:
 
 
 @contextmanager
-def _ends_on_sigterm() -> Iterator[None]:
-    """Treat SIGTERM like Ctrl-C, so that both leave nothing behind."""
+def _interruptible() -> Iterator[None]:
+    """Let SIGTERM and SIGINT both raise KeyboardInterrupt, so that both leave nothing behind.
 
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    SIGINT is set as well because a shell starts its background jobs with it ignored.
+    """
+    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _days(dates: list[str], first: str | None, last: str | None) -> list[date]:

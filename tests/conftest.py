@@ -19,10 +19,16 @@ from support import HOME, PROJECT, open_warehouse
 pytest_plugins = ["include.answers.pytest_claims"]
 
 
-def pytest_collection_modifyitems(items):
-    """With `-n 2`: the live stack's tests in one process, which mostly waits, all others in another."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("stack" if "tests/stack/" in item.nodeid else "rest"))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """With `-n 2`: the live stack's tests in one process, which mostly waits, and all others in another."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByTier(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "stack" if "tests/stack/" in nodeid else "rest"
+
+    return ByTier(config, log)
 
 
 def pytest_sessionfinish() -> None:

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -44,7 +44,8 @@ def prove(
     Ends with 0 only when everything asked for is proven (with --faults: caught), with 1 when not, with 2 when something
     asked for does not exist or the catalogue is wrong. The results are kept in results/prove.json.
     """
-    signal.signal(signal.SIGTERM, lambda number, frame: _interrupt())
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell starts its background jobs with SIGINT ignored
+        signal.signal(number, signal.default_int_handler)
     try:
         all_faults = load_faults(ROOT)
         if apply is not None or to is not None:
@@ -59,10 +60,6 @@ def prove(
         Console(stderr=True).print("[yellow]interrupted; nothing was recorded[/]")
         raise typer.Exit(130) from None
     raise typer.Exit(0 if good else 1)
-
-
-def _interrupt() -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _exercise(faults: list[Fault], fault_id: str | None, to: Path | None) -> None:

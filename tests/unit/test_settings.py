@@ -1,0 +1,65 @@
+"""The settings of the embedded stack: ports, secrets, Java."""
+
+import json
+import socket
+import subprocess
+
+import pytest
+
+from include.stack.settings import PORTS, Settings, find_java, java_version
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("ANSWERS_HOME", str(tmp_path / "home"))
+    for part in PORTS:
+        monkeypatch.delenv(f"ANSWERS_{part.upper()}_PORT", raising=False)
+    return tmp_path / "home"
+
+
+def test_without_java_the_wheels_jdk_runs_with_the_flags_of_sparks_launcher(tmp_path, monkeypatch):
+    monkeypatch.delenv("JAVA_HOME", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    java = find_java(tmp_path) / "bin" / "java"
+    assert java_version(str(java)) >= 17
+    flags = ["--add-modules=jdk.incubator.vector", "-Dwith=a space", "-version"]
+    done = subprocess.run([java, *flags], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"})
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_old_java_is_passed_over(tmp_path, monkeypatch):
+    old = tmp_path / "bin" / "java"
+    old.parent.mkdir()
+    old.write_text("#!/bin/sh\necho 'openjdk version \"11.0.2\" 2019-01-15' >&2\n")
+    old.chmod(0o755)
+    assert java_version(str(old)) == 11
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(old.parent))
+    assert find_java(tmp_path / "home") != tmp_path
+
+
+def test_a_taken_port_is_passed_over_and_told(home):
+    settings, _ = Settings.load().with_ports()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        (home / "ports.json").write_text(json.dumps({**settings.ports, "api": port}))
+        again, notes = Settings.load().with_ports()
+    assert again.ports["api"] != port
+    assert notes == [f"port {port} is taken: api listens on {again.ports['api']} instead"]
+    assert len(set(again.ports.values())) == len(PORTS)
+    assert Settings.load().ports == again.ports
+
+
+def test_a_port_that_is_none_is_refused(home, monkeypatch):
+    monkeypatch.setenv("ANSWERS_API_PORT", "http")
+    with pytest.raises(ValueError, match="ANSWERS_API_PORT='http' is not a port"):
+        Settings.load().with_ports()
+
+
+def test_secrets_are_made_once(home):
+    first = Settings.load().secrets
+    assert Settings.load().secrets == first
+    assert len(set(first.values())) == len(first) == 6
+    assert (home / "secrets.env").stat().st_mode & 0o777 == 0o600
