@@ -53,15 +53,17 @@ class Airflow:
             url, password = url or settings.url, password or settings.secrets["ADMIN_PASSWORD"]
         self.url = url.rstrip("/")
         self._password = password
-        self._http = httpx.Client(base_url=self.url, timeout=30)
+        # A proxy of the environment has no way to this machine's loopback.
+        self._http = httpx.Client(base_url=self.url, timeout=30, trust_env="//127.0.0.1" not in self.url)
 
     def request(self, method: str, path: str, expect: tuple[int, ...] = (200, 201), **kwargs: Any) -> httpx.Response:
         """One request, signed in. Waits out a short absence of the API (it may be restarting)."""
-        deadline = time.monotonic() + 60
+        deadline, fresh = time.monotonic() + 60, False
         while True:
             try:
                 if "Authorization" not in self._http.headers:
                     self._sign_in()
+                    fresh = True
                 answer = self._http.request(method, f"/api/v2{path}", **kwargs)
             except httpx.TransportError as error:
                 # Reads can be repeated; a write may have been carried out before the answer was lost.
@@ -69,7 +71,7 @@ class Airflow:
                     time.sleep(0.5)
                     continue
                 raise ApiError(f"{self.url} does not answer ({error}): is the stack up? `answers status`") from error
-            if answer.status_code == 401 and "Authorization" in self._http.headers:
+            if answer.status_code == 401 and not fresh:
                 del self._http.headers["Authorization"]  # the token has expired
                 continue
             if answer.status_code not in expect:

@@ -132,11 +132,16 @@ class Settings:
             "ANSWERS_PYTHON": sys.executable,
             "ANSWERS_SUPERVISOR_PASSWORD": self.secrets["SUPERVISOR_PASSWORD"],
             "JAVA_HOME": str(find_java(self.home)),
-            # local_settings and the Spark job's driver address; the name of this machine may not resolve
+            # The name of this machine may not resolve.
             "SPARK_LOCAL_IP": "127.0.0.1",
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
             "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "config")]),
             "PYTHONUNBUFFERED": "1",
+            # The parts talk over loopback, whatever proxy the machine uses for the rest.
+            **{
+                name: ",".join(filter(None, [os.environ.get(name), "127.0.0.1,localhost"]))
+                for name in ("NO_PROXY", "no_proxy")
+            },
         }
 
     def write_passwords(self) -> None:

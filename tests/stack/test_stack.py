@@ -1,5 +1,6 @@
 """The embedded stack itself: loopback, secrets, recovery from kills, a clean end. These tests come last: they kill."""
 
+import contextlib
 import os
 import signal
 import stat
@@ -83,8 +84,10 @@ def test_a_half_made_database_is_made_anew_and_ctrl_c_leaves_no_process(new_stac
         wait_for("the database to be in the making", lambda: "creating" in first.stdout.readline())
         wait_for("the migration to write", lambda: (stack.home / "logs" / "bootstrap.log").exists())
     finally:
-        for process in [psutil.Process(first.pid), *stack.processes()]:
-            process.kill()
+        first.kill()
+        for process in stack.processes():
+            with contextlib.suppress(psutil.NoSuchProcess):  # gone with the one before
+                process.kill()
         first.wait()
     second = subprocess.Popen(
         stack.command("up", "--foreground"), env=stack.environment, cwd=PROJECT, stdout=subprocess.PIPE, text=True
