@@ -216,16 +216,18 @@ def demo(
     """
     from include.stack import demonstration, lifecycle
 
+    shown = False
     with readable_errors():
         try:
             with _interruptible():
                 demonstration.play(_days([], first, last), out, _shown)
+                shown = True
                 if sys.stdin.isatty() and sys.stdout.isatty():
                     out.print("The stack stays up until Ctrl-C.")
                     signal.pause()
         except KeyboardInterrupt:
             out.print()
-            raise typer.Exit(130) from None
+            raise typer.Exit(0 if shown else 130) from None
         finally:
             lifecycle.down(_say)
 

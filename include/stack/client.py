@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from graphlib import TopologicalSorter
 from typing import Any
 from urllib.parse import quote
 
@@ -53,6 +54,7 @@ class Airflow:
             url, password = url or settings.url, password or settings.secrets["ADMIN_PASSWORD"]
         self.url = url.rstrip("/")
         self._password = password
+        self._orders: dict[str, list[str]] = {}
         # A proxy of the environment has no way to this machine's loopback.
         self._http = httpx.Client(base_url=self.url, timeout=30, trust_env="//127.0.0.1" not in self.url)
 
@@ -140,13 +142,24 @@ class Airflow:
         self.request("POST", f"/dags/{dag_id}/clearTaskInstances", json=body)
 
     def run(self, dag_id: str, run_id: str) -> Run:
-        """The state of a run and of its tasks, in the order of the DAG's tasks as they started."""
+        """The state of a run and of its tasks, upstream ones first."""
         path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
         state = self.request("GET", path).json()["state"]
         instances = self.request("GET", f"{path}/taskInstances?limit=500").json()["task_instances"]
-        instances.sort(key=lambda each: (each["start_date"] or "9999", each["task_id"]))
+        order = self._order(dag_id)
+        instances.sort(key=lambda each: order.index(each["task_id"]) if each["task_id"] in order else len(order))
         tasks = {each["task_id"]: (each["state"] or "none", each["try_number"], each["duration"]) for each in instances}
         return Run(dag_id, run_id, state, tasks)
+
+    def _order(self, dag_id: str) -> list[str]:
+        if dag_id not in self._orders:
+            tasks = self.request("GET", f"/dags/{dag_id}/tasks").json()["tasks"]
+            sorter: TopologicalSorter[str] = TopologicalSorter({task["task_id"]: () for task in tasks})
+            for task in tasks:
+                for downstream in task["downstream_task_ids"]:
+                    sorter.add(downstream, task["task_id"])
+            self._orders[dag_id] = list(sorter.static_order())
+        return self._orders[dag_id]
 
     def watch(self, dag_id: str, run_ids: list[str], patience: float) -> Iterator[list[Run]]:
         """The runs' states, again and again until all have ended.
