@@ -5,11 +5,9 @@ import re
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 from include.stack import dotenv
-
-PROJECT = Path(__file__).resolve().parents[2]
+from support import PROJECT
 
 
 def generate(path):
