@@ -68,7 +68,7 @@ async def look(feed: str, first_line: str | None = None, patience: float = LONGE
             else:
                 status, again_after, start = 200, 0.0, await asyncio.to_thread(_open, feed)
     except TimeoutError:
-        return Look(False, f"no answer in {patience:.0f} s")
+        return Look(False, f"no answer in {patience:g} s")
     except (FileNotFoundError, httpx.TransportError) as error:
         return Look(False, _without_address(error))
     except (PermissionError, IsADirectoryError, NotADirectoryError, httpx.InvalidURL, ValueError) as error:

@@ -14,6 +14,7 @@ import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 FOLDER = "deadline_misses"
 
@@ -29,7 +30,7 @@ def record(data_root: Path, miss: dict[str, Any]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     # A run's id may be 250 characters, of which quoting makes more than a file's name may have.
     file = folder / f"{quote(miss['run_id'], safe='')[:150]}__{miss['id']}.json"
-    part = folder / f".{file.stem}.{os.getpid()}.part"
+    part = folder / f".{uuid4().hex}.part"
     part.write_text(json.dumps(miss, indent=2) + "\n", encoding="utf-8")
     try:
         os.link(part, file)  # with all of its contents, or not at all

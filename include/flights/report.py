@@ -16,10 +16,11 @@ AIRLINES = "carrier,name"  # the first line of the register of airlines
 BY_CARRIER = """
 SELECT
     carrier,
-    sum(flights) AS flights,
-    sum(cancelled) AS cancelled,
-    sum(ifNull(mean_dep_delay, 0) * (flights - cancelled)) / nullif(sum(flights) - sum(cancelled), 0) AS delay
-FROM (SELECT carrier, flights, cancelled, mean_dep_delay FROM warehouse.daily_delays WHERE flight_date = {day:Date})
+    sum(d.flights) AS flights,
+    sum(d.cancelled) AS cancelled,
+    sum(ifNull(d.mean_dep_delay, 0) * (d.flights - d.cancelled)) / nullif(sum(d.flights - d.cancelled), 0) AS delay
+FROM warehouse.daily_delays AS d
+WHERE d.flight_date = {day:Date}
 GROUP BY carrier
 ORDER BY delay DESC NULLS FIRST, carrier
 """
@@ -42,7 +43,7 @@ def by_carrier(client: Client, day: date) -> list[dict[str, Any]]:
     """
     rows: list[dict[str, Any]] = []
     if client.command("EXISTS TABLE warehouse.daily_delays"):
-        answer = client.query(BY_CARRIER.replace("{day:Date}", f"'{day.isoformat()}'"))
+        answer = client.query(BY_CARRIER, parameters={"day": day})
         rows = [dict(zip(answer.column_names, row, strict=True)) for row in answer.result_rows]
     if not rows:
         raise DayMissing(

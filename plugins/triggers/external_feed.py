@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from include.external_feed import FeedBroken, Look, look, pause, public
+from include.external_feed import FeedBroken, look, pause, public
 
 
 class ExternalFeedTrigger(BaseTrigger):
@@ -43,24 +43,24 @@ class ExternalFeedTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """One event: {"outcome": "there", "broken" or "late", "found": in words, "waited": seconds}."""
-        until, looks, last = datetime.fromisoformat(self.until), 0, Look(False, "never looked at")
+        until, looks = datetime.fromisoformat(self.until), 0
         while True:
-            remaining = (until - datetime.now(UTC)).total_seconds()
-            if remaining <= 0 and looks:  # a triggerer that was away at the end looks once more
-                yield self.event("late", f"{looks} looks, the last: {last.found}")
-                return
+            at_the_end = datetime.now(UTC) >= until  # then it looks once more, also where the triggerer was away
             try:
-                last = await look(self.feed, self.first_line)
+                seen = await look(self.feed, self.first_line)
             except FeedBroken as error:
                 yield self.event("broken", str(error))
                 return
-            if last.there:
-                yield self.event("there", last.found)
-                return
             looks += 1
-            delay = max(pause(looks, self.first_pause, self.longest_pause), last.again_after)
+            if seen.there:
+                yield self.event("there", seen.found)
+                return
+            if at_the_end:
+                yield self.event("late", f"looks: {looks}, the last one: {seen.found}")
+                return
+            delay = max(pause(looks, self.first_pause, self.longest_pause), seen.again_after)
             delay = min(delay, max(0.0, (until - datetime.now(UTC)).total_seconds()))
-            self.log.info("%s: %s; looking again in %.1f s", public(self.feed), last.found, delay)
+            self.log.info("%s: %s; looking again in %.1f s", public(self.feed), seen.found, delay)
             await asyncio.sleep(delay)
 
     def event(self, outcome: str, found: str) -> TriggerEvent:
