@@ -3,9 +3,9 @@
 from datetime import UTC, datetime
 
 import pytest
-from monitoring import alerts, dashboard_expressions, mapped
 from prometheus_client.parser import text_string_to_metric_families
 
+from monitoring import alerts, dashboard_expressions, mapped
 from support import PROJECT, wait_for
 from tests.compose.client import DAG
 

@@ -3,6 +3,7 @@
 import socket
 
 import pytest
+
 from monitoring import mapped
 
 DAG_FILE = """

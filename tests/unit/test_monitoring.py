@@ -5,6 +5,8 @@ import socket
 
 import pytest
 import yaml
+
+from include.stack import dotenv
 from monitoring import (
     DASHBOARD,
     MAPPING,
@@ -16,8 +18,6 @@ from monitoring import (
     named,
     produced,
 )
-
-from include.stack import dotenv
 from support import PROJECT
 
 RUN_LABELS = {"run_id", "dagrun_id", "map_index", "try_number", "job_id"}
