@@ -1,6 +1,7 @@
 """Metrics and alerts on the docker compose stack: Airflow -> statsd_exporter -> Prometheus -> Alertmanager -> catchers."""
 
 from datetime import UTC, datetime
+from itertools import islice
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -36,7 +37,15 @@ def send(stack, lines):
         "import socket, sys; s = socket.create_connection(('statsd-exporter', 9125)); s.sendall(sys.argv[1].encode());"
         "s.shutdown(socket.SHUT_WR); s.recv(1)"
     )
-    stack.run("exec", "-T", "catcher", "python", "-I", "-c", code, "".join(f"{line}\n" for line in lines))
+    for some in batched(lines, 1000):  # an argument has at most 128 KB
+        stack.run("exec", "-T", "catcher", "python", "-I", "-c", code, "".join(f"{line}\n" for line in some))
+
+
+def batched(lines, size):
+    """Lists of at most `size` lines."""
+    lines = iter(lines)
+    while some := list(islice(lines, size)):
+        yield some
 
 
 def series(stack, **labels):
