@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from include.flights.contract import ZONE
 
@@ -104,7 +104,8 @@ def judge(slots: Iterable[Slot], runs: Iterable[Run], within: dict[str, timedelt
 
 def _judge(slot: Slot, runs: list[Run], within: timedelta, now: datetime) -> Judged:
     recorded = [run.missed for run in runs if run.missed]
-    deadline = min(recorded) if recorded else min([run.due for run in runs], default=slot.end) + within
+    due = min([run.due for run in runs], default=slot.end).astimezone(UTC)  # hours on a clock, not on the wall
+    deadline = min(recorded) if recorded else due + within
     done = sorted((run for run in runs if run.state == "success" and run.ended), key=lambda run: run.ended or now)
     if done:
         first = done[0]

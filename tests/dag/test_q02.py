@@ -249,22 +249,6 @@ def test_a_day_that_is_not_published_is_a_clear_error_at_once(run_day, warehouse
     assert ours in capsys.readouterr().out + caplog.text
 
 
-def test_two_fresh_processes_serialise_the_same_document():
-    code = f"""
-import json
-from airflow.dag_processing.dagbag import DagBag
-from airflow.serialization.serialized_objects import DagSerialization
-(dag,) = DagBag(dag_folder={str(PROJECT / "dags" / f"{Q02}.py")!r}).dags.values()
-print(json.dumps(DagSerialization.to_dict(dag), sort_keys=True, default=str))
-"""
-    documents = [
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()[-1]
-        for _ in range(2)
-    ]
-    assert documents[0] == documents[1]
-    assert Q02 in documents[0]
-
-
 # -- what is scheduled (2.6)
 
 
