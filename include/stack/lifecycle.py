@@ -283,7 +283,9 @@ def _migrate(settings: Settings, say: Say) -> None:
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = 'airflow'")
             exists = cursor.fetchone() is not None
             stamp = settings.home / "bootstrapped.json"
-            made_with = json.dumps([version("apache-airflow"), settings.environment()["ANSWERS_POOLS"], sys.prefix])
+            recipe = (PROJECT / "include" / "stack" / "bootstrap.py").read_text()
+            pools = settings.environment()["ANSWERS_POOLS"]
+            made_with = json.dumps([version("apache-airflow"), pools, sys.prefix, recipe])
             if exists and stamp.exists() and stamp.read_text() == made_with:
                 return
             say("migrating the metadata database" if exists else "creating the metadata database")

@@ -42,7 +42,9 @@ def run_day(dag_of, monkeypatch) -> Callable:
         if feed:
             monkeypatch.setenv("AIRFLOW_VAR_FLIGHTS_FEED", str(feed))
         next_day = str(date.fromisoformat(day) + timedelta(days=1))
-        result = dag_of(file).test(logical_date=interval(next_day)[0])
+        dag = dag_of(file)
+        dag.deadline = None  # on 3.3.2 dag.test() raises when a run of a DAG with a deadline succeeds
+        result = dag.test(logical_date=interval(next_day)[0])
         with create_session() as session:
             from airflow.models import DagRun
 
