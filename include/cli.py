@@ -19,6 +19,7 @@ from rich.live import Live
 from rich.table import Table
 
 from include.answers.prove import prove
+from include.fleet.cli import app as fleet
 
 out = Console()
 err = Console(stderr=True)
@@ -29,6 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(prove)
+app.add_typer(fleet, name="fleet")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 COLOURS = {"success": "green", "failed": "red", "running": "cyan", "up_for_retry": "yellow", "upstream_failed": "red"}
@@ -123,7 +125,7 @@ def run(
     from include.stack.client import Airflow
 
     with readable_errors():
-        days = _days(dates or [], first, last)
+        days = days_of(dates or [], first, last)
         airflow = Airflow()
         dag_id = airflow.find_dag(dag)
         run_ids = [airflow.start(dag_id, day) for day in days]
@@ -220,7 +222,7 @@ def demo(
     with readable_errors():
         try:
             with _interruptible():
-                demonstration.play(_days([], first, last), out, _shown)
+                demonstration.play(days_of([], first, last), out, _shown)
                 shown = True
                 if sys.stdin.isatty() and sys.stdout.isatty():
                     out.print("The stack stays up until Ctrl-C.")
@@ -250,7 +252,7 @@ def _interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _days(dates: list[str], first: str | None, last: str | None) -> list[date]:
+def days_of(dates: list[str], first: str | None = None, last: str | None = None) -> list[date]:
     if bool(first) != bool(last) or not (dates or first):
         raise ValueError("say which days: --date 2013-06-13 (may be repeated), or --from 2013-06-10 --to 2013-06-16")
     days = []
