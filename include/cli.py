@@ -125,7 +125,7 @@ def run(
     from include.stack.client import Airflow
 
     with readable_errors():
-        days = days_of(dates or [], first, last)
+        days = _days(dates or [], first, last)
         airflow = Airflow()
         dag_id = airflow.find_dag(dag)
         run_ids = [airflow.start(dag_id, day) for day in days]
@@ -209,20 +209,22 @@ def open_ui(show: Annotated[bool, typer.Option("--print", help="Only print addre
 
 @app.command()
 def demo(
-    first: Annotated[str, typer.Option("--from", help="First local day.")] = "2013-02-04",
+    questions: Annotated[list[str] | None, typer.Argument(help="q01 and so on; all that are answered.")] = None,
+    first: Annotated[str, typer.Option("--from", help="First local day.")] = "2013-02-08",
     last: Annotated[str, typer.Option("--to", help="Last local day.")] = "2013-02-10",
 ) -> None:
-    """Run question 1 for a week of real days and show what each claim looks like in the data.
+    """Run the answered questions on some real days and show what each claim looks like in the data.
 
     Stays up until Ctrl-C on a terminal; tears down and exits otherwise.
     """
-    from include.stack import demonstration, lifecycle
+    from include import demonstration
+    from include.stack import lifecycle
 
     shown = False
     with readable_errors():
         try:
             with _interruptible():
-                demonstration.play(days_of([], first, last), out, _shown)
+                demonstration.play(questions or [], _days([], first, last), out, _shown)
                 shown = True
                 if sys.stdin.isatty() and sys.stdout.isatty():
                     out.print("The stack stays up until Ctrl-C.")
@@ -252,7 +254,7 @@ def _interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def days_of(dates: list[str], first: str | None = None, last: str | None = None) -> list[date]:
+def _days(dates: list[str], first: str | None, last: str | None) -> list[date]:
     if bool(first) != bool(last) or not (dates or first):
         raise ValueError("say which days: --date 2013-06-13 (may be repeated), or --from 2013-06-10 --to 2013-06-16")
     days = []

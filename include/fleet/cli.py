@@ -53,12 +53,12 @@ def run(
 
     Exit code 1 when a DAG fails, with the end of the log of what failed first.
     """
-    from include.cli import days_of, err, out, readable_errors
+    from include.cli import _day, err, out, readable_errors
     from include.fleet import run as fleet_run
     from include.stack.client import Airflow
 
     with readable_errors():
-        (date,) = days_of([day])
+        date = _day(day)
         fleet = load()
         members = fleet.needed(only) if only else list(fleet.members)
         airflow = Airflow()
