@@ -26,5 +26,7 @@ def latest(events: Iterable[Any], day: date) -> dict[str, Any]:
     """
     found = [event for event in events if (event.extra or {}).get("first_day") == str(day)]
     if not found:
-        raise LookupError(f"no event about {day}: was it landed by another Airflow, or its history purged? Ingest it again")
+        raise LookupError(
+            f"no event about {day}: was it landed by another Airflow, or its history purged? Ingest it again"
+        )
     return dict(max(found, key=lambda event: event.timestamp).extra)

@@ -72,7 +72,9 @@ def run(
             raise typer.Exit(130) from None
         failed = fleet_run.failures(airflow, states)
         for number, task in enumerate(failed):
-            err.print(f"{task['dag_id']} {task['task_id']} failed at try {task['try_number']}", style="red", markup=False)
+            err.print(
+                f"{task['dag_id']} {task['task_id']} failed at try {task['try_number']}", style="red", markup=False
+            )
             if number < MOST_LOGS and not task["task_id"].startswith("wait_for_"):
                 log = airflow.log(task["dag_id"], task["dag_run_id"], task["task_id"], task["try_number"])
                 err.print("\n".join(log.splitlines()[-LOG_LINES:]), markup=False, highlight=False)

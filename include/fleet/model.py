@@ -196,14 +196,15 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
     """Refuses what YAML takes in silence: a key that occurs twice, where the last one would win."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [key.value for key, _ in node.value]
-        for (key, _), name in zip(node.value, keys, strict=True):
-            if keys.count(name) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"{name} occurs twice", key.start_mark)
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"{key.value} occurs twice", key.start_mark)
+            seen.add(key.value)
         return super().construct_mapping(node, deep)
 
 
-def load(file: Path | None = None) -> Fleet:
+def load(file: Path | str | None = None) -> Fleet:
     """The fleet of a file: ANSWERS_FLEET, or the fleet.yaml beside this module.
 
     All or nothing: while the file has a mistake there is no fleet, and Airflow shows the message as an import error.
@@ -211,7 +212,7 @@ def load(file: Path | None = None) -> Fleet:
 
     :raises FleetError: a line for each mistake, naming file and field
     """
-    file = file or Path(os.environ.get("ANSWERS_FLEET") or FILE)
+    file = Path(file or os.environ.get("ANSWERS_FLEET") or FILE)
     try:
         document = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
     except OSError as error:

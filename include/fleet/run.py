@@ -109,9 +109,7 @@ def watch(airflow: Airflow, members: list[Member], day: date, patience: float) -
         time.sleep(LOOK)
 
 
-def _look(
-    airflow: Airflow, members: list[Member], day: date, consumed: dict[str, list[dict[str, Any]]]
-) -> list[State]:
+def _look(airflow: Airflow, members: list[Member], day: date, consumed: dict[str, list[dict[str, Any]]]) -> list[State]:
     dated = _of_day(airflow, members, day)
     begun = min((run["queued_at"] for run in dated.values()), default=None)
     undated = [each for each in members if not each.dated]
