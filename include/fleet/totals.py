@@ -31,7 +31,10 @@ PARTITIONS = {
     "reports": ("flight_date", "carrier"),
     "scorecard": ("flight_date",),
 }
-EXPECTED = "SELECT sum(flights) FROM warehouse.carrier_daily_delays WHERE flight_date = {day:Date} AND has({of:Array(String)}, carrier)"
+EXPECTED = (
+    "SELECT sum(flights) FROM warehouse.carrier_daily_delays "
+    "WHERE flight_date = {day:Date} AND has({of:Array(String)}, carrier)"
+)
 
 
 def publish(

@@ -158,7 +158,18 @@ def test_an_empty_operator_needs_no_process(dags):
     for dag in dags.values():
         for task in dag.tasks:
             if task.task_type == "EmptyOperator":
-                assert not (task.inlets or task.outlets or task.on_execute_callback or task.on_success_callback)
+                assert [*task.inlets, *task.outlets, *task.on_execute_callback, *task.on_success_callback] == []
+
+
+@pytest.mark.claim("4.4")
+def test_what_computes_is_in_a_pool(dags):
+    """The live stack shows that their slots are never exceeded."""
+    pools = {(dag_id, task.task_id): task.pool for dag_id, dag in dags.items() for task in dag.tasks}
+    work = {key: pool for key, pool in pools.items() if not key[1].startswith("wait_for_")}
+    empty = ("start", "ready", "done")
+    assert {pool for key, pool in work.items() if key[1] in ("land", "transform")} == {"fleet"}
+    assert {pool for key, pool in work.items() if key[1] not in ("land", "transform", *empty)} == {"warehouse"}
+    assert {"fleet", "warehouse"} <= POOLS.keys()
 
 
 @pytest.mark.claim("4.5")
@@ -179,9 +190,9 @@ def test_the_trap_airflows_weight_rules_end_at_the_edge_of_the_dag(metadata_data
     from airflow.sdk import DAG
     from airflow.serialization.serialized_objects import DagSerialization
 
-    with DAG("upstream") as upstream:
+    with DAG("upstream", schedule=None) as upstream:
         EmptyOperator(task_id="done")
-    with DAG("downstream") as downstream:
+    with DAG("downstream", schedule=None) as downstream:
         wait = ExternalTaskSensor(task_id="wait", external_dag_id="upstream", external_task_id="done")
         wait >> EmptyOperator(task_id="critical", priority_weight=100)
 
@@ -216,7 +227,7 @@ def test_an_event_starts_what_nothing_waits_for(dags):
         if not MEMBERS[dag_id].dated:
             assert dag_id not in waited_for
             assert sensors_of(dag) == []
-            (asset,) = [asset for asset in dag.timetable.asset_condition.objects]
+            (asset,) = dag.timetable.asset_condition.objects
             (upstream,) = MEMBERS[dag_id].waits_for
             assert [task.task_id for task in dags[upstream].tasks if asset in task.outlets] in (
                 ["publish"],

@@ -78,6 +78,6 @@ def test_totals_that_lack_flights_are_not_published(carriers):
     publish(carriers, "airports", LEGACY, rollup="legacy")
     before = carriers.query(f"SELECT {loader.FINGERPRINT} FROM warehouse.fleet_airports").result_rows
     carriers.command("ALTER TABLE warehouse.carrier_flights DROP PARTITION ('2013-06-13', 'DL')")
-    with pytest.raises(loader.ValidationError, match="fleet_airports: [0-9]+ flights, the carriers have [0-9]+"):
+    with pytest.raises(loader.ValidationError, match=r"fleet_airports: [0-9]+ flights, the carriers have [0-9]+"):
         publish(carriers, "airports", LEGACY, rollup="legacy")
     assert carriers.query(f"SELECT {loader.FINGERPRINT} FROM warehouse.fleet_airports").result_rows == before
