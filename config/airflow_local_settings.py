@@ -14,6 +14,8 @@ MODULES = (
     "airflow.providers.clickhousedb.hooks.clickhouse",
     "airflow.providers.standard.decorators.python",
     "airflow.providers.standard.operators.bash",
+    "airflow.providers.standard.operators.empty",
+    "airflow.providers.standard.sensors.external_task",
     "airflow.sdk.definitions.timetables.interval",
     "clickhouse_connect",
     "pendulum",

@@ -3,8 +3,6 @@
 import asyncio
 import os
 import re
-import subprocess
-import sys
 import time
 from datetime import date, timedelta
 
@@ -81,28 +79,6 @@ def test_the_task_runner_says_which_dag_it_wants(monkeypatch):
     with _airflow_parsing_context_manager(dag_id="one", task_id="two"):
         assert get_parsing_context() == ("one", "two")
         assert os.environ["_AIRFLOW_PARSING_CONTEXT_DAG_ID"] == "one"
-
-
-@pytest.mark.claim("4.1")
-def test_the_file_is_light_and_two_fresh_processes_serialise_the_same_documents():
-    code = f"""
-import hashlib, json, sys
-from airflow.dag_processing.dagbag import DagBag
-from airflow.serialization.serialized_objects import DagSerialization
-import airflow.providers.standard.sensors.external_task, airflow.providers.standard.decorators.python
-loaded = set(sys.modules)
-dags = DagBag(dag_folder={str(FILE)!r}).dags
-heavy = {{"pandas", "numpy", "pyarrow", "chdb", "clickhouse_connect", "networkx", "pyspark"}}
-assert not heavy & {{name.partition(".")[0] for name in set(sys.modules) - loaded}}
-documents = json.dumps([DagSerialization.to_dict(dags[key]) for key in sorted(dags)], sort_keys=True, default=str)
-print(len(dags), hashlib.sha256(documents.encode()).hexdigest())
-"""
-    lines = [
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()[-1]
-        for _ in range(2)
-    ]
-    assert lines[0] == lines[1]
-    assert lines[0].startswith("55 ")
 
 
 @pytest.mark.claim("4.1")
