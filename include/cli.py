@@ -19,6 +19,7 @@ from rich.table import Table
 
 from include.answers.prove import prove
 from include.sla.command import sla
+from include.fleet.cli import app as fleet
 
 out = Console()
 err = Console(stderr=True)
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.command()(prove)
 app.command()(sla)
+app.add_typer(fleet, name="fleet")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 COLOURS = {"success": "green", "failed": "red", "running": "cyan", "up_for_retry": "yellow", "upstream_failed": "red"}

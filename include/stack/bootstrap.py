@@ -1,6 +1,6 @@
 """Prepares Airflow's metadata database: migrations, pools, variables. Safe to run again; used by both stacks.
 
-Run as `python -m include.stack.bootstrap`. Environment: ANSWERS_POOLS="spark=1,warehouse=1".
+Run as `python -m include.stack.bootstrap`. Environment: ANSWERS_POOLS="fleet=2,spark=1,warehouse=1".
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 POOLS = {
+    "fleet": "landings and transformations of the fleet at a time",
     "spark": "Spark jobs at a time",
     "warehouse": "loads at a time; the embedded engine allows one",
 }
@@ -38,7 +39,7 @@ def main() -> None:
 
     from include.flights.feed import default_feed
 
-    slots = dict(pair.split("=") for pair in os.environ.get("ANSWERS_POOLS", "spark=1,warehouse=1").split(","))
+    slots = dict(pair.split("=") for pair in os.environ.get("ANSWERS_POOLS", "fleet=2,spark=1,warehouse=1").split(","))
     with create_session() as session:
         for name, description in POOLS.items():
             Pool.create_or_update_pool(name, int(slots[name]), description, include_deferred=False, session=session)

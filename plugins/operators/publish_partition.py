@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from plugins.events import announce
 from plugins.failures import permanent
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ class PublishPartitionOperator(BaseOperator):
 
     :param landed: what `include.flights.feed.land` returned: folder, rows, first_day, last_day (templated)
     :param layout: "days", or a slice's: "carriers", "chunks" (include.flights.warehouse.LAYOUTS)
+    :param outlets: the report goes with the event of each asset
     :param clickhouse_conn_id: the warehouse; the official `ClickHouseHook` opens it, a server and chDB alike
     """
 
@@ -55,5 +57,6 @@ class PublishPartitionOperator(BaseOperator):
                 layout=warehouse.LAYOUTS[self.layout],
                 slice=self.landed["slice"],
             )
+        announce(context, report)
         self.log.info("published %s", report)
         return report
