@@ -19,14 +19,18 @@ class PublishPartitionOperator(BaseOperator):
     """Load what the Spark job wrote: staging tables -> validation -> atomic REPLACE PARTITION.
 
     :param landed: what `include.flights.feed.land` returned: folder, rows, first_day, last_day (templated)
+    :param layout: "days", or a slice's: "carriers", "chunks" (include.flights.warehouse.LAYOUTS)
     :param clickhouse_conn_id: the warehouse; the official `ClickHouseHook` opens it, a server and chDB alike
     """
 
     template_fields: Sequence[str] = ("landed",)
 
-    def __init__(self, *, landed: Any, clickhouse_conn_id: str = "clickhouse_default", **kwargs: Any) -> None:
+    def __init__(
+        self, *, landed: Any, layout: str = "days", clickhouse_conn_id: str = "clickhouse_default", **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.landed = landed
+        self.layout = layout
         self.clickhouse_conn_id = clickhouse_conn_id
 
     def execute(self, context: Context) -> dict[str, object]:
@@ -48,6 +52,8 @@ class PublishPartitionOperator(BaseOperator):
                 date.fromisoformat(self.landed["last_day"]),
                 self.landed["rows"],
                 run=f"{context['dag'].dag_id} {context['run_id']}",
+                layout=warehouse.LAYOUTS[self.layout],
+                slice=self.landed["slice"],
             )
         self.log.info("published %s", report)
         return report
