@@ -27,7 +27,7 @@ from include.stack.preflight import memory_available
 from include.stack.settings import PROJECT, Settings
 
 AIRFLOW_PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
-PARTS = ("postgres", *AIRFLOW_PARTS)
+PARTS = ("postgres", "catcher", *AIRFLOW_PARTS)
 MIN_MEMORY = 4 << 30  # bytes
 Say = Callable[[str], None]
 
@@ -154,9 +154,10 @@ def up(say: Say = print, patience: float = 180) -> Settings:
         _wait_for("postgres", lambda: _database_answers(settings), settings, patience, say)
         _migrate(settings, say)
         states = {info["name"]: info["statename"] for info in rpc.getAllProcessInfo()}
-        for part in AIRFLOW_PARTS:
+        for part in ("catcher", *AIRFLOW_PARTS):
             if states[part] not in ("RUNNING", "STARTING"):
                 rpc.startProcess(part, False)
+        _wait_for("catcher", lambda: _catcher_answers(settings), settings, patience, say)
         _wait_for("Airflow", lambda: healthy(settings), settings, patience, say)
     return settings
 
@@ -255,6 +256,14 @@ def _database_answers(settings: Settings) -> bool:
     except psycopg2.OperationalError:
         return False
     return True
+
+
+def _catcher_answers(settings: Settings) -> bool:
+    try:
+        url = f"http://127.0.0.1:{settings.ports['catcher']}/health"
+        return httpx.get(url, timeout=5, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
 
 
 def _dsn(settings: Settings, name: str) -> str:

@@ -20,7 +20,12 @@ from include.stack import dotenv
 
 PROJECT = Path(__file__).resolve().parents[2]
 SECRETS = ("ADMIN_PASSWORD", "FERNET_KEY", "JWT_SECRET", "API_SECRET_KEY", "POSTGRES_PASSWORD", "SUPERVISOR_PASSWORD")
-PORTS = {"api": 8080, "postgres": 5433, "supervisor": 9011}  # preferred; ANSWERS_API_PORT and so on override
+PORTS = {
+    "api": 8080,
+    "postgres": 5433,
+    "supervisor": 9011,
+    "catcher": 9080,
+}  # preferred; ANSWERS_API_PORT and so on override
 MIN_JAVA = 17
 
 
@@ -87,6 +92,8 @@ class Settings:
             "CLICKHOUSE_DEFAULT": {"conn_type": "clickhouse", "extra": chdb},
             "SPARK_DEFAULT": {"conn_type": "spark", "host": "local[*]"},
         }
+        if port := self.ports.get("catcher"):  # where notifications go
+            connections["OPS_WEBHOOK"] = {"conn_type": "http", "host": "127.0.0.1", "port": port}
         return {f"AIRFLOW_CONN_{name}": json.dumps(value) for name, value in connections.items()}
 
     def environment(self) -> dict[str, str]:
