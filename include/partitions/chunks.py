@@ -1,21 +1,27 @@
-"""Chunks of a day: one carrier's flights from one airport. Which there are, and which path each takes."""
+"""Chunks of a day: one carrier's flights from one airport. Which there are, which path each takes, what is left of them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+import json
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from include.flights.contract import ZONE
-from include.partitions.config import Config
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+log = logging.getLogger(__name__)
 
 AIRPORTS = ("EWR", "JFK", "LGA")
-Path_ = Literal["skip", "light", "spark"]
+PATHS = ("skip", "light", "spark")
 
 
 def local_day(instant: datetime) -> str:
-    """The date in New York at an instant, YYYY-MM-DD: a macro. (`ds` is the date in UTC.)"""
+    """The date in New York at an instant, YYYY-MM-DD. A macro: Airflow's own `ds` is the date in UTC."""
     return str(instant.astimezone(ZONE).date())
 
 
@@ -39,6 +45,8 @@ def plan(document: Mapping[str, Any], airport: str, counts: Mapping[str, int]) -
     :param document: the configuration in force, as JSON
     :param counts: flights of the day from this airport, per carrier
     """
+    from include.partitions.config import Config
+
     config = Config.model_validate(document)
     if airport not in config.airports:
         return []
@@ -47,12 +55,110 @@ def plan(document: Mapping[str, Any], airport: str, counts: Mapping[str, int]) -
     return sorted(chunks, key=lambda chunk: -chunk["rows"])
 
 
-def path_of(document: Mapping[str, Any], airport: str, rows: int, spark_from_rows: int | None = None) -> Path_:
-    """The path that a chunk of so many rows takes.
+def path_of(document: Mapping[str, Any], airport: str, rows: int, spark_from_rows: int | None = None) -> str:
+    """The path that a chunk of so many rows takes, one of PATHS.
 
-    :param spark_from_rows: in place of the configuration's, for one run; what would be skipped still is
+    :param spark_from_rows: for one run, in place of the configuration's; what would be skipped still is
     """
+    from include.partitions.config import Config
+
     rules = Config.model_validate(document).thresholds_of(airport)
     if rows <= rules.skip_up_to_rows:
         return "skip"
     return "spark" if rows >= (spark_from_rows or rules.spark_from_rows) else "light"
+
+
+def by_path(
+    document: Mapping[str, Any],
+    airport: str,
+    planned: Sequence[Mapping[str, Any]],
+    spark_from_rows: int | None = None,
+) -> dict[str, list[Mapping[str, Any]]]:
+    """The planned chunks by the path that each takes: {"skip": [...], "light": [...], "spark": [...]}."""
+    taken: dict[str, list[Mapping[str, Any]]] = {path: [] for path in PATHS}
+    for chunk in planned:
+        taken[path_of(document, airport, chunk["rows"], spark_from_rows)].append(chunk)
+    return taken
+
+
+def light(
+    client: Client, landed: Mapping[str, Any], run: str, layers: Collection[str] | None = None
+) -> dict[str, object]:
+    """Transform what landed in the warehouse's own engine and publish it: the Spark path's work, at once.
+
+    :param landed: what `feed.land` returned for the chunk
+    :param run: identifies the DAG run
+    :returns: what `publish_day` does
+    :raises ValidationError: nothing was published
+    """
+    from include.flights import warehouse
+    from include.flights.light import transform
+
+    folder = Path(landed["folder"])
+    transform(client, folder)
+    first, last = (date.fromisoformat(landed[edge]) for edge in ("first_day", "last_day"))
+    return warehouse.publish_day(
+        client, folder, first, last, landed["rows"], run, warehouse.CHUNKS, landed["slice"], layers
+    )
+
+
+def settle(
+    client: Client, airport: str, day: str, wanted: Mapping[str, int], layers: Collection[str], published: str
+) -> dict[str, int]:
+    """Leave of one airport's day exactly what this run wants there, and check that it is.
+
+    A carrier that fell below the threshold, an airport or a layer that was taken out of the document: an earlier run may
+    have published them, and a rerun must not leave rows that nobody asked for any more.
+
+    :param wanted: rows that must be there, per carrier
+    :param published: a query: what is published of the day, as rows (layer, origin, carrier, flights)
+    :returns: {"chunks", "rows" published, "emptied": partitions that were stale}
+    :raises ValidationError: listing what is missing
+    """
+    from include.flights import warehouse
+
+    warehouse.create_tables(client, warehouse.CHUNKS)
+    there = {
+        (layer, carrier): flights
+        for layer, origin, carrier, flights in client.query(published).result_rows
+        if origin == airport
+    }
+    due = {(layer, carrier): rows for layer in layers for carrier, rows in wanted.items()}
+    stale = sorted(set(there) - set(due))
+    for layer, carrier in stale:
+        values = ", ".join(warehouse.quoted(value) for value in (day, airport, carrier))
+        client.command(f"ALTER TABLE warehouse.{warehouse.CHUNKS.prefix}{layer} DROP PARTITION ({values})")
+        log.info("emptied %s, %s, %s of chunk_%s: not asked for any more", day, airport, carrier, layer)
+    wrong = [f"{key}: {there.get(key, 0)} flights for {rows}" for key, rows in due.items() if there.get(key, 0) != rows]
+    if wrong:
+        raise warehouse.ValidationError(f"{airport}, {day}: " + "; ".join(wrong))
+    return {"chunks": len(wanted), "rows": sum(wanted.values()), "emptied": len(stale)}
+
+
+def report(
+    config: Mapping[str, Any], settled: Sequence[Mapping[str, Any] | None], file: Path | None, title: str
+) -> dict[str, Any]:
+    """Sum up what a run did, log it and write it to `file`, if any.
+
+    :param config: what `in_force` returned
+    :param settled: the counts of each airport; None for one that the run was not asked for
+    :returns: {"airports", counts over them, "config": the version that was in force, and why}
+    """
+    done = [each for each in settled if each]
+    names = (*PATHS, "chunks", "rows", "emptied")
+    totals = {name: sum(each.get(name, 0) for each in done) for name in names}
+    version = {name: config[name] for name in ("version", "digest", "url", "why")}
+    result = {"title": title, "airports": [each["airport"] for each in done], **totals, "config": version}
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps(result, indent=2) + "\n")
+        part.replace(file)
+    log.info(
+        "%s: %s; %s rows in %s chunks published (%s skipped, %s light, %s Spark), %s stale partitions emptied; "
+        "configuration %s (%s)",
+        *(title, ", ".join(result["airports"])),
+        *(totals[name] for name in ("rows", "chunks", *PATHS, "emptied")),
+        *(version["digest"], version["version"]),
+    )
+    return result

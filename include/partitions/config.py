@@ -10,7 +10,16 @@ import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 HERE = Path(__file__).resolve().parent
 DEFAULT = HERE / "default.json"
@@ -32,6 +41,12 @@ def _different(items: list[Any]) -> list[Any]:
     if twice := sorted({str(item) for item in items if items.count(item) > 1}):
         raise ValueError(f"contains {', '.join(twice)} twice")
     return items
+
+
+def _not_bool(value: Any) -> Any:
+    if isinstance(value, bool):  # which Python, and so Literal, holds for equal to 1
+        raise ValueError("input should be 1")
+    return value
 
 
 UNIQUE = (AfterValidator(_different), Field(min_length=1, json_schema_extra={"uniqueItems": True}))
@@ -60,7 +75,7 @@ class Config(_Strict):
     model_config = ConfigDict(title="Shape of q03_partitions")
 
     schema_: str | None = Field(default=None, alias="$schema", description="for editors; not read")
-    version: Literal[1] = Field(description="of this format")
+    version: Annotated[Literal[1], BeforeValidator(_not_bool)] = Field(description="of this format")
     airports: Annotated[list[Airport], *UNIQUE] = Field(
         description="airports whose flights are published; of the others nothing stays published for the run's day"
     )

@@ -40,7 +40,7 @@ def in_force(source: Source, data_root: Path) -> dict[str, Any]:
     :param source: where the document is; its text is its address
     :param data_root: a folder that all workers see, for the last good version
     :returns: {"version": "current" or "last good", "digest": of the document's bytes, "url": where it was read,
-        "why": why not the current one, or None, "config": the document as JSON}, small enough for an XCom
+        "why": why not the current one, or None, "document": as JSON, "layers": those of it}, small enough for an XCom
     :raises ConfigInvalid: the document is wrong and no good version is kept
     :raises ConfigUnreadable: it cannot be read and no good version is kept
     """
@@ -79,19 +79,26 @@ def read(source: Source) -> bytes:
 
 def _version(data: bytes, url: str, config: Config) -> dict[str, Any]:
     document = config.model_dump(mode="json", exclude={"schema_"}, exclude_defaults=True)
-    return {"digest": f"sha256:{sha256(data).hexdigest()[:16]}", "url": url[-200:], "config": document}
+    digest = f"sha256:{sha256(data).hexdigest()[:16]}"
+    return {"digest": digest, "url": url[-200:], "layers": document["layers"], "document": document}
 
 
 def _keep(kept: Path, found: dict[str, Any], data: bytes) -> None:
     """Make this version the last good one, atomically: a reader sees the old file or the new one, also after a crash."""
     kept.parent.mkdir(parents=True, exist_ok=True)
     content = json.dumps({"digest": found["digest"], "url": found["url"], "document": data.decode()}, indent=2)
-    with tempfile.NamedTemporaryFile("w", dir=kept.parent, prefix=".last_good", delete=False, encoding="utf-8") as part:
-        part.write(content)
-        part.flush()
-        os.fsync(part.fileno())
-    Path(part.name).chmod(0o644)  # another worker may run as another user
-    Path(part.name).replace(kept)
+    number, name = tempfile.mkstemp(dir=kept.parent, prefix=".last_good")
+    part = Path(name)
+    try:
+        with os.fdopen(number, "w", encoding="utf-8") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        part.chmod(0o644)  # another worker may run as another user
+        part.replace(kept)
+    except OSError:
+        part.unlink()
+        raise
 
 
 def _last_good(kept: Path) -> dict[str, Any] | None:

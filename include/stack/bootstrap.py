@@ -6,6 +6,7 @@ Run as `python -m include.stack.bootstrap`. Environment: ANSWERS_POOLS="spark=1,
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 POOLS = {
@@ -25,11 +26,19 @@ def main() -> None:
     from sqlalchemy import select
 
     from include.flights.feed import default_feed
+    from include.partitions.config import DEFAULT
 
     slots = dict(pair.split("=") for pair in os.environ.get("ANSWERS_POOLS", "spark=1,warehouse=1").split(","))
     with create_session() as session:
         for name, description in POOLS.items():
             Pool.create_or_update_pool(name, int(slots[name]), description, include_deferred=False, session=session)
+        if session.scalar(select(Variable).where(Variable.key == "q03_config")) is None:  # noqa: AIR311
+            document = Path(os.environ["AIRFLOW_VAR_DATA_ROOT"]) / "q03" / "config.json"
+            if not document.exists():
+                document.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(DEFAULT, document)
+            description = "address of the document that shapes q03_partitions: file://, s3:// or gs://"
+            Variable.set("q03_config", document.absolute().as_uri(), description, session=session)  # noqa: AIR311
         feed = session.scalar(select(Variable).where(Variable.key == "flights_feed"))  # noqa: AIR311
         if feed is None or not Path(feed.val or "").is_dir():  # the wheel may have moved with its environment
             description = "folder of the feed: flights, weather, planes, airports"
