@@ -207,20 +207,22 @@ def open_ui(show: Annotated[bool, typer.Option("--print", help="Only print addre
 
 @app.command()
 def demo(
-    first: Annotated[str, typer.Option("--from", help="First local day.")] = "2013-02-04",
+    questions: Annotated[list[str] | None, typer.Argument(help="q01 and so on; all that are answered.")] = None,
+    first: Annotated[str, typer.Option("--from", help="First local day.")] = "2013-02-08",
     last: Annotated[str, typer.Option("--to", help="Last local day.")] = "2013-02-10",
 ) -> None:
-    """Run question 1 for a week of real days and show what each claim looks like in the data.
+    """Run the answered questions on some real days and show what each claim looks like in the data.
 
     Stays up until Ctrl-C on a terminal; tears down and exits otherwise.
     """
-    from include.stack import demonstration, lifecycle
+    from include import demonstration
+    from include.stack import lifecycle
 
     shown = False
     with readable_errors():
         try:
             with _interruptible():
-                demonstration.play(_days([], first, last), out, _shown)
+                demonstration.play(questions or [], _days([], first, last), out, _shown)
                 shown = True
                 if sys.stdin.isatty() and sys.stdout.isatty():
                     out.print("The stack stays up until Ctrl-C.")
