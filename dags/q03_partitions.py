@@ -49,18 +49,17 @@ def count_flights(feed: str, data_interval_start=None, data_interval_end=None) -
 
 
 @task
-def plan(airport: str, config: dict, counts: dict, params=None) -> list[dict]:
-    """Plan an airport's chunks: carriers and their rows."""
+def plan(airport: str, config: dict, counts: dict, params=None) -> dict:
+    """Plan an airport's chunks: carriers and their rows, thresholds, layers."""
     if airport not in params["airports"]:
         raise AirflowSkipException(f"this run was not asked for {airport}: what is published of it stays")
-    return chunks.plan(config["document"], airport, counts[airport])
+    return chunks.plan(config["document"], airport, counts[airport], params["spark_from_rows"])
 
 
 @task.branch
-def by_size(airport: str, config: dict, planned: list, params=None) -> list[str]:
+def by_size(airport: str, planned: dict, params=None) -> list[str]:
     """Choose by the chunks' sizes which paths are taken: the ids of their first tasks."""
-    taken = chunks.by_path(config["document"], airport, planned, params["spark_from_rows"])
-    paths = [path for path in chunks.PATHS if taken[path]]
+    paths = [path for path, some in chunks.by_path(planned).items() if some]
     if params["dry_run"] or not paths:
         paths = ["skip"]
     first = {"skip": "skip", "light": "light_chunks", "spark": "spark_chunks"}
@@ -68,9 +67,9 @@ def by_size(airport: str, config: dict, planned: list, params=None) -> list[str]
 
 
 @task
-def chunks_of(path: str, airport: str, config: dict, planned: list, params=None) -> list[dict]:
-    """Select the chunks that take a path."""
-    return chunks.by_path(config["document"], airport, planned, params["spark_from_rows"])[path]
+def chunks_of(path: str, planned: dict) -> list[dict]:
+    """Select the chunks that take a path, for the mapping."""
+    return chunks.by_path(planned)[path]
 
 
 @task(map_index_template=CARRIER)
@@ -132,21 +131,17 @@ def spark_path(airport: str, layers: list, carrier: str, rows: int) -> None:
 
 
 @task(pool="warehouse", trigger_rule=WHICHEVER_RAN, templates_exts=[".sql"])
-def settle(airport: str, config: dict, planned: list, published: str, params=None, data_interval_start=None) -> dict:
+def settle(airport: str, planned: dict, published: str, params=None, data_interval_start=None) -> dict:
     """Check that the airport's chunks are published, and that nothing else of it is."""
     from include.flights.warehouse import ValidationError
     from plugins.warehouse import open_warehouse
 
-    if planned is None:
-        raise AirflowSkipException(f"this run was not asked for {airport}")
-    day = chunks.local_day(data_interval_start)
-    taken = chunks.by_path(config["document"], airport, planned, params["spark_from_rows"])
-    counts = {"airport": airport, **{path: len(some) for path, some in taken.items()}}
+    counts = {"airport": airport, **{path: len(some) for path, some in chunks.by_path(planned).items()}}
     if params["dry_run"]:
         return counts
     with permanent(ValidationError), open_warehouse() as client:
-        wanted = {each["carrier"]: each["rows"] for each in taken["light"] + taken["spark"]}
-        return counts | chunks.settle(client, airport, day, wanted, config["layers"], published)
+        day = chunks.local_day(data_interval_start)
+        return counts | chunks.settle(client, airport, day, planned, published)
 
 
 @task(trigger_rule=WHICHEVER_RAN)
@@ -190,14 +185,13 @@ with DAG(
             planned = plan(airport, configured, counted)
             skip = EmptyOperator(task_id="skip")
             light_chunks, spark_chunks = (
-                chunks_of.override(task_id=f"{path}_chunks")(path, airport, configured, planned)
-                for path in ("light", "spark")
+                chunks_of.override(task_id=f"{path}_chunks")(path, planned) for path in ("light", "spark")
             )
-            by_size(airport, configured, planned) >> [skip, light_chunks, spark_chunks]
-            same = {"airport": airport, "layers": configured["layers"]}
+            by_size(airport, planned) >> [skip, light_chunks, spark_chunks]
+            same = {"airport": airport, "layers": planned["layers"]}
             engine = light.partial(**same, feed=FEED, data_root=DATA_ROOT).expand_kwargs(light_chunks)
             spark = spark_path.partial(**same).expand_kwargs(spark_chunks)
-            join = settle(airport, configured, planned, "published.sql")
+            join = settle(airport, planned, "published.sql")
             [skip, engine, spark] >> join
             settled.append(join)
     report(

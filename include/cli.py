@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import webbrowser
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -31,6 +32,7 @@ app = typer.Typer(
 app.command()(prove)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+MOST_COLUMNS = 10  # of a table of runs; DAGs with more tasks are counted by state
 COLOURS = {"success": "green", "failed": "red", "running": "cyan", "up_for_retry": "yellow", "upstream_failed": "red"}
 
 
@@ -312,6 +314,13 @@ def _shown(states: Iterator[Any], quiet: bool = False) -> Iterator[Any]:
 
 def _table(runs: list[Any]) -> Table:
     tasks = list(dict.fromkeys(task for run in runs for task in run.tasks))
+    if len(tasks) > MOST_COLUMNS:
+        table = Table("run", "state", "tasks")
+        for run in runs:
+            states = Counter(state for state, _, _ in run.tasks.values())
+            counts = ", ".join(f"[{COLOURS.get(state, 'dim')}]{count} {state}[/]" for state, count in states.items())
+            table.add_row(run.run_id, f"[{COLOURS.get(run.state, 'dim')}]{run.state}[/]", counts)
+        return table
     table = Table("run", "state", *tasks)
     for run in runs:
         cells = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from airflow.sdk import ObjectStoragePath
 
@@ -24,7 +25,8 @@ def object_at(url: str) -> ObjectStoragePath:
     if not separator:
         raise ValueError(f"{url!r} is no address: write PROTOCOL://[CONNECTION@]BUCKET/KEY or file:///PATH")
     if protocol in ("gs", "gcs") and not has_fs(protocol):
-        connection = ObjectStoragePath(url).conn_id
+        # Before the path is made: that would attach a file system which does not exist, for good.
+        connection = urlsplit(url).netloc.rpartition("@")[0] or None
         attach(protocol, conn_id=connection, fs=_google(connection))
     elif not has_fs(protocol):
         raise ValueError(f"{url}: no installed provider knows {protocol}://")

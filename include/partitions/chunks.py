@@ -39,45 +39,41 @@ def count_flights(feed_dir: Path, start: datetime, end: datetime) -> dict[str, d
     return counts
 
 
-def plan(document: Mapping[str, Any], airport: str, counts: Mapping[str, int]) -> list[dict[str, Any]]:
-    """The chunks of one airport, largest first: [{"carrier": "UA", "rows": 141}, ...]; none where it is left out.
+def plan(
+    document: Mapping[str, Any], airport: str, counts: Mapping[str, int], spark_from_rows: int | None = None
+) -> dict[str, Any]:
+    """What a run does with one airport: its chunks, largest first, and what the document says about them.
 
     :param document: the configuration in force, as JSON
     :param counts: flights of the day from this airport, per carrier
+    :param spark_from_rows: for one run, in place of the document's; what would be skipped still is
+    :returns: {"chunks": [{"carrier": "UA", "rows": 141}, ...], none where the document leaves the airport out,
+        "thresholds": {"skip_up_to_rows", "spark_from_rows"}, "layers": [...]}
     """
     from include.partitions.config import Config
 
     config = Config.model_validate(document)
-    if airport not in config.airports:
-        return []
-    carriers = config.carriers or sorted(counts)
+    carriers = (config.carriers or sorted(counts)) if airport in config.airports else []
     chunks: list[dict[str, Any]] = [{"carrier": carrier, "rows": counts.get(carrier, 0)} for carrier in carriers]
-    return sorted(chunks, key=lambda chunk: -chunk["rows"])
+    thresholds = config.thresholds_of(airport).model_dump()
+    if spark_from_rows is not None:
+        thresholds["spark_from_rows"] = spark_from_rows
+    layers = [str(layer) for layer in config.layers]
+    return {"chunks": sorted(chunks, key=lambda each: -each["rows"]), "thresholds": thresholds, "layers": layers}
 
 
-def path_of(document: Mapping[str, Any], airport: str, rows: int, spark_from_rows: int | None = None) -> str:
-    """The path that a chunk of so many rows takes, one of PATHS.
-
-    :param spark_from_rows: for one run, in place of the configuration's; what would be skipped still is
-    """
-    from include.partitions.config import Config
-
-    rules = Config.model_validate(document).thresholds_of(airport)
-    if rows <= rules.skip_up_to_rows:
+def path_of(rows: int, thresholds: Mapping[str, int]) -> str:
+    """The path that a chunk of so many rows takes, one of PATHS."""
+    if rows <= thresholds["skip_up_to_rows"]:
         return "skip"
-    return "spark" if rows >= (spark_from_rows or rules.spark_from_rows) else "light"
+    return "spark" if rows >= thresholds["spark_from_rows"] else "light"
 
 
-def by_path(
-    document: Mapping[str, Any],
-    airport: str,
-    planned: Sequence[Mapping[str, Any]],
-    spark_from_rows: int | None = None,
-) -> dict[str, list[Mapping[str, Any]]]:
-    """The planned chunks by the path that each takes: {"skip": [...], "light": [...], "spark": [...]}."""
+def by_path(planned: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    """The chunks of a plan by the path that each takes: {"skip": [...], "light": [...], "spark": [...]}."""
     taken: dict[str, list[Mapping[str, Any]]] = {path: [] for path in PATHS}
-    for chunk in planned:
-        taken[path_of(document, airport, chunk["rows"], spark_from_rows)].append(chunk)
+    for chunk in planned["chunks"]:
+        taken[path_of(chunk["rows"], planned["thresholds"])].append(chunk)
     return taken
 
 
@@ -102,17 +98,14 @@ def light(
     )
 
 
-def settle(
-    client: Client, airport: str, day: str, wanted: Mapping[str, int], layers: Collection[str], published: str
-) -> dict[str, int]:
-    """Leave of one airport's day exactly what this run wants there, and check that it is.
+def settle(client: Client, airport: str, day: str, planned: Mapping[str, Any], published: str) -> dict[str, int]:
+    """Leave of one airport's day exactly what its plan says, and check that it is there.
 
     A carrier that fell below the threshold, an airport or a layer that was taken out of the document: an earlier run may
     have published them, and a rerun must not leave rows that nobody asked for any more.
 
-    :param wanted: rows that must be there, per carrier
     :param published: a query: what is published of the day, as rows (layer, origin, carrier, flights)
-    :returns: {"chunks", "rows" published, "emptied": partitions that were stale}
+    :returns: {"chunks", "rows": published, "emptied": partitions that were stale}
     :raises ValidationError: listing what is missing
     """
     from include.flights import warehouse
@@ -123,7 +116,9 @@ def settle(
         for layer, origin, carrier, flights in client.query(published).result_rows
         if origin == airport
     }
-    due = {(layer, carrier): rows for layer in layers for carrier, rows in wanted.items()}
+    taken = by_path(planned)
+    wanted = {each["carrier"]: each["rows"] for each in taken["light"] + taken["spark"]}
+    due = {(layer, carrier): rows for layer in planned["layers"] for carrier, rows in wanted.items()}
     stale = sorted(set(there) - set(due))
     for layer, carrier in stale:
         values = ", ".join(warehouse.quoted(value) for value in (day, airport, carrier))

@@ -148,7 +148,8 @@ def _decode(data: bytes) -> Any:
     try:
         value = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
     except json.JSONDecodeError as error:
-        ends = error.pos >= len(text.rstrip()) - 1 and not error.msg.startswith("Extra")
+        at_end = error.pos >= len(text.rstrip()) - 1 and not error.msg.startswith("Extra")
+        ends = at_end or error.msg.startswith("Unterminated")
         cut = ": was it cut off, or is it being written?" if ends else ""
         raise ValueError(f"line {error.lineno}, column {error.colno}: not JSON: {error.msg}{cut}") from error
     if twice := list(_given_twice(value)):

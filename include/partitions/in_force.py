@@ -40,7 +40,7 @@ def in_force(source: Source, data_root: Path) -> dict[str, Any]:
     :param source: where the document is; its text is its address
     :param data_root: a folder that all workers see, for the last good version
     :returns: {"version": "current" or "last good", "digest": of the document's bytes, "url": where it was read,
-        "why": why not the current one, or None, "document": as JSON, "layers": those of it}, small enough for an XCom
+        "why": why not the current one, or None, "document": as JSON}, small enough for an XCom
     :raises ConfigInvalid: the document is wrong and no good version is kept
     :raises ConfigUnreadable: it cannot be read and no good version is kept
     """
@@ -80,7 +80,7 @@ def read(source: Source) -> bytes:
 def _version(data: bytes, url: str, config: Config) -> dict[str, Any]:
     document = config.model_dump(mode="json", exclude={"schema_"}, exclude_defaults=True)
     digest = f"sha256:{sha256(data).hexdigest()[:16]}"
-    return {"digest": digest, "url": url[-200:], "layers": document["layers"], "document": document}
+    return {"digest": digest, "url": url[-200:], "document": document}
 
 
 def _keep(kept: Path, found: dict[str, Any], data: bytes) -> None:

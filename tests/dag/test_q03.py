@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 import expected
-from include.flights.warehouse import FINGERPRINT
-from include.partitions.config import DEFAULT
-from support import PROJECT, interval, open_warehouse
+from support import interval, open_warehouse
 
 Q03 = "q03_partitions"
 DAY = "2013-06-13"
