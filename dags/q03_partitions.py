@@ -114,7 +114,7 @@ def light(
 @task_group
 def spark_path(airport: str, layers: list, carrier: str, rows: int) -> None:
     """Land a chunk, transform it with Spark, publish it."""
-    landed = land(airport, carrier, rows, FEED, DATA_ROOT)
+    landed = land(airport=airport, carrier=carrier, rows=rows, feed=FEED, data_root=DATA_ROOT)
     transform = SparkSubmitOperator(
         task_id="transform",
         application=str(PROJECT / "include/flights/transform.py"),

@@ -36,7 +36,7 @@ def test_every_service_is_healthy_and_only_the_ui_is_published_on_loopback(stack
     init = services.pop("airflow-init")
     assert (init["State"], init["ExitCode"]) == ("exited", 0)
     assert {name: container["Health"] for name, container in services.items()} == dict.fromkeys(services, "healthy")
-    assert len(services) == 11
+    assert len(services) == 12
     published = {
         (name, port["URL"], port["PublishedPort"], port["TargetPort"])
         for name, container in services.items()

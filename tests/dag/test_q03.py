@@ -1,6 +1,7 @@
 """Question 3: a day in chunks, shaped by a document, its chunks' sizes and its Params, in this process."""
 
 import json
+import os
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -170,3 +171,112 @@ def test_params_narrow_a_run_and_a_broken_document_does_not_stop_it(run, documen
     config = xcoms["report return_value"]["config"]
     assert config["version"] == "last good"
     assert "cut off, or is it being written?" in config["why"]
+
+
+@pytest.mark.claim("3.6")
+@pytest.mark.parametrize(
+    ("params", "says"),
+    [
+        ({"airports": ["SFO"]}, "'SFO' is not one of"),
+        ({"airports": []}, "airports"),
+        ({"airports": "EWR"}, "is not of type 'array'"),
+        ({"airports": ["EWR", "EWR"]}, "non-unique"),
+        ({"spark_from_rows": 0}, "less than the minimum of 1"),
+        ({"spark_from_rows": 1.5}, "is not of type"),
+        ({"dry_run": "yes"}, "is not of type 'boolean'"),
+    ],
+)
+def test_a_bad_param_is_refused_before_there_is_a_run(dag_of, params, says):
+    from airflow.models.dagrun import DagRunType
+    from airflow.sdk.exceptions import ParamValidationError
+    from airflow.serialization.serialized_objects import DagSerialization
+    from airflow.utils.state import DagRunState
+    from airflow.utils.types import DagRunTriggeredByType
+
+    as_the_api_sees_it = DagSerialization.from_dict(DagSerialization.to_dict(dag_of(Q03)))
+    start = interval(DAY)[0]
+    with pytest.raises(ParamValidationError, match=says):
+        as_the_api_sees_it.create_dagrun(
+            run_id="refused",
+            logical_date=start,
+            data_interval=interval(DAY),
+            run_after=start,
+            conf=params,
+            run_type=DagRunType.MANUAL,
+            triggered_by=DagRunTriggeredByType.REST_API,
+            state=DagRunState.QUEUED,
+        )
+
+
+@pytest.mark.claim("3.3")
+def test_an_airport_is_a_task_group_and_a_path_is_mapped_over_its_chunks(dag_of):
+    dag = dag_of(Q03)
+    groups = dag.task_group.get_task_group_dict()
+    assert {"EWR", "JFK", "LGA", "EWR.spark_path"} <= set(groups)
+    mapped = {each.group_id for each in groups.values() if type(each).__name__ == "MappedTaskGroup"}
+    assert mapped == {"EWR.spark_path", "JFK.spark_path", "LGA.spark_path"}
+    assert dag.get_task("EWR.light").is_mapped
+
+
+@pytest.mark.claim("3.5")
+def test_the_join_runs_after_whichever_path_was_taken(dag_of):
+    dag = dag_of(Q03)
+    assert dag.get_task("EWR.by_size").downstream_task_ids == {"EWR.skip", "EWR.light_chunks", "EWR.spark_chunks"}
+    join = dag.get_task("EWR.settle")
+    assert join.trigger_rule == "none_failed_min_one_success"
+    assert {"EWR.skip", "EWR.light", "EWR.spark_path.publish"} <= join.upstream_task_ids
+
+
+@pytest.mark.claim("3.1")
+def test_paths_and_sql_are_rendered_from_the_interval_and_not_from_the_logical_date(dag_of):
+    dag = dag_of(Q03)
+    for day in (DAY, "2013-03-10", "2013-11-03"):
+        start, end = interval(day)
+        context = {"dag": dag, "data_interval_start": start, "data_interval_end": end, "ds": str(end.date())}
+        environment = dag.get_template_env()
+        context["var"] = {"value": {"data_root": "/data"}}
+        file = environment.from_string(dag.get_task("report").op_kwargs["file"]).render(context)
+        assert file == f"/data/q03/{day}.json"
+        sql = environment.get_template(dag.get_task("EWR.settle").op_args[2]).render(context)
+        assert sql.count(f"toDate('{day}')") == 2
+
+
+def test_the_trap_a_branch_inside_a_mapped_task_group_skips_nothing(metadata_database):
+    """Airflow 3.3.2 looks for the branch's choice under map index -1 and finds none (apache/airflow#67265)."""
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    from airflow.providers.standard.operators.empty import EmptyOperator
+    from airflow.sdk import DAG, task, task_group
+    from pendulum import datetime
+
+    with DAG("trap", schedule=None, start_date=datetime(2013, 1, 1)) as dag:
+
+        @task.branch
+        def choose(number: int) -> str:
+            return "group.small"
+
+        @task_group
+        def group(number: int) -> None:
+            choose(number) >> [EmptyOperator(task_id="small"), EmptyOperator(task_id="large")]
+
+        group.expand(number=[1, 2])
+
+    bag = DagBag(dag_folder=os.devnull)
+    bag.bag_dag(dag)
+    DagBundlesManager().sync_bundles_to_db()
+    sync_bag_to_db(bag, "dags-folder", None)
+    run = dag.test()
+    states = {(each.task_id, each.map_index): str(each.state) for each in run.get_task_instances()}
+    assert {states["group.large", index] for index in (0, 1)} == {"success"}, "mended: branch inside the mapping"
+
+
+def test_the_trap_a_param_that_does_not_exist_is_not_refused(dag_of):
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    dag = DagSerialization.from_dict(DagSerialization.to_dict(dag_of(Q03)))
+    assert dag.params.deep_merge({"airport": ["EWR"]}).validate() is not None
+
+
+def test_the_document_of_the_dag_tells_question_and_claims(dag_of):
+    text = dag_of(Q03).doc_md
+    assert all(f"**3.{number}**" in text for number in range(1, 7))
