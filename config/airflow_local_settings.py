@@ -15,6 +15,8 @@ MODULES = (
     "airflow.providers.standard.decorators.python",
     "airflow.providers.standard.operators.bash",
     "airflow.sdk.bases.sensor",
+    "airflow.providers.standard.operators.empty",
+    "airflow.providers.standard.sensors.external_task",
     "airflow.sdk.definitions.timetables.interval",
     "airflow.triggers.base",
     "clickhouse_connect",

@@ -53,12 +53,12 @@ with DAG(
         """Write the report of the run's day."""
         from include import external_feed
         from include.flights import report
-        from plugins.engine import warehouse_client
+        from plugins.engine import warehouse
 
         day = data_interval_start.in_timezone(ZONE).date()
         with permanent(report.DayMissing, external_feed.FeedBroken):
             names = report.airline_names(external_feed.read(feed))
-            with warehouse_client() as client:
+            with warehouse() as client:
                 rows = report.by_carrier(client, day)
             return report.write(rows, names, day, Path(data_root) / "reports" / "punctuality")
 

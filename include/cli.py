@@ -6,6 +6,7 @@ import json
 import signal
 import sys
 import webbrowser
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -18,6 +19,7 @@ from rich.live import Live
 from rich.table import Table
 
 from include.answers.prove import prove
+from include.fleet.cli import app as fleet
 from include.sla.command import sla
 
 out = Console()
@@ -30,8 +32,10 @@ app = typer.Typer(
 )
 app.command()(prove)
 app.command()(sla)
+app.add_typer(fleet, name="fleet")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+MOST_COLUMNS = 10  # of a table of runs; DAGs with more tasks are counted by state
 COLOURS = {"success": "green", "failed": "red", "running": "cyan", "up_for_retry": "yellow", "upstream_failed": "red"}
 
 
@@ -308,6 +312,13 @@ def _shown(states: Iterator[Any], quiet: bool = False) -> Iterator[Any]:
 
 def _table(runs: list[Any]) -> Table:
     tasks = list(dict.fromkeys(task for run in runs for task in run.tasks))
+    if len(tasks) > MOST_COLUMNS:
+        table = Table("run", "state", "tasks")
+        for run in runs:
+            states = Counter(state for state, _, _ in run.tasks.values())
+            counts = ", ".join(f"[{COLOURS.get(state, 'dim')}]{count} {state}[/]" for state, count in states.items())
+            table.add_row(run.run_id, f"[{COLOURS.get(run.state, 'dim')}]{run.state}[/]", counts)
+        return table
     table = Table("run", "state", *tasks)
     for run in runs:
         cells = []

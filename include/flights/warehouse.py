@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -270,12 +270,14 @@ def publish_day(
     run: str,
     layout: Layout = DAYS,
     slice: Mapping[str, str] | None = None,
+    tables: Collection[str] | None = None,
 ) -> dict[str, object]:
     """Publish what the transform left in FOLDER/transformed for the days first..last (one, for a daily run).
 
     :param rows: records that the feed had for these days
     :param run: identifies the DAG run
     :param slice: of a layout that is partitioned by more than the day: those columns' values
+    :param tables: of the layout, those to publish; all when None. All are validated, since they must agree
     :returns: what was published and what could not be joined, as counts
     :raises ValidationError: nothing was published; :raises FileNotFoundError: nothing to publish
     :raises ValueError: the slice is not one of this layout
@@ -297,6 +299,8 @@ def publish_day(
             f"countIf(sched_arr_utc IS NULL), max(dep_delay) FROM {staged['flights']}"
         ).result_rows[0]
         for table, staging in staged.items():
+            if tables is not None and table not in tables:
+                continue
             for day in days:
                 values = {"flight_date": str(day), **slice}
                 partition = {column: values[column] for column in layout.partition}

@@ -25,7 +25,7 @@ class ApiError(RuntimeError):
 
 @dataclass(frozen=True)
 class Run:
-    """State of one DAG run: `tasks` maps task id to (state, try number, seconds)."""
+    """State of one DAG run: `tasks` maps task id, task[0] and so on if mapped, to (state, try number, seconds)."""
 
     dag_id: str
     run_id: str
@@ -109,8 +109,8 @@ class Airflow:
                 raise ApiError(f"no single DAG {name!r} among {', '.join(known) or 'none'}{broken}")
             time.sleep(0.5)  # the DAG processor may not have parsed it yet
 
-    def start(self, dag_id: str, day: date) -> str:
-        """Run a DAG for one local day. Where the day has a run already, that one is run again.
+    def start(self, dag_id: str, day: date, params: dict[str, Any] | None = None) -> str:
+        """Run a DAG for one local day. Where the day has a run already, that one is run again, with its own params.
 
         The data interval is given explicitly: Airflow infers the *previous* one for a manual run at a logical date.
 
@@ -124,6 +124,7 @@ class Airflow:
             "logical_date": start.isoformat(),
             "data_interval_start": start.isoformat(),
             "data_interval_end": stop.isoformat(),
+            "conf": params or {},
         }
         answer = self.request("POST", f"/dags/{dag_id}/dagRuns", json=body, expect=(200, 201, 409))
         if answer.status_code == 409:
@@ -150,10 +151,16 @@ class Airflow:
         """The state of a run and of its tasks, upstream ones first."""
         path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
         state = self.request("GET", path).json()["state"]
-        instances = self.request("GET", f"{path}/taskInstances?limit=500").json()["task_instances"]
+        instances: list[dict[str, Any]] = []
+        while True:  # the API gives at most a hundred at a time, whatever it is asked for
+            page = self.request("GET", f"{path}/taskInstances?limit=100&offset={len(instances)}").json()
+            instances += page["task_instances"]
+            if not page["task_instances"] or len(instances) >= page["total_entries"]:
+                break
         order = self._order(dag_id)
-        instances.sort(key=lambda each: order.index(each["task_id"]) if each["task_id"] in order else len(order))
-        tasks = {each["task_id"]: (each["state"] or "none", each["try_number"], each["duration"]) for each in instances}
+        place = {task_id: number for number, task_id in enumerate(order)}
+        instances.sort(key=lambda each: (place.get(each["task_id"], len(place)), each.get("map_index", -1)))
+        tasks = {_name(each): (each["state"] or "none", each["try_number"], each["duration"]) for each in instances}
         return Run(dag_id, run_id, state, tasks)
 
     def _order(self, dag_id: str) -> list[str]:
@@ -183,15 +190,28 @@ class Airflow:
             time.sleep(0.5)
 
     def log(self, dag_id: str, run_id: str, task_id: str, try_number: int) -> str:
-        """The text of a task's log, one line an event."""
+        """The text of a task's log, one line an event. A mapped task is named as in `Run.tasks`: task[0]."""
+        task_id, index = _mapped(task_id)
         path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}/logs/{max(try_number, 1)}"
-        content = self.request("GET", f"{path}?full_content=true").json()["content"]
+        content = self.request("GET", f"{path}?full_content=true&map_index={index}").json()["content"]
         return "\n".join(line for each in content for line in _event(each))
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
-        """What a task returned."""
+        """What a task returned. A mapped task is named as in `Run.tasks`: task[0]."""
+        task_id, index = _mapped(task_id)
         path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}/xcomEntries/{key}"
-        return self.request("GET", f"{path}?deserialize=true").json()["value"]
+        return self.request("GET", f"{path}?deserialize=true&map_index={index}").json()["value"]
+
+
+def _name(instance: dict[str, Any]) -> str:
+    index = instance.get("map_index", -1)
+    return instance["task_id"] if index < 0 else f"{instance['task_id']}[{index}]"
+
+
+def _mapped(name: str) -> tuple[str, int]:
+    """The id and the map index (-1: not mapped) of a task that is called as in `Run.tasks`."""
+    task_id, bracket, index = name.partition("[")
+    return task_id, int(index.rstrip("]")) if bracket else -1
 
 
 def _event(event: Any) -> list[str]:

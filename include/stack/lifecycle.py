@@ -15,6 +15,7 @@ import time
 import xmlrpc.client
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -283,9 +284,9 @@ def _migrate(settings: Settings, say: Say) -> None:
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = 'airflow'")
             exists = cursor.fetchone() is not None
             stamp = settings.home / "bootstrapped.json"
-            recipe = (PROJECT / "include" / "stack" / "bootstrap.py").read_text()
+            prepared = sha256((PROJECT / "include/stack/bootstrap.py").read_bytes()).hexdigest()
             pools = settings.environment()["ANSWERS_POOLS"]
-            made_with = json.dumps([version("apache-airflow"), pools, sys.prefix, recipe])
+            made_with = json.dumps([version("apache-airflow"), pools, sys.prefix, prepared])
             if exists and stamp.exists() and stamp.read_text() == made_with:
                 return
             say("migrating the metadata database" if exists else "creating the metadata database")

@@ -106,7 +106,7 @@ class Settings:
             "AIRFLOW__API__WORKERS": "1",
             # An edited DAG is live within seconds on two cores, too: one parser is enough.
             "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
-            "ANSWERS_POOLS": "spark=2,warehouse=1",
+            "ANSWERS_POOLS": "fleet=2,spark=2,warehouse=1",
         }
         own |= {name: value for name, value in os.environ.items() if name.startswith("AIRFLOW__")}
         own |= self.core()

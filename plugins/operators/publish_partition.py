@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from plugins import engine
+from plugins.events import announce
 from plugins.failures import permanent
 
 if TYPE_CHECKING:
@@ -20,31 +22,33 @@ class PublishPartitionOperator(BaseOperator):
 
     :param landed: what `include.flights.feed.land` returned: folder, rows, first_day, last_day (templated)
     :param layout: "days", or a slice's: "carriers", "chunks" (include.flights.warehouse.LAYOUTS)
+    :param outlets: the report goes with the event of each asset
+    :param tables: of the layout, those to publish; all when None (templated)
     :param clickhouse_conn_id: the warehouse; the official `ClickHouseHook` opens it, a server and chDB alike
     """
 
-    template_fields: Sequence[str] = ("landed",)
+    template_fields: Sequence[str] = ("landed", "tables")
 
     def __init__(
-        self, *, landed: Any, layout: str = "days", clickhouse_conn_id: str = "clickhouse_default", **kwargs: Any
+        self,
+        *,
+        landed: Any,
+        layout: str = "days",
+        tables: Any = None,
+        clickhouse_conn_id: str = "clickhouse_default",
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.landed = landed
         self.layout = layout
+        self.tables = tables
         self.clickhouse_conn_id = clickhouse_conn_id
 
     def execute(self, context: Context) -> dict[str, object]:
         """Publish. A failed validation is permanent; an unavailable warehouse is retried."""
-        from airflow.providers.clickhousedb.hooks.clickhouse import ClickHouseHook
-
         from include.flights import warehouse
 
-        hook = ClickHouseHook(clickhouse_conn_id=self.clickhouse_conn_id)
-        engine = hook.get_connection(self.clickhouse_conn_id).extra_dejson.get("client_kwargs", {})
-        with (
-            permanent(warehouse.ValidationError),
-            warehouse.connect(hook.get_client, engine.get("path")) as client,
-        ):
+        with permanent(warehouse.ValidationError), engine.warehouse(self.clickhouse_conn_id) as client:
             report = warehouse.publish_day(
                 client,
                 Path(self.landed["folder"]),
@@ -54,6 +58,8 @@ class PublishPartitionOperator(BaseOperator):
                 run=f"{context['dag'].dag_id} {context['run_id']}",
                 layout=warehouse.LAYOUTS[self.layout],
                 slice=self.landed["slice"],
+                tables=self.tables,
             )
+        announce(context, report)
         self.log.info("published %s", report)
         return report

@@ -62,10 +62,12 @@ def test_a_real_run_tells_each_tasks_duration_and_its_own(told, samples):
     assert set(durations) == TASKS
     for task, sample in durations.items():
         assert dict(sample.labels) == {"dag_id": DAG, "task_id": task}
-        assert sample.value == pytest.approx(told[1][task]["duration"], abs=1.5)
+        # From when the API server has let the task start; its own duration has that call in it.
+        assert 0 < sample.value < told[1][task]["duration"] + 0.5
+    assert durations["transform"].value > told[1]["transform"]["duration"] / 2
     [run] = [each for each in samples if each.name == "airflow_dagrun_duration_seconds"]
     assert dict(run.labels) == {"dag_id": DAG, "run_type": "manual", "state": "success"}
-    assert run.value > sum(sample.value for sample in durations.values()) * 0.9
+    assert max(sample.value for sample in durations.values()) < run.value < 600
 
 
 @pytest.mark.claim("2.4")
