@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from datetime import date, datetime, timedelta
@@ -72,7 +71,7 @@ def main() -> None:
     question = json.loads(sys.argv[1])
     from airflow.dag_processing.dagbag import DagBag
 
-    bag = DagBag(dag_folder=os.environ["AIRFLOW__CORE__DAGS_FOLDER"])
+    bag = DagBag()
     first, last = (date.fromisoformat(question[key]) for key in ("from", "to"))
     found, wanted = {}, question["dags"]
     for dag_id, dag in sorted(bag.dags.items()):

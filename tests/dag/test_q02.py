@@ -7,6 +7,7 @@ import sys
 import threading
 from datetime import UTC, date, datetime, timedelta
 from fnmatch import fnmatch
+from uuid import uuid4
 
 import pytest
 
@@ -92,30 +93,41 @@ def test_a_deadline_counts_from_when_the_run_could_begin(metadata_database, dag_
     assert found == wanted
 
 
-def test_the_trap_a_run_that_waits_for_a_deadline_by_queued_at_cannot_be_cleared(metadata_database, dag_of):
+def test_the_trap_a_run_that_waits_for_a_deadline_by_queued_at_cannot_be_cleared(metadata_database):
     """Airflow 3.3.2 stores the interval as a document and adds it up as a number. RunDue does not go that way."""
+    from airflow.models import DagRun
+    from airflow.models.deadline import Deadline
+    from airflow.models.deadline_alert import DeadlineAlert as Alert
     from airflow.models.taskinstance import _recalculate_dagrun_queued_at_deadlines
+    from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference
+    from airflow.serialization.encoders import encode_deadline_alert
+    from airflow.utils.session import create_session
+    from sqlalchemy import text
 
-    class Session:
-        """Answers with one deadline of this reference, stored as Airflow stores it."""
+    from plugins.callbacks.deadline_missed import deadline_missed
+    from plugins.deadlines import RunDue
 
-        def execute(self, query):
-            assert "DagRunQueuedAtDeadline" in str(query.compile(compile_kwargs={"literal_binds": True}))
-            return self
+    callback, now = AsyncCallback(deadline_missed, kwargs={"owner": "x"}), datetime.now(UTC)
 
-        def all(self):
-            from airflow.sdk import DeadlineReference
-            from airflow.sdk.definitions.callback import AsyncCallback
-            from airflow.sdk.definitions.deadline import DeadlineAlert
-            from airflow.serialization.encoders import encode_deadline_alert
+    def clear(reference) -> None:
+        stored = encode_deadline_alert(DeadlineAlert(reference, timedelta(minutes=30), callback))
+        with create_session() as session:
+            try:
+                session.execute(text("PRAGMA foreign_keys = OFF"))  # the alert of a DAG that is not stored
+                run = DagRun(dag_id="due", run_id="x", run_type="manual", logical_date=None, run_after=now)
+                alert = Alert(serialized_dag_id=uuid4(), callback_def=stored["callback"])
+                alert.reference, alert.interval = stored["reference"], stored["interval"]
+                session.add_all([run, alert])
+                session.flush()
+                session.add(Deadline(now, callback, run.id, alert.id, "due"))
+                session.flush()
+                _recalculate_dagrun_queued_at_deadlines(run, now, session)  # what clearing does first
+            finally:
+                session.rollback()
 
-            alert = DeadlineAlert(DeadlineReference.DAGRUN_QUEUED_AT, timedelta(minutes=30), AsyncCallback("a.b"))
-            stored = encode_deadline_alert(alert)["interval"]
-            return [(type("Deadline", (), {}), type("Alert", (), {"interval": stored}))]
-
-    run = type("DagRun", (), {"id": 1})
+    clear(RunDue())
     with pytest.raises(TypeError, match="unsupported type for timedelta seconds"):
-        _recalculate_dagrun_queued_at_deadlines(run, datetime.now(UTC), Session())
+        clear(DeadlineReference.DAGRUN_QUEUED_AT)
 
 
 def test_the_trap_a_run_without_logical_date_gets_no_deadline_that_counts_from_it(metadata_database):
