@@ -147,6 +147,14 @@ def test_the_trap_a_run_without_logical_date_gets_no_deadline_that_counts_from_i
         session.rollback()
 
 
+def test_the_trap_without_its_variable_no_run_can_be_created_so_the_set_up_makes_it(metadata_database):
+    from airflow.serialization.definitions.deadline import SerializedVariableInterval
+
+    assert SerializedVariableInterval("q02_report_within").resolve() == timedelta(minutes=30)
+    with pytest.raises(ValueError, match="'never_set' not found"):
+        SerializedVariableInterval("never_set").resolve()
+
+
 def test_the_trap_dag_test_raises_for_a_dag_with_a_deadline(dag_of, published):
     with pytest.raises(Exception, match="is not bound to a Session"):
         dag_of(Q02).test(logical_date=interval("2013-06-14")[0])
