@@ -185,7 +185,6 @@ def test_every_expression_of_the_dashboard_runs_and_has_data(stack):
         }
         return {title for title, expression in asked if not stack.prometheus(expression)}
 
-    # The scheduler counts task instances twice a minute.
     wait_for(f"data of all panels but {WITHOUT_DATA}", lambda: without_data() <= WITHOUT_DATA, patience=60, pause=2)
 
 
