@@ -86,12 +86,12 @@ def transform(**context) -> dict:
     """Types, UTC, weather and aircraft for what was landed for this date; says where, for `publish`."""
     from include.flights.feed import local_days
     from include.flights.light import transform
-    from plugins.engine import scratch
     from plugins.events import latest
+    from plugins.scratch import open_scratch
 
     (day,) = local_days(context["data_interval_start"], context["data_interval_end"])
     result = latest(context["inlet_events"][0], day)
-    with scratch() as client:
+    with open_scratch() as client:
         transform(client, Path(result["folder"]))
     return result
 
@@ -101,13 +101,13 @@ def total(table: str, carriers: list[str], keys: dict[str, str], **context) -> l
     """One partition of a fleet table for this run's day, or for each day that an event has brought."""
     from include.fleet.totals import publish
     from include.flights.feed import local_days
-    from plugins.engine import warehouse
     from plugins.events import announce, days
+    from plugins.warehouse import open_warehouse
 
     start, end = context.get("data_interval_start"), context.get("data_interval_end")
     wanted = local_days(start, end) if start else days(context["triggering_asset_events"])
     run = f"{context['dag'].dag_id} {context['run_id']}"
-    with warehouse() as client:
+    with open_warehouse() as client:
         results = [publish(client, table, day, carriers, run, keys) for day in wanted]
     announce(context, results[-1])
     return results
