@@ -43,6 +43,7 @@ up: ## Start the docker compose stack; the first time writes .env and prints the
 	@python3 -I include/stack/dotenv.py
 	@docker compose up --detach --build --wait
 	@echo "Airflow: http://localhost:$$(sed -n 's/^UI_PORT=//p' .env), user admin, password: ADMIN_PASSWORD in .env"
+	@echo "Prometheus: http://$$(docker compose port prometheus 9090)  e-mails: http://$$(docker compose port maildev 1080)"
 
 down: ## Stop the docker compose stack; its data stays
 	@docker compose down

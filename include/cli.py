@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import webbrowser
@@ -20,6 +19,8 @@ from rich.live import Live
 from rich.table import Table
 
 from include.answers.prove import prove
+from include.fleet.cli import app as fleet
+from include.sla.command import sla
 
 out = Console()
 err = Console(stderr=True)
@@ -30,6 +31,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(prove)
+app.command()(sla)
+app.add_typer(fleet, name="fleet")
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 MOST_COLUMNS = 10  # of a table of runs; DAGs with more tasks are counted by state
@@ -164,14 +167,9 @@ def sql(
     from clickhouse_connect.driver.exceptions import Error
 
     from include.flights import warehouse
-    from include.stack.settings import Settings
+    from include.stack.settings import warehouse_options
 
-    name = "AIRFLOW_CONN_CLICKHOUSE_DEFAULT"
-    connection = json.loads(os.environ.get(name) or Settings.load().connections()[name])
-    options: dict[str, Any] = dict(connection.get("extra", {}).get("client_kwargs", {}))
-    for key, ours in (("host", "host"), ("port", "port"), ("username", "login"), ("password", "password")):
-        if connection.get(ours):
-            options[key] = connection[ours]
+    options = warehouse_options()
     logging.basicConfig(level=logging.ERROR)
     warehouse.log.setLevel(logging.CRITICAL)
     with readable_errors():

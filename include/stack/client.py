@@ -58,15 +58,20 @@ class Airflow:
         # A proxy of the environment has no way to this machine's loopback.
         self._http = httpx.Client(base_url=self.url, timeout=30, trust_env="//127.0.0.1" not in self.url)
 
-    def request(self, method: str, path: str, expect: tuple[int, ...] = (200, 201), **kwargs: Any) -> httpx.Response:
-        """One request, signed in. Waits out a short absence of the API (it may be restarting)."""
+    def request(
+        self, method: str, path: str, expect: tuple[int, ...] = (200, 201), api: str = "/api/v2", **kwargs: Any
+    ) -> httpx.Response:
+        """One request, signed in. Waits out a short absence of the API (it may be restarting).
+
+        :param api: where `path` begins; the UI's own addresses are below /ui
+        """
         deadline, fresh = time.monotonic() + 60, False
         while True:
             try:
                 if "Authorization" not in self._http.headers:
                     self._sign_in()
                     fresh = True
-                answer = self._http.request(method, f"/api/v2{path}", **kwargs)
+                answer = self._http.request(method, f"{api}{path}", **kwargs)
             except httpx.TransportError as error:
                 # Reads can be repeated; a write may have been carried out before the answer was lost.
                 if method == "GET" and time.monotonic() < deadline:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from plugins import engine
+from plugins.events import announce
 from plugins.failures import permanent
-from plugins.warehouse import open_warehouse
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -21,6 +22,7 @@ class PublishPartitionOperator(BaseOperator):
 
     :param landed: what `include.flights.feed.land` returned: folder, rows, first_day, last_day (templated)
     :param layout: "days", or a slice's: "carriers", "chunks" (include.flights.warehouse.LAYOUTS)
+    :param outlets: the report goes with the event of each asset
     :param tables: of the layout, those to publish; all when None (templated)
     :param clickhouse_conn_id: the warehouse; the official `ClickHouseHook` opens it, a server and chDB alike
     """
@@ -46,7 +48,7 @@ class PublishPartitionOperator(BaseOperator):
         """Publish. A failed validation is permanent; an unavailable warehouse is retried."""
         from include.flights import warehouse
 
-        with permanent(warehouse.ValidationError), open_warehouse(self.clickhouse_conn_id) as client:
+        with permanent(warehouse.ValidationError), engine.warehouse(self.clickhouse_conn_id) as client:
             report = warehouse.publish_day(
                 client,
                 Path(self.landed["folder"]),
@@ -58,5 +60,6 @@ class PublishPartitionOperator(BaseOperator):
                 slice=self.landed["slice"],
                 tables=self.tables,
             )
+        announce(context, report)
         self.log.info("published %s", report)
         return report
