@@ -22,10 +22,23 @@ from plugins.operators.publish_partition import PublishPartitionOperator
 PROJECT = Path(__file__).resolve().parents[1]
 ZONE = "America/New_York"
 FEED, DATA_ROOT = "{{ var.value.flights_feed }}", "{{ var.value.data_root }}"
+PARAMS = {
+    "airports": Param(
+        list(chunks.AIRPORTS),
+        type="array",
+        items={"type": "string", "enum": list(chunks.AIRPORTS)},
+        minItems=1,
+        uniqueItems=True,
+        description="airports to work on; what is published of the others stays as it is",
+    ),
+    "spark_from_rows": Param(
+        None, type=["null", "integer"], minimum=1, description="in place of the document's, for this run"
+    ),
+    "dry_run": Param(False, type="boolean", description="plan and choose paths, publish nothing"),
+}
 WHICHEVER_RAN = TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS
-CARRIER = (
-    "{{ task.op_kwargs.carrier }}: {{ task.op_kwargs.rows }}"  # what the UI calls a mapped task, instead of a number
-)
+# What the UI calls a mapped task, instead of a number.
+CARRIER = "{{ task.op_kwargs.carrier }}: {{ task.op_kwargs.rows }}"
 
 
 @task
@@ -157,20 +170,7 @@ with DAG(
     start_date=datetime(2013, 1, 1, tz=ZONE),
     end_date=datetime(2013, 12, 31, tz=ZONE),
     catchup=False,
-    params={
-        "airports": Param(
-            list(chunks.AIRPORTS),
-            type="array",
-            items={"type": "string", "enum": list(chunks.AIRPORTS)},
-            minItems=1,
-            uniqueItems=True,
-            description="airports to work on; what is published of the others stays as it is",
-        ),
-        "spark_from_rows": Param(
-            None, type=["null", "integer"], minimum=1, description="in place of the document's, for this run"
-        ),
-        "dry_run": Param(False, type="boolean", description="plan and choose paths, publish nothing"),
-    },
+    params=PARAMS,
     user_defined_macros={"local_day": chunks.local_day},
     template_searchpath=[str(PROJECT / "include/partitions/sql")],
     default_args={"owner": "data-platform"},

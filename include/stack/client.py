@@ -17,6 +17,7 @@ from include.flights.contract import ZONE
 from include.stack.settings import Settings
 
 FINAL = ("success", "failed")
+PAGE = 100  # task instances at a time; the API gives no more, whatever it is asked for
 
 
 class ApiError(RuntimeError):
@@ -152,8 +153,8 @@ class Airflow:
         path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
         state = self.request("GET", path).json()["state"]
         instances: list[dict[str, Any]] = []
-        while True:  # the API gives at most a hundred at a time, whatever it is asked for
-            page = self.request("GET", f"{path}/taskInstances?limit=100&offset={len(instances)}").json()
+        while True:
+            page = self.request("GET", f"{path}/taskInstances?limit={PAGE}&offset={len(instances)}").json()
             instances += page["task_instances"]
             if not page["task_instances"] or len(instances) >= page["total_entries"]:
                 break

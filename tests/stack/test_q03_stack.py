@@ -72,7 +72,7 @@ def assert_published(stack, day: str, chunks: set, layers=("flights", "daily_del
 @pytest.mark.claim("3.3")
 @pytest.mark.claim("3.4")
 @pytest.mark.claim("3.5")
-def test_the_document_in_s3_shapes_each_run_and_may_disappear_during_one(stack, store):
+def test_the_document_in_s3_shapes_each_run_and_may_disappear_during_one(stack, store, monkeypatch):
     airflow = stack.airflow
     store(DOCUMENT)
     run, report = finish(stack, airflow.start(Q03, date.fromisoformat(DAY)))
@@ -83,6 +83,9 @@ def test_the_document_in_s3_shapes_each_run_and_may_disappear_during_one(stack, 
     assert "rows written" in airflow.log(Q03, run.run_id, "EWR.spark_path.transform[0]", 1)
     assert {took[f"{airport}.light[{n}]"] for airport in ("EWR", "JFK") for n in (0, 1)} == {"success"}
     assert took["LGA.skip"] == took["LGA.settle"] == "success"
+    monkeypatch.setattr("include.stack.client.PAGE", 7)
+    assert airflow.run(Q03, run.run_id).tasks == run.tasks, "however many pages the API gives them in"
+    monkeypatch.undo()
     five = {("EWR", "UA"), ("EWR", "B6"), ("EWR", "US"), ("JFK", "B6"), ("JFK", "UA")}
     assert_published(stack, DAY, five)
 

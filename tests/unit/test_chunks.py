@@ -127,7 +127,9 @@ def test_the_light_path_and_spark_publish_the_same_chunk_bit_for_bit(warehouse, 
     assert published(warehouse) == by_engine
     flights = expected.flights(day, day).query("origin == 'EWR' and carrier == @carrier")
     assert (len(by_engine["flights"]) > 10_000) == (len(flights) > 0)
-    expected.assert_equal(warehouse.query_df("SELECT * FROM warehouse.chunk_flights"), flights, expected.FLIGHT_KEY)
+    if len(flights):  # of an empty result, the frame has no columns
+        found = warehouse.query_df("SELECT * FROM warehouse.chunk_flights")
+        expected.assert_equal(found, flights, expected.FLIGHT_KEY)
 
 
 @pytest.mark.claim("3.4")
