@@ -19,6 +19,7 @@ from rich.live import Live
 from rich.table import Table
 
 from include.answers.prove import prove
+from include.integrity.command import integrity
 
 out = Console()
 err = Console(stderr=True)
@@ -29,6 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(prove)
+app.command()(integrity)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 COLOURS = {"success": "green", "failed": "red", "running": "cyan", "up_for_retry": "yellow", "upstream_failed": "red"}
