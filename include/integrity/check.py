@@ -94,7 +94,9 @@ class Check:
         options = {**self._config.for_workers(), "traces": str(home / "traces"), "read_only": False,
                    "default_owner": self._extra.get("AIRFLOW__OPERATORS__DEFAULT_OWNER")
                    or os.environ.get("AIRFLOW__OPERATORS__DEFAULT_OWNER") or "airflow"}  # fmt: skip
-        environment = parser_environment(home, folder, seed, self._extra)
+        around = (Path(folder) / "plugins", Path(folder).parent / "plugins")
+        plugins = next((str(each) for each in around if each.is_dir()), str(home / "plugins"))
+        environment = parser_environment(home, folder, plugins, seed, self._extra)
         pool = Pool(self._selector, environment, options, self._jobs, self._config.timeout, home / "zygote.log", report)
         self._pools.append(pool)
         return pool

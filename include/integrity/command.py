@@ -22,12 +22,12 @@ FORMATS = ("text", "json", "junit", "sarif", "gitlab")
 
 
 def integrity(
-    paths: Annotated[list[Path] | None, typer.Argument(metavar="PATH...", help="DAG files and folders.", show_default=False)] = None,
+    paths: Annotated[list[Path] | None, typer.Argument(metavar="PATH...", help="Files and folders.")] = None,
     fmt: Annotated[str, typer.Option("--format", "-f", metavar="FORMAT", help=f"One of {', '.join(FORMATS)}.")] = "text",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the report to this file.")] = None,
     select: Annotated[str | None, typer.Option(help="Rules or groups, by comma: AA2,AA301.")] = None,
     ignore: Annotated[str | None, typer.Option(help="Rules or groups that are left out.")] = None,
-    fail_on: Annotated[str | None, typer.Option(metavar="SEVERITY", help="Lowest severity for exit code 1: error, warning (default), info.")] = None,
+    fail_on: Annotated[str | None, typer.Option(metavar="SEVERITY", help="For exit code 1: error, warning, info.")] = None,
     jobs: Annotated[int | None, typer.Option(help="Files parsed at a time; the number of CPUs if not given.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds that one file may take (30).")] = None,
     memory: Annotated[int | None, typer.Option(help="MB that one file may allocate (2048).")] = None,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
@@ -29,10 +28,31 @@ def find(paths: list[Path], base: Path, exclude: list[str], python_path: list[st
     """
     found: dict[str, DagFile] = {}
     for path in paths:
+        everywhere = path.is_file() or not _is_project(path) or _named_dags(path.name)
         for file in [str(path)] if path.is_file() else sorted(_walk(path)):
-            if file not in found and not _excluded(file, base, exclude) and might_contain_dag(file):
+            if file in found or _excluded(file, base, exclude) or not might_contain_dag(file):
+                continue
+            if everywhere or _in_dags_folder(Path(file).relative_to(path)):
                 found[file] = DagFile(file, _roots(Path(file), path, base, python_path))
     return list(found.values())
+
+
+def _is_project(folder: Path) -> bool:
+    """Whether it is the root of a project that has its DAGs in folders called dags, beside tests and modules."""
+    if not any((folder / name).exists() for name in (".git", "pyproject.toml", "setup.py", "airflow_settings.yaml")):
+        return False
+    return any(
+        each.is_dir() and _named_dags(each.name) for pattern in ("*", "*/*", "*/*/*") for each in folder.glob(pattern)
+    )
+
+
+def _named_dags(name: str) -> bool:
+    return name in ("dag", "dags")
+
+
+def _in_dags_folder(relative: Path) -> bool:
+    folders = relative.parts[:-1]
+    return any(map(_named_dags, folders)) and not {"test", "tests", ".venv", "venv", "node_modules"} & set(folders)
 
 
 def _excluded(file: str, base: Path, patterns: list[str]) -> bool:
@@ -79,7 +99,7 @@ def _roots(file: Path, asked: Path, base: Path, python_path: list[str]) -> tuple
         (each for each in file.parents if (each / "pyproject.toml").exists() or (each / ".git").exists()), None
     )
     inside = [each for each in file.parents if project is None or each.is_relative_to(project)]
-    named = [each for each in inside if re.fullmatch(r"dags?", each.name)]
+    named = [each for each in inside if _named_dags(each.name)]
     dags = named[-1] if named else folder
     roots = [dags, dags / "plugins", dags / "config"]
     if named:

@@ -85,13 +85,14 @@ class Watch:
             self.note("AA402", f"looks up the address of {host}")
             raise Refused("answers integrity: no network while a DAG file is parsed")
         if event == "sqlite3.connect":
-            if str(args[0]) != ":memory:":
-                self.note("AA401", "opens an SQLite database")
-                raise Refused("answers integrity: no database while a DAG file is parsed")
-        elif event == "subprocess.Popen":
+            if str(args[0]) == ":memory:":
+                return
+            self.note("AA401", "opens an SQLite database")
+            raise Refused("answers integrity: no database while a DAG file is parsed")
+        if event == "subprocess.Popen":
             self.note("AA404", f"starts {os.path.basename(str(args[0]))}")
         elif event in ("os.system", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty"):
-            if not any(seen[0] == "AA404" and seen[1] == self.line() for seen in self.seen):
+            if ("AA404", self.line()) not in [entry[:2] for entry in self.seen]:
                 self.note("AA404", f"starts a process ({event})")
 
     def _guard_airflow(self) -> None:
@@ -130,7 +131,7 @@ class Watch:
         context._get_variable = get_variable
         context._get_connection = get_connection
         Variable.get_variable_from_secrets = staticmethod(variable_of_core)  # type: ignore[method-assign,unused-ignore]
-        Connection.get_connection_from_secrets = staticmethod(get_connection)  # type: ignore[method-assign,unused-ignore]
+        Connection.get_connection_from_secrets = staticmethod(get_connection)  # type: ignore[method-assign,assignment,unused-ignore]
 
         def no_session(*_: Any, **__: Any) -> Any:
             self.note("AA401", "asks Airflow's metadata database")
@@ -160,7 +161,7 @@ class Watch:
             raise Refused("answers integrity: no database while a DAG file is parsed")
 
         if hasattr(module, "connect") and not isinstance(module.connect, type(refuse)):
-            module.connect = refuse
+            module.__dict__["connect"] = refuse
 
 
 class Imports:
@@ -188,8 +189,8 @@ class Imports:
     def _import(
         self,
         name: str,
-        globals: Mapping[str, Any] | None = None,  # noqa: A002 - the signature of builtins.__import__
-        locals: Mapping[str, Any] | None = None,  # noqa: A002
+        globals: Mapping[str, Any] | None = None,
+        locals: Mapping[str, Any] | None = None,
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> ModuleType:

@@ -173,9 +173,10 @@ def _task(task: Any, line: int, options: dict[str, Any]) -> Iterator[Entry]:
     if options["known_connections"] is not None:
         attributes = getattr(task, "partial_kwargs", None) or task.__dict__
         for name, conn_id in sorted(attributes.items()):
-            if name.endswith("conn_id") and not name.startswith("_") and plain(conn_id):
-                if conn_id not in options["known_connections"]:
-                    yield "AA307", line, f"the connection {conn_id!r} ({name} of {task.task_id}) is not known"
+            if not name.endswith("conn_id") or name.startswith("_") or not plain(conn_id):
+                continue
+            if conn_id not in options["known_connections"]:
+                yield "AA307", line, f"the connection {conn_id!r} ({name} of {task.task_id}) is not known"
     if options["known_connections"] is not None or options["known_variables"] is not None:
         text = "\n".join(_strings([value(task, name) for name in getattr(task, "template_fields", ())]))
         for kind, pattern, rule in (("variables", VARIABLE, "AA308"), ("connections", CONNECTION, "AA307")):
@@ -248,7 +249,7 @@ def _period(timetable: Any) -> timedelta | None:
     from croniter import croniter
 
     try:
-        ticks = croniter(expression, datetime(2026, 1, 1))  # noqa: DTZ001 - only the distance counts
+        ticks = croniter(expression, datetime(2026, 1, 1))
         one = ticks.get_next(datetime)
         ten = [ticks.get_next(datetime) for _ in range(10)][-1]
     except (ValueError, KeyError):

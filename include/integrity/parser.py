@@ -19,6 +19,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+from airflow import settings
 from airflow.sdk import DAG
 from airflow.sdk.bases.operator import BaseOperator
 from airflow.sdk.definitions._internal.contextmanager import DagContext, TaskGroupContext
@@ -27,17 +28,26 @@ from airflow.serialization import serialized_objects
 from include.integrity.guard import Imports, Refused, Watch
 from include.integrity.inspection import facts, inspect
 
-Serialization = getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
+Serialization: Any = getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
 ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}")
-UNSTABLE_NAMES = frozenset(
-    "now today utcnow time time_ns monotonic perf_counter random randint randrange choice choices sample shuffle uniform "
-    "uuid1 uuid4 urandom getpid token_hex token_urlsafe token_bytes mktemp mkdtemp mkstemp id hash set frozenset days_ago "
-    "listdir scandir iterdir glob rglob walk object ctime getmtime stat read_text open".split()
-)
-UNSTABLE_MODULES = frozenset(
-    "random uuid secrets time tempfile socket subprocess threading multiprocessing asyncio".split()
-)
-STABLE_PACKAGES = (frozenset(sys.stdlib_module_names) - UNSTABLE_MODULES) | {"airflow", "pendulum", "yaml", "jinja2"}
+UNSTABLE_NAMES = {
+    "now", "today", "utcnow", "time", "time_ns", "monotonic", "perf_counter", "ctime", "days_ago", "random", "randint",
+    "randrange", "choice", "choices", "sample", "shuffle", "uniform", "uuid1", "uuid4", "urandom", "getpid", "token_hex",
+    "token_urlsafe", "token_bytes", "mktemp", "mkdtemp", "mkstemp", "id", "hash", "set", "frozenset", "object", "listdir",
+    "scandir", "iterdir", "glob", "rglob", "walk", "getmtime", "stat",
+}  # fmt: skip
+UNSTABLE_MODULES = {
+    "random",
+    "uuid",
+    "secrets",
+    "time",
+    "tempfile",
+    "socket",
+    "subprocess",
+    "threading",
+    "multiprocessing",
+}
+STABLE_PACKAGES = (set(sys.stdlib_module_names) - UNSTABLE_MODULES) | {"airflow", "pendulum", "yaml", "jinja2"}
 BUILD_SET, SET_ADD = dis.opmap["BUILD_SET"], dis.opmap["SET_ADD"]
 
 
@@ -53,6 +63,7 @@ class Parser:
         self._lines: dict[int, int] = {}
         self._unstable: dict[str, bool] = {}
         self._roots: tuple[str, ...] = ()
+        self._no_plugins = settings.PLUGINS_FOLDER
         self._is_local: dict[str, bool] = {}
         self._record_lines()
 
@@ -83,7 +94,7 @@ class Parser:
                     else:
                         setattr(recording, name, getattr(original, name))
             recording.__wrapped__ = original  # type: ignore[attr-defined]
-            cls.__init__ = recording  # type: ignore[misc]
+            cls.__init__ = recording  # type: ignore[method-assign]
 
     def parse(self, file: str, roots: list[str], doc: bool) -> dict[str, Any]:
         """Parse a file.
@@ -98,6 +109,8 @@ class Parser:
         sys.path[:] = [*roots, *(entry for entry in self._path if entry not in roots)]
         self._lines.clear()
         result: dict[str, Any] = {"findings": [], "dags": []}
+        plugins = (root for root in roots if os.path.basename(root) == "plugins")
+        settings.PLUGINS_FOLDER = next(plugins, self._no_plugins)
         self.watch.begin(file)
         self.imports.begin(self._local)
         start = time.perf_counter()
@@ -106,16 +119,16 @@ class Parser:
         finally:
             self.watch.active = False
             self._leftovers(file, threads, result)
-            for name in set(sys.modules) - loaded:
-                if self._local(name):
-                    del sys.modules[name]
+            # All are looked at before one is removed: the path of a namespace package is computed from its parent.
+            for name in [name for name in set(sys.modules) - loaded if self._local(name)]:
+                del sys.modules[name]
             sys.path[:] = self._path
             if dict(os.environ) != environment:
                 os.environ.clear()
                 os.environ.update(environment)
             with contextlib.suppress(OSError):
                 os.chdir(folder)
-            warnings.filters[:] = filters
+            warnings.filters[:] = filters  # type: ignore[index]
             DagContext._context.clear()
             TaskGroupContext._context.clear()
         return result
@@ -212,13 +225,17 @@ class Parser:
             text = f"the file ends its own parsing: sys.exit({error.code!r})"
         else:
             text = _short(error)
+        if isinstance(error, ImportError):
+            text = re.sub(r" \((?:/[^()]*|unknown location)\)$", "", text)
         if isinstance(error, ModuleNotFoundError) and error.name:
             package = error.name.partition(".")[0]
             if package == "airflow":
                 text += ": moved or removed in Airflow 3, or its provider is not installed here"
             else:
                 text += f": install what provides {package!r} where the check runs, or put it on the path"
-            result["missing"] = True
+            result["missing"] = not any(os.path.exists(f"{root}{package}") for root in self._roots)
+        elif isinstance(error, ImportError) and (error.name or "").startswith("airflow."):
+            text += ": moved or removed in Airflow 3"
         elif self.watch.lookups:
             kind, key, _ = self.watch.lookups[-1]
             prefix = "VAR" if kind == "variable" else "CONN"

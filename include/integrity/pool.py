@@ -52,6 +52,9 @@ class Worker:
     late: bool = False
     status: int | None = None
     closed: bool = False
+    """It is given nothing more."""
+    drained: bool = False
+    """All that it said is read."""
     received: bytearray = field(default_factory=bytearray)
 
 
@@ -79,6 +82,7 @@ class Pool:
         self.ready = False
         self._workers: dict[int, Worker] = {}
         self._next, self._received = 0, bytearray()
+        self._confirmed: set[str] = set()
         ours, theirs = socket.socketpair()
         self._control = ours
         with theirs, log.open("wb") as errors:
@@ -181,7 +185,7 @@ class Pool:
             if message is None:
                 self._selector.unregister(worker.channel)
                 worker.channel.close()
-                worker.closed = True
+                worker.closed = worker.drained = True
                 self._finish(worker)
             elif "begin" in message:
                 worker.current = worker.given[0]
@@ -192,20 +196,22 @@ class Pool:
                 worker.parsed += 1
                 if message.get("retire"):
                     worker.closed = True
-                if self._should_confirm(message) and not alone:
+                if not alone and self._should_confirm(message):
                     self.waiting.appendleft(Job(job.id, job.file, job.roots, job.doc, alone=True))
                 else:
                     self._report(job, message)
 
-    @staticmethod
-    def _should_confirm(result: Result) -> bool:
-        """Whether the failure might be due to a file that was parsed before in the same process."""
-        failed = any(rule in ("AA101", "AA104") for rule, *_ in result["findings"])
-        return failed and not result.get("missing")
+    def _should_confirm(self, result: Result) -> bool:
+        """Whether the failure might be due to a file that was parsed before in the same process; each kind is tried once."""
+        messages = {message for rule, _, _, message in result["findings"] if rule in ("AA101", "AA103", "AA104")}
+        if result.get("missing") or messages <= self._confirmed:
+            return False
+        self._confirmed |= messages
+        return True
 
     def _finish(self, worker: Worker) -> None:
         """Once a worker's last words are read and its status is known: what became of its files."""
-        if not worker.closed or worker.status is None:
+        if not worker.drained or worker.status is None:
             return
         del self._workers[worker.number]
         unread = list(worker.given)
@@ -246,16 +252,16 @@ class Pool:
         return messages if data else [*messages, None]
 
 
-def parser_environment(home: Path, dags_folder: str, seed: int, extra: dict[str, str]) -> dict[str, str]:
+def parser_environment(home: Path, dags_folder: str, plugins: str, seed: int, extra: dict[str, str]) -> dict[str, str]:
     """The environment of the parsers: the caller's, without what leads to a database, a secrets backend or a real home."""
-    left_out = ("AIRFLOW__DATABASE__", "AIRFLOW__SECRETS__", "AIRFLOW__WORKERS__SECRETS", "AIRFLOW__CELERY__", "AIRFLOW__LOGGING__",
-                "AIRFLOW__METRICS__", "AIRFLOW__TRACES__", "AIRFLOW__CORE__SQL_ALCHEMY", "PYTHONHASHSEED", "PYTHONPATH",
+    left_out = ("AIRFLOW__DATABASE__", "AIRFLOW__SECRETS__", "AIRFLOW__WORKERS__SECRETS", "AIRFLOW__CELERY__",
+                "AIRFLOW__LOGGING__", "AIRFLOW__METRICS__", "AIRFLOW__TRACES__", "AIRFLOW__CORE__SQL_ALCHEMY", "PYTHONHASHSEED", "PYTHONPATH",
                 "PYTHONSTARTUP", "PYTHONINSPECT")  # fmt: skip
     own = {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW_CONFIG": str(home / "airflow.cfg"),
         "AIRFLOW__CORE__DAGS_FOLDER": dags_folder,
-        "AIRFLOW__CORE__PLUGINS_FOLDER": str(home / "plugins"),
+        "AIRFLOW__CORE__PLUGINS_FOLDER": plugins,
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite:///:memory:",

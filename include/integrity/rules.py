@@ -45,7 +45,7 @@ _ALL = (
          "Make sure that the branch ends it, and say so in a comment that suppresses this rule."),
     Rule("AA204", "unknown-dag", "error", "A sensor or trigger names a DAG that does not exist: it waits or fails for ever.",
          "Correct the dag_id; a DAG of another repository belongs into known-dags."),
-    Rule("AA205", "unknown-task", "error", "A sensor names a task or group that the DAG does not have: it waits until it times out.",
+    Rule("AA205", "unknown-task", "error", "A sensor names a task or group that the DAG does not have: it waits in vain.",
          "Correct the task_id (a task in a group is `group.task`)."),
     Rule("AA206", "deferrable-several-tasks", "error",
          "Deferrable with several external_task_ids misses a partial failure and waits until it times out.",

@@ -41,7 +41,9 @@ def main() -> None:
         return
     _forget_own_packages()
     import airflow
+    from airflow import settings
 
+    settings.configure_vars()
     gc.freeze()
     sys.dont_write_bytecode = True  # the folders of the DAGs are not ours to write into
     signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -51,7 +53,8 @@ def main() -> None:
     _send(control, {"ready": airflow.__version__})
     workers: dict[int, int] = {}
     while True:
-        ready, _, _ = select.select([control, wakeup], [], [])
+        inputs: list[Any] = [control, wakeup]
+        ready = select.select(inputs, [], [])[0]
         if wakeup in ready:
             os.read(wakeup, 4096)
             _reap(control, workers)
@@ -91,6 +94,9 @@ def _work(fd: int, options: dict[str, Any], parser: Any) -> None:
             _send(channel, {"begin": job["id"]})
             try:
                 result = worker.parse(job["file"], job["roots"], job["doc"])
+            except Exception as error:  # of the check itself, or of what the file did to this process
+                text = f"cannot be checked: {type(error).__name__}: {error}"
+                result = {"findings": [("AA103", 1, None, text)], "dags": [], "retire": True}
             finally:
                 if os.getpid() != own:
                     os._exit(0)  # a fork that the DAG file made and that ran to the file's end
