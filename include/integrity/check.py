@@ -142,10 +142,14 @@ class Check:
         names = [file.path for file in files]
         off = {name: self._config.ignored_for(Path(name), self._base) for name in names}
         # A value from the clock is one finding, whether it is seen in the text or by comparing two parses.
+        explicit = {
+            (names[number], line) for number, result in self._first.items() for line in result.get("scheduled", ())
+        }
         in_text = {(finding.file, finding.rule) for finding in findings if finding.rule == "AA408"}
         chosen = {
             finding for finding in findings
             if finding.rule in enabled - off.get(finding.file, set())
+            and not (finding.rule == "AA504" and (finding.file, finding.line) in explicit)  # schedule= within **arguments
             and not (finding.rule == "AA407" and (finding.file, "AA408") in in_text and "start_date" in finding.message)
         }  # fmt: skip
         kept = suppress(sorted(chosen, key=_order), names, enabled)

@@ -45,6 +45,15 @@ class Watch:
             frame = frame.f_back  # type: ignore[assignment]
         return 1
 
+    def dag_line(self) -> int:
+        """The line of the decorator for a DAG that `@dag` makes, otherwise that of the call."""
+        frame = sys._getframe(2)
+        if frame.f_code.co_name == "factory" and (function := frame.f_locals.get("f")) is not None:
+            code = getattr(function, "__code__", None)
+            if code is not None and code.co_filename == self.file:
+                return code.co_firstlineno
+        return self.line()
+
     def note(self, rule: str, text: str) -> None:
         """Record an access once a line."""
         entry = (rule, self.line(), text)
@@ -91,9 +100,10 @@ class Watch:
             raise Refused("answers integrity: no database while a DAG file is parsed")
         if event == "subprocess.Popen":
             self.note("AA404", f"starts {os.path.basename(str(args[0]))}")
-        elif event in ("os.system", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty"):
-            if ("AA404", self.line()) not in [entry[:2] for entry in self.seen]:
-                self.note("AA404", f"starts a process ({event})")
+        # A Popen forks, too: it is one finding.
+        forks = event in ("os.system", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty")
+        if forks and ("AA404", self.line()) not in [entry[:2] for entry in self.seen]:
+            self.note("AA404", f"starts a process ({event})")
 
     def _guard_airflow(self) -> None:
         """Take Airflow's own seams: where look-ups arrive, and the session that Airflow 3 keeps from DAG files.

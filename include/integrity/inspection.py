@@ -227,7 +227,8 @@ def _schedule(dag: Any, line: int, line_of: Callable[[Any], int], options: dict[
     if name in ("CronDataIntervalTimetable", "DeltaDataIntervalTimetable") and not first and not starts:
         yield "AA503", line, "catchup=True without a start_date"
     if first and (period := _period(timetable)):
-        count = (min(last or datetime.now(UTC), datetime.now(UTC)) - first) / period
+        until = min(last or datetime.now(UTC), datetime.now(UTC))
+        count = (until - first).total_seconds() / period.total_seconds()
         if count > options["max_catchup_runs"]:
             yield "AA502", line, f"catchup=True since {first:%Y-%m-%d} creates about {count:,.0f} runs"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dis
+import functools
 import hashlib
 import importlib.machinery
 import importlib.util
@@ -14,6 +15,7 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from importlib import resources  # noqa: F401 - loaded here, as nearly every provider needs it
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -61,6 +63,7 @@ class Parser:
         self.watch.install()
         self.imports.install()
         self._lines: dict[int, int] = {}
+        self._scheduled: set[int] = set()
         self._unstable: dict[str, bool] = {}
         self._roots: tuple[str, ...] = ()
         self._no_plugins = settings.PLUGINS_FOLDER
@@ -68,33 +71,23 @@ class Parser:
         self._record_lines()
 
     def _record_lines(self) -> None:
-        """Remember at which line of the file each DAG and task is made."""
-        watch, lines = self.watch, self._lines
+        """Remember at which line of the file each DAG and task is made, and which DAGs name their schedule."""
+        watch, lines, scheduled = self.watch, self._lines, self._scheduled
 
-        for cls in (DAG, BaseOperator):
+        def wrap(cls: Any, line_of: Callable[[], int]) -> None:
             original = cls.__init__
 
-            def recording(self: Any, *args: Any, _original: Any = original, **kwargs: Any) -> None:
-                if id(self) not in lines:
-                    lines[id(self)] = watch.line()
-                _original(self, *args, **kwargs)
+            @functools.wraps(original)
+            def recording(self: Any, *args: Any, **kwargs: Any) -> None:
+                line = lines[id(self)] = line_of()
+                if "schedule" in kwargs:
+                    scheduled.add(line)
+                original(self, *args, **kwargs)
 
-            for name in (
-                "__signature__",
-                "__wrapped__",
-                "__doc__",
-                "__name__",
-                "__qualname__",
-                "__module__",
-                "__dict__",
-            ):
-                with contextlib.suppress(AttributeError, TypeError):
-                    if name == "__dict__":
-                        recording.__dict__.update(original.__dict__)
-                    else:
-                        setattr(recording, name, getattr(original, name))
-            recording.__wrapped__ = original  # type: ignore[attr-defined]
-            cls.__init__ = recording  # type: ignore[method-assign]
+            cls.__init__ = recording
+
+        wrap(DAG, watch.dag_line)
+        wrap(BaseOperator, watch.line)
 
     def parse(self, file: str, roots: list[str], doc: bool) -> dict[str, Any]:
         """Parse a file.
@@ -108,6 +101,7 @@ class Parser:
         self._roots, self._is_local = tuple(f"{root.rstrip('/')}/" for root in roots), {}
         sys.path[:] = [*roots, *(entry for entry in self._path if entry not in roots)]
         self._lines.clear()
+        self._scheduled.clear()
         result: dict[str, Any] = {"findings": [], "dags": []}
         plugins = (root for root in roots if os.path.basename(root) == "plugins")
         settings.PLUGINS_FOLDER = next(plugins, self._no_plugins)
@@ -188,6 +182,7 @@ class Parser:
         except Exception as error:
             found.append(("AA101", line, dag.dag_id, f"Airflow refuses the DAG: {_short(error)}"))
             return
+        result["scheduled"] = sorted(self._scheduled)
         result.setdefault("texts", {})[dag.dag_id] = text
         result["dags"].append(facts(dag, line, line_of))
         found += [(rule, at, dag.dag_id, text) for rule, at, text in inspect(dag, line, line_of, module, self.options)]

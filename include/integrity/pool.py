@@ -254,9 +254,11 @@ class Pool:
 
 def parser_environment(home: Path, dags_folder: str, plugins: str, seed: int, extra: dict[str, str]) -> dict[str, str]:
     """The environment of the parsers: the caller's, without what leads to a database, a secrets backend or a real home."""
-    left_out = ("AIRFLOW__DATABASE__", "AIRFLOW__SECRETS__", "AIRFLOW__WORKERS__SECRETS", "AIRFLOW__CELERY__",
-                "AIRFLOW__LOGGING__", "AIRFLOW__METRICS__", "AIRFLOW__TRACES__", "AIRFLOW__CORE__SQL_ALCHEMY", "PYTHONHASHSEED", "PYTHONPATH",
-                "PYTHONSTARTUP", "PYTHONINSPECT")  # fmt: skip
+    left_out = (
+        "AIRFLOW__DATABASE__", "AIRFLOW__SECRETS__", "AIRFLOW__WORKERS__SECRETS", "AIRFLOW__CELERY__", "AIRFLOW__LOGGING__",
+        "AIRFLOW__METRICS__", "AIRFLOW__TRACES__", "AIRFLOW__CORE__SQL_ALCHEMY", "PYTHONHASHSEED", "PYTHONPATH",
+        "PYTHONSTARTUP", "PYTHONINSPECT",
+    )  # fmt: skip
     own = {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW_CONFIG": str(home / "airflow.cfg"),
