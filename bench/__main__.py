@@ -4,6 +4,7 @@ parse    parsing dags/ with Airflow already imported, in ms per file; with and w
 fork     a task process that parses the SparkSubmit DAG: forked from a parent that has its modules, against one that has not
 load     rows into the warehouse through the loader's load step, against the engine reading the same Parquet file directly
 stack    memory of the embedded stack while Spark runs, and one day end to end (brings a stack of its own up)
+integrity  the checker of DAG files against Airflow's own DagBag, on 50 and 1,000 generated files
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+
+from bench.integrity import integrity
 
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).parent / "results"
@@ -228,7 +231,7 @@ def stack() -> dict:
 
 def main() -> None:
     """Run what is asked for."""
-    known = {"parse": parse, "fork": fork, "load": load, "stack": stack}
+    known = {"parse": parse, "fork": fork, "load": load, "stack": stack, "integrity": integrity}
     parser = argparse.ArgumentParser(
         prog="python -m bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

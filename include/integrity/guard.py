@@ -187,14 +187,16 @@ class Imports:
         self._local: Callable[[str], bool] = lambda name: False
         self._drivers = set(DRIVERS)
         self._known: set[str] = set()
-
-    def install(self) -> None:
-        """Count from here on; what is loaded already costs nothing."""
-        builtins.__import__ = self._import
+        self._free: set[str] = set()
 
     def begin(self, local: Callable[[str], bool]) -> None:
         """Count for a new file. `local` tells by a module's name whether the file or a module beside it imports."""
         self.asked, self._local, self._stack = {}, local, []
+        builtins.__import__ = self._import
+
+    def end(self) -> None:
+        """Stop counting: Airflow imports hundreds of times while it serialises a DAG, for which this would be slow."""
+        builtins.__import__ = self._original
 
     def _import(
         self,
@@ -207,6 +209,8 @@ class Imports:
         if not self._watch.active:
             return self._original(name, globals, locals, fromlist or (), level)
         importer = (globals or {}).get("__name__") or ""
+        if not self._stack and not self._local(importer):
+            return self._original(name, globals, locals, fromlist or (), level)  # a function of a loaded module
         key = name if not level else f"{(globals or {}).get('__package__')}{'.' * level}{name}"
         if fromlist:
             key = f"{key} {','.join(fromlist)}"
@@ -242,7 +246,7 @@ class Imports:
         counted: set[str] = set()
         result = []
         for key, line in self.asked.items():
-            total, todo = 0.0, [key]
+            total, todo = 0.0, [] if key in self._free else [key]
             while todo:
                 each = todo.pop()
                 if each in counted:
@@ -250,5 +254,7 @@ class Imports:
                 counted.add(each)
                 total += self.cost.get(each, 0.0)
                 todo += self.needs.get(each, ())
+            if not total and key in self._known:
+                self._free.add(key)
             result.append((key.partition(" ")[0], line, total))
         yield from sorted(result, key=lambda entry: -entry[2])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dis
 import functools
+import gc
 import hashlib
 import importlib.machinery
 import importlib.util
@@ -50,6 +51,8 @@ UNSTABLE_MODULES = {
     "multiprocessing",
 }
 STABLE_PACKAGES = (set(sys.stdlib_module_names) - UNSTABLE_MODULES) | {"airflow", "pendulum", "yaml", "jinja2"}
+# DAGs are full of cycles, and collecting them costs more than a fresh process, unless that had to import much again.
+MANY, FEW = 128, 40
 BUILD_SET, SET_ADD = dis.opmap["BUILD_SET"], dis.opmap["SET_ADD"]
 
 
@@ -61,7 +64,7 @@ class Parser:
         self.watch, self._path = Watch(), list(sys.path)
         self.imports = Imports(self.watch)
         self.watch.install()
-        self.imports.install()
+        self._parsed, self._loaded = 0, set(sys.modules)
         self._lines: dict[int, int] = {}
         self._scheduled: set[int] = set()
         self._unstable: dict[str, bool] = {}
@@ -121,7 +124,13 @@ class Parser:
                 os.environ.clear()
                 os.environ.update(environment)
             with contextlib.suppress(OSError):
-                os.chdir(folder)
+                if os.getcwd() != folder:
+                    os.chdir(folder)
+            self._parsed += 1
+            if self._parsed >= MANY and len(sys.modules) - len(self._loaded) < FEW:
+                result["retire"] = True
+            elif self._parsed % MANY == 0:
+                gc.collect()
             warnings.filters[:] = filters  # type: ignore[index]
             DagContext._context.clear()
             TaskGroupContext._context.clear()
@@ -149,6 +158,7 @@ class Parser:
             self._failed(error, file, result)
             return
         finally:
+            self.imports.end()
             DagContext.current_autoregister_module_name = None
             took = time.perf_counter() - start
             dags = [each for each in module.__dict__.values() if isinstance(each, DAG)]
