@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format prove prove-faults bench up down test-compose lock clean
+.PHONY: help setup demo test lint integrity format prove prove-faults bench up down test-compose lock clean
 
 # The first Python that is new enough, or the one you name: make PYTHON=/path/to/python3.12
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
@@ -21,10 +21,14 @@ demo: setup ## Question 1 for a week of real days, embedded; stays up until Ctrl
 test: setup ## Every test that needs no Docker: unit, dag, stack
 	@$(BIN)/python -m pytest -m "not compose" -n 2 $(ARGS)
 
-lint: setup ## Lint, format check and types
+lint: setup ## Lint, format check, types and the DAGs' integrity
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/answers integrity dags
+
+integrity: setup ## Check the DAGs of this project (or any: make integrity ARGS=path)
+	@$(BIN)/answers integrity $(or $(ARGS),dags)
 
 format: setup ## Format the code
 	@$(BIN)/ruff check --fix .

@@ -6,6 +6,7 @@ load     rows into the warehouse through the loader's load step, against the eng
 fleet    parsing 55 DAGs or one of them, a whole day, the pools' limits, the critical path with and without priorities
 waiting  slot-seconds that poke, reschedule, deferrable and asset take while they wait for the same upstream
 stack    memory of the embedded stack while Spark runs, and one day end to end (brings a stack of its own up)
+integrity  the checker of DAG files against Airflow's own DagBag, on 50 and 1,000 generated files
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+
+from bench.integrity import integrity
 
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).parent / "results"
@@ -233,6 +236,7 @@ def main() -> None:
     from bench.fleet import fleet, waiting
 
     known = {"parse": parse, "fork": fork, "load": load, "fleet": fleet, "waiting": waiting, "stack": stack}
+    known["integrity"] = integrity
     parser = argparse.ArgumentParser(
         prog="python -m bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

@@ -53,12 +53,12 @@ with DAG(
         """Write the report of the run's day."""
         from include import external_feed
         from include.flights import report
-        from plugins.engine import warehouse
+        from plugins.warehouse import open_warehouse
 
         day = data_interval_start.in_timezone(ZONE).date()
         with permanent(report.DayMissing, external_feed.FeedBroken):
             names = report.airline_names(external_feed.read(feed))
-            with warehouse() as client:
+            with open_warehouse() as client:
                 rows = report.by_carrier(client, day)
             return report.write(rows, names, day, Path(data_root) / "reports" / "punctuality")
 

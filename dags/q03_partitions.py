@@ -117,10 +117,10 @@ def light(
     """Land, transform and publish the chunk in this process, with the warehouse's engine."""
     from include.flights.feed import land
     from include.flights.warehouse import ValidationError
-    from plugins.engine import warehouse
+    from plugins.warehouse import open_warehouse
 
     landed = land(Path(feed), Path(data_root), data_interval_start, data_interval_end, ti.run_id, airport, carrier)
-    with permanent(ValidationError), warehouse() as client:
+    with permanent(ValidationError), open_warehouse() as client:
         return chunks.light(client, landed, f"{ti.dag_id} {ti.run_id}", layers)
 
 
@@ -147,12 +147,12 @@ def spark_path(airport: str, layers: list, carrier: str, rows: int) -> None:
 def settle(airport: str, planned: dict, published: str, params=None, data_interval_start=None) -> dict:
     """Check that the airport's chunks are published, and that nothing else of it is."""
     from include.flights.warehouse import ValidationError
-    from plugins.engine import warehouse
+    from plugins.warehouse import open_warehouse
 
     counts = {"airport": airport, **{path: len(some) for path, some in chunks.by_path(planned).items()}}
     if params["dry_run"]:
         return counts
-    with permanent(ValidationError), warehouse() as client:
+    with permanent(ValidationError), open_warehouse() as client:
         day = chunks.local_day(data_interval_start)
         return counts | chunks.settle(client, airport, day, planned, published)
 

@@ -20,6 +20,7 @@ from rich.table import Table
 
 from include.answers.prove import prove
 from include.fleet.cli import app as fleet
+from include.integrity.command import integrity
 from include.sla.command import sla
 
 out = Console()
@@ -33,6 +34,7 @@ app = typer.Typer(
 app.command()(prove)
 app.command()(sla)
 app.add_typer(fleet, name="fleet")
+app.command()(integrity)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 MOST_COLUMNS = 10  # of a table of runs; DAGs with more tasks are counted by state

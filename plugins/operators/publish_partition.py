@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
-from plugins import engine
 from plugins.events import announce
 from plugins.failures import permanent
+from plugins.warehouse import open_warehouse
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -48,7 +48,7 @@ class PublishPartitionOperator(BaseOperator):
         """Publish. A failed validation is permanent; an unavailable warehouse is retried."""
         from include.flights import warehouse
 
-        with permanent(warehouse.ValidationError), engine.warehouse(self.clickhouse_conn_id) as client:
+        with permanent(warehouse.ValidationError), open_warehouse(self.clickhouse_conn_id) as client:
             report = warehouse.publish_day(
                 client,
                 Path(self.landed["folder"]),

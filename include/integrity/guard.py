@@ -1,0 +1,260 @@
+"""What a parser process may not do unseen: databases, network, programs, look-ups, and what its imports cost.
+
+Runs in the forked workers, and there for good: nothing here is undone.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+DRIVERS = ("psycopg2", "psycopg", "MySQLdb", "pyodbc", "oracledb", "duckdb")  # they connect in C, unseen by audit hooks
+
+
+class Refused(ConnectionError):
+    """What a DAG file gets for asking a database or the network while it is parsed."""
+
+
+class Watch:
+    """Records what a file does at parse as (rule, line in the file, text), and refuses databases and the network."""
+
+    def __init__(self) -> None:
+        self.file = ""
+        self.seen: list[tuple[str, int, str]] = []
+        self.lookups: list[tuple[str, str, int]] = []
+        self.active = False
+
+    def begin(self, file: str) -> None:
+        """Watch the parsing of `file` from here on."""
+        self.file, self.seen, self.lookups, self.active = file, [], [], True
+
+    def line(self) -> int:
+        """The line of the file that led here, 1 when none of its code is running."""
+        frame = sys._getframe(1)
+        while frame is not None:
+            if frame.f_code.co_filename == self.file:
+                return frame.f_lineno
+            frame = frame.f_back  # type: ignore[assignment]
+        return 1
+
+    def dag_line(self) -> int:
+        """The line of the decorator for a DAG that `@dag` makes, otherwise that of the call."""
+        frame = sys._getframe(2)
+        if frame.f_code.co_name == "factory" and (function := frame.f_locals.get("f")) is not None:
+            code = getattr(function, "__code__", None)
+            if code is not None and code.co_filename == self.file:
+                return code.co_firstlineno
+        return self.line()
+
+    def note(self, rule: str, text: str) -> None:
+        """Record an access once a line."""
+        entry = (rule, self.line(), text)
+        if self.active and entry not in self.seen:
+            self.seen.append(entry)
+
+    def lookup(self, kind: str, key: object) -> None:
+        """Record that a variable or connection is looked up."""
+        if self.active:
+            self.lookups.append((kind, str(key), self.line()))
+
+    def install(self) -> None:
+        """Put the watch in front of everything."""
+        sys.addaudithook(self._audit)
+        os.register_at_fork(after_in_child=self._in_child)
+        self._guard_airflow()
+        self._guard_sqlalchemy()
+
+    def _in_child(self) -> None:
+        self.active = False
+
+    def _audit(self, event: str, args: Sequence[Any]) -> None:
+        if not self.active:
+            return
+        if event == "socket.connect":
+            address = args[1]
+            if getattr(args[0], "family", None) == socket.AF_UNIX:
+                self.note("AA402", "connects to a local socket")
+            else:
+                host = address[0] if isinstance(address, tuple) and address else "?"
+                port = address[1] if isinstance(address, tuple) and len(address) > 1 else "?"
+                self.note("AA402", f"connects to {host} port {port}")
+            raise Refused("answers integrity: no network while a DAG file is parsed")
+        if event in ("socket.getaddrinfo", "socket.gethostbyname"):
+            if args[0] in (None, "", "localhost", "127.0.0.1", "::1", socket.gethostname()):
+                return
+            host = args[0].decode("ascii", "replace") if isinstance(args[0], bytes) else args[0]
+            self.note("AA402", f"looks up the address of {host}")
+            raise Refused("answers integrity: no network while a DAG file is parsed")
+        if event == "sqlite3.connect":
+            if str(args[0]) == ":memory:":
+                return
+            self.note("AA401", "opens an SQLite database")
+            raise Refused("answers integrity: no database while a DAG file is parsed")
+        if event == "subprocess.Popen":
+            self.note("AA404", f"starts {os.path.basename(str(args[0]))}")
+        # A Popen forks, too: it is one finding.
+        forks = event in ("os.system", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty")
+        if forks and ("AA404", self.line()) not in [entry[:2] for entry in self.seen]:
+            self.note("AA404", f"starts a process ({event})")
+
+    def _guard_airflow(self) -> None:
+        """Take Airflow's own seams: where look-ups arrive, and the session that Airflow 3 keeps from DAG files.
+
+        The environment (AIRFLOW_VAR_..., AIRFLOW_CONN_...) still answers; no other secrets backend is asked.
+        """
+        from airflow import settings
+        from airflow.models.connection import Connection
+        from airflow.models.variable import Variable
+        from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError, ErrorType
+        from airflow.sdk.execution_time import context
+        from airflow.sdk.execution_time.comms import ErrorResponse
+        from airflow.secrets.environment_variables import EnvironmentVariablesBackend
+
+        environment = EnvironmentVariablesBackend()
+
+        def get_variable(key: str, deserialize_json: bool = False) -> Any:
+            self.lookup("variable", key)
+            value = environment.get_variable(key)
+            if value is None:
+                detail = {"message": f"Variable {key} not found"}
+                raise AirflowRuntimeError(ErrorResponse(error=ErrorType.VARIABLE_NOT_FOUND, detail=detail))
+            return json.loads(value) if deserialize_json else value
+
+        def get_connection(conn_id: str) -> Any:
+            self.lookup("connection", conn_id)
+            if connection := environment.get_connection(conn_id):
+                return connection
+            raise AirflowNotFoundException(f"The conn_id `{conn_id}` isn't defined")
+
+        def variable_of_core(key: str, *_: Any, **__: Any) -> str | None:
+            self.lookup("variable", key)
+            return environment.get_variable(key)
+
+        context._get_variable = get_variable
+        context._get_connection = get_connection
+        Variable.get_variable_from_secrets = staticmethod(variable_of_core)  # type: ignore[method-assign,unused-ignore]
+        Connection.get_connection_from_secrets = staticmethod(get_connection)  # type: ignore[method-assign,assignment,unused-ignore]
+
+        def no_session(*_: Any, **__: Any) -> Any:
+            self.note("AA401", "asks Airflow's metadata database")
+            raise RuntimeError("direct database access from a DAG file is not possible in Airflow 3")
+
+        settings.Session = no_session  # type: ignore[assignment,unused-ignore]
+        settings.NonScopedSession = no_session  # type: ignore[assignment,unused-ignore]
+
+    def _guard_sqlalchemy(self) -> None:
+        with contextlib.suppress(ImportError):
+            from sqlalchemy import event
+            from sqlalchemy.engine import Engine
+
+            def refuse(dialect: Any, *_: Any) -> None:
+                if not self.active:
+                    return
+                self.note("AA401", f"connects to a database ({dialect.name})")
+                raise Refused("answers integrity: no database while a DAG file is parsed")
+
+            event.listen(Engine, "do_connect", refuse)
+
+    def guard_driver(self, module: ModuleType) -> None:
+        """Refuse connections through a driver that was just imported."""
+
+        def refuse(*_: Any, **__: Any) -> Any:
+            self.note("AA401", f"connects to a database ({module.__name__})")
+            raise Refused("answers integrity: no database while a DAG file is parsed")
+
+        if hasattr(module, "connect") and not isinstance(module.connect, type(refuse)):
+            module.__dict__["connect"] = refuse
+
+
+class Imports:
+    """Who imports what at which CPU time: what a file's imports cost, whatever was imported before it in this process."""
+
+    def __init__(self, watch: Watch) -> None:
+        self.cost: dict[str, float] = {}
+        self.needs: dict[str, set[str]] = {}
+        self.asked: dict[str, int] = {}
+        self._stack: list[list[Any]] = []
+        self._watch = watch
+        self._original = builtins.__import__
+        self._local: Callable[[str], bool] = lambda name: False
+        self._drivers = set(DRIVERS)
+        self._known: set[str] = set()
+        self._free: set[str] = set()
+
+    def begin(self, local: Callable[[str], bool]) -> None:
+        """Count for a new file. `local` tells by a module's name whether the file or a module beside it imports."""
+        self.asked, self._local, self._stack = {}, local, []
+        builtins.__import__ = self._import
+
+    def end(self) -> None:
+        """Stop counting: Airflow imports hundreds of times while it serialises a DAG, for which this would be slow."""
+        builtins.__import__ = self._original
+
+    def _import(
+        self,
+        name: str,
+        globals: Mapping[str, Any] | None = None,
+        locals: Mapping[str, Any] | None = None,
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> ModuleType:
+        if not self._watch.active:
+            return self._original(name, globals, locals, fromlist or (), level)
+        importer = (globals or {}).get("__name__") or ""
+        if not self._stack and not self._local(importer):
+            return self._original(name, globals, locals, fromlist or (), level)  # a function of a loaded module
+        key = name if not level else f"{(globals or {}).get('__package__')}{'.' * level}{name}"
+        if fromlist:
+            key = f"{key} {','.join(fromlist)}"
+        if self._stack:
+            self._stack[-1][1].add(key)
+        if self._local(importer) and key not in self.asked:
+            self.asked[key] = self._watch.line()
+        if key in self._known:
+            return self._original(name, globals, locals, fromlist or (), level)
+        before, start = len(sys.modules), time.thread_time()
+        entry: list[Any] = [0.0, set()]
+        self._stack.append(entry)
+        try:
+            return self._original(name, globals, locals, fromlist or (), level)
+        finally:
+            took = time.thread_time() - start
+            if self._stack and self._stack[-1] is entry:
+                self._stack.pop()
+            if self._stack:
+                self._stack[-1][0] += took
+            if len(sys.modules) > before:
+                # A module of the project is run anew for each file: its cost is remembered, but always measured again.
+                self.cost[key] = max(took - entry[0], 0.0)
+            self.needs.setdefault(key, set()).update(entry[1])
+            if not self._local(name):
+                self._known.add(key)
+            for driver in [each for each in self._drivers if each in sys.modules]:
+                self._drivers.discard(driver)
+                self._watch.guard_driver(sys.modules[driver])
+
+    def dearest(self) -> Iterator[tuple[str, int, float]]:
+        """What the file asked for, dearest first: (module, line, CPU seconds), each module's cost counted once."""
+        counted: set[str] = set()
+        result = []
+        for key, line in self.asked.items():
+            total, todo = 0.0, [] if key in self._free else [key]
+            while todo:
+                each = todo.pop()
+                if each in counted:
+                    continue
+                counted.add(each)
+                total += self.cost.get(each, 0.0)
+                todo += self.needs.get(each, ())
+            if not total and key in self._known:
+                self._free.add(key)
+            result.append((key.partition(" ")[0], line, total))
+        yield from sorted(result, key=lambda entry: -entry[2])
