@@ -87,7 +87,7 @@ def transform(**context) -> dict:
     from include.flights.feed import local_days
     from include.flights.light import transform
     from plugins.events import latest
-    from plugins.scratch import open_scratch
+    from plugins.warehouse import open_scratch
 
     (day,) = local_days(context["data_interval_start"], context["data_interval_end"])
     result = latest(context["inlet_events"][0], day)

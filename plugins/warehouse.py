@@ -26,3 +26,25 @@ def open_warehouse(clickhouse_conn_id: str = "clickhouse_default") -> Iterator[C
     engine = hook.get_connection(clickhouse_conn_id).extra_dejson.get("client_kwargs", {})
     with warehouse.connect(hook.get_client, engine.get("path")) as client:
         yield client
+
+
+@contextmanager
+def open_scratch(clickhouse_conn_id: str = "clickhouse_default") -> Iterator[Client]:
+    """An engine for temporary tables: the warehouse's server, or, where that is embedded, one in memory beside it.
+
+    So transformations run side by side where only one process may hold the warehouse.
+    """
+    from airflow.providers.clickhousedb.hooks.clickhouse import ClickHouseHook
+
+    connection = ClickHouseHook.get_connection(clickhouse_conn_id)
+    if not connection.extra_dejson.get("client_kwargs", {}).get("path"):
+        with open_warehouse(clickhouse_conn_id) as client:
+            yield client
+        return
+    import clickhouse_connect
+
+    client = clickhouse_connect.get_client(interface="chdb", path=":memory:")
+    try:
+        yield client
+    finally:
+        client.close()

@@ -239,10 +239,9 @@ def test_the_trap_deferred_with_several_task_ids_a_partial_failure_is_overlooked
 @pytest.fixture
 def one_engine(monkeypatch):
     """A process can hold one engine: here the transformation uses the warehouse's, which the tests have open."""
-    import plugins.scratch
     import plugins.warehouse
 
-    monkeypatch.setattr(plugins.scratch, "open_scratch", plugins.warehouse.open_warehouse)
+    monkeypatch.setattr(plugins.warehouse, "open_scratch", plugins.warehouse.open_warehouse)
 
 
 BROKEN = {"flights": lambda text: re.sub(r"(?m)^(2013,.*,US,.*,)\d+(,\d+,\d+,2013-)", r"\1far\2", text, count=1)}
