@@ -15,7 +15,7 @@ help: ## Show this list
 setup: ## Check this machine and make .venv from the lock
 	@$(or $(PYTHON),python3) -I include/stack/preflight.py
 
-demo: setup ## Question 1 for a week of real days, embedded; stays up until Ctrl-C
+demo: setup ## The answered questions on real days, embedded; stays up until Ctrl-C
 	@$(BIN)/answers demo
 
 test: setup ## Every test that needs no Docker: unit, dag, stack
@@ -47,11 +47,12 @@ up: ## Start the docker compose stack; the first time writes .env and prints the
 	@python3 -I include/stack/dotenv.py
 	@docker compose up --detach --build --wait
 	@echo "Airflow: http://localhost:$$(sed -n 's/^UI_PORT=//p' .env), user admin, password: ADMIN_PASSWORD in .env"
+	@echo "Prometheus: http://$$(docker compose port prometheus 9090)  e-mails: http://$$(docker compose port maildev 1080)"
 
 down: ## Stop the docker compose stack; its data stays
 	@docker compose down
 
-test-compose: setup ## Question 1 on a docker compose stack of its own
+test-compose: setup ## The questions on a docker compose stack of its own
 	@ANSWERS_REQUIRE_COMPOSE=1 $(BIN)/python -m pytest tests/compose -m compose $(ARGS)
 
 lock: setup ## Compile requirements.txt from pyproject.toml (ARGS=--upgrade for the latest versions)

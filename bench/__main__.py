@@ -3,6 +3,8 @@
 parse    parsing dags/ with Airflow already imported, in ms per file; with and without the modules imported beforehand
 fork     a task process that parses the SparkSubmit DAG: forked from a parent that has its modules, against one that has not
 load     rows into the warehouse through the loader's load step, against the engine reading the same Parquet file directly
+fleet    parsing 55 DAGs or one of them, a whole day, the pools' limits, the critical path with and without priorities
+waiting  slot-seconds that poke, reschedule, deferrable and asset take while they wait for the same upstream
 stack    memory of the embedded stack while Spark runs, and one day end to end (brings a stack of its own up)
 integrity  the checker of DAG files against Airflow's own DagBag, on 50 and 1,000 generated files
 """
@@ -231,7 +233,10 @@ def stack() -> dict:
 
 def main() -> None:
     """Run what is asked for."""
-    known = {"parse": parse, "fork": fork, "load": load, "stack": stack, "integrity": integrity}
+    from bench.fleet import fleet, waiting
+
+    known = {"parse": parse, "fork": fork, "load": load, "fleet": fleet, "waiting": waiting, "stack": stack}
+    known["integrity"] = integrity
     parser = argparse.ArgumentParser(
         prog="python -m bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

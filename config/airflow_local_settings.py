@@ -14,8 +14,13 @@ MODULES = (
     "airflow.providers.clickhousedb.hooks.clickhouse",
     "airflow.providers.standard.decorators.python",
     "airflow.providers.standard.operators.bash",
+    "airflow.sdk.bases.sensor",
+    "airflow.providers.standard.operators.empty",
+    "airflow.providers.standard.sensors.external_task",
     "airflow.sdk.definitions.timetables.interval",
+    "airflow.triggers.base",
     "clickhouse_connect",
+    "httpx",
     "pendulum",
     "yaml",
 )

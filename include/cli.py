@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
 import webbrowser
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, timedelta
@@ -19,7 +19,9 @@ from rich.live import Live
 from rich.table import Table
 
 from include.answers.prove import prove
+from include.fleet.cli import app as fleet
 from include.integrity.command import integrity
+from include.sla.command import sla
 
 out = Console()
 err = Console(stderr=True)
@@ -30,9 +32,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(prove)
+app.command()(sla)
+app.add_typer(fleet, name="fleet")
 app.command()(integrity)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+MOST_COLUMNS = 10  # of a table of runs; DAGs with more tasks are counted by state
 COLOURS = {"success": "green", "failed": "red", "running": "cyan", "up_for_retry": "yellow", "upstream_failed": "red"}
 
 
@@ -164,14 +169,9 @@ def sql(
     from clickhouse_connect.driver.exceptions import Error
 
     from include.flights import warehouse
-    from include.stack.settings import Settings
+    from include.stack.settings import warehouse_options
 
-    name = "AIRFLOW_CONN_CLICKHOUSE_DEFAULT"
-    connection = json.loads(os.environ.get(name) or Settings.load().connections()[name])
-    options: dict[str, Any] = dict(connection.get("extra", {}).get("client_kwargs", {}))
-    for key, ours in (("host", "host"), ("port", "port"), ("username", "login"), ("password", "password")):
-        if connection.get(ours):
-            options[key] = connection[ours]
+    options = warehouse_options()
     logging.basicConfig(level=logging.ERROR)
     warehouse.log.setLevel(logging.CRITICAL)
     with readable_errors():
@@ -209,20 +209,22 @@ def open_ui(show: Annotated[bool, typer.Option("--print", help="Only print addre
 
 @app.command()
 def demo(
-    first: Annotated[str, typer.Option("--from", help="First local day.")] = "2013-02-04",
+    questions: Annotated[list[str] | None, typer.Argument(help="q01 and so on; all that are answered.")] = None,
+    first: Annotated[str, typer.Option("--from", help="First local day.")] = "2013-02-08",
     last: Annotated[str, typer.Option("--to", help="Last local day.")] = "2013-02-10",
 ) -> None:
-    """Run question 1 for a week of real days and show what each claim looks like in the data.
+    """Run the answered questions on some real days and show what each claim looks like in the data.
 
     Stays up until Ctrl-C on a terminal; tears down and exits otherwise.
     """
-    from include.stack import demonstration, lifecycle
+    from include import demonstration
+    from include.stack import lifecycle
 
     shown = False
     with readable_errors():
         try:
             with _interruptible():
-                demonstration.play(_days([], first, last), out, _shown)
+                demonstration.play(questions or [], _days([], first, last), out, _shown)
                 shown = True
                 if sys.stdin.isatty() and sys.stdout.isatty():
                     out.print("The stack stays up until Ctrl-C.")
@@ -312,6 +314,13 @@ def _shown(states: Iterator[Any], quiet: bool = False) -> Iterator[Any]:
 
 def _table(runs: list[Any]) -> Table:
     tasks = list(dict.fromkeys(task for run in runs for task in run.tasks))
+    if len(tasks) > MOST_COLUMNS:
+        table = Table("run", "state", "tasks")
+        for run in runs:
+            states = Counter(state for state, _, _ in run.tasks.values())
+            counts = ", ".join(f"[{COLOURS.get(state, 'dim')}]{count} {state}[/]" for state, count in states.items())
+            table.add_row(run.run_id, f"[{COLOURS.get(run.state, 'dim')}]{run.state}[/]", counts)
+        return table
     table = Table("run", "state", *tasks)
     for run in runs:
         cells = []

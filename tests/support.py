@@ -8,7 +8,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[1]
 HOME = Path(tempfile.mkdtemp(prefix="answers-test-"))
-for name in [name for name in os.environ if name.startswith(("AIRFLOW", "ANSWERS_HOME"))]:
+for name in [name for name in os.environ if name.startswith(("AIRFLOW", "ANSWERS_HOME", "ANSWERS_FLEET"))]:
     del os.environ[name]  # the tests must not depend on, or touch, what the caller runs
 os.environ["ANSWERS_HOME"] = str(HOME)
 

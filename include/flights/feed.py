@@ -12,13 +12,13 @@ import shutil
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from include.flights.contract import CONTRACT, ROW, ZONE, FeedError, FeedMissing, check, check_clock, check_header
 
@@ -151,9 +151,12 @@ def _located(path: Path, error: str, line: int, names: list[str]) -> FeedError:
     return FeedError(f"{path.name}, after row {line - 1}: {error}")
 
 
-def read_interval(feed_dir: Path, start: datetime, end: datetime) -> dict[str, pa.Table]:
+def read_interval(
+    feed_dir: Path, start: datetime, end: datetime, only: Mapping[str, str] | None = None
+) -> dict[str, pa.Table]:
     """Read what belongs to the data interval [start, end): its flights, their hours' weather, planes and airports.
 
+    :param only: a slice of the flights, column -> value, e.g. {"carrier": "UA"}; records of other slices are not looked at
     :returns: name of the file -> records (text) that keep their contract
     :raises FeedMissing: a file is not there; :raises FeedError: the feed breaks its contract
     """
@@ -173,7 +176,11 @@ def read_interval(feed_dir: Path, start: datetime, end: datetime) -> dict[str, p
                 raise FeedError(f"{source}, row {row}, column {column}: {value!r} is not a part of a date")
         year, month, day = (pc.cast(block[column], pa.int32()) for column in ("year", "month", "day"))
         number = pc.add(pc.add(pc.multiply(year, 10000), pc.multiply(month, 100)), day)
-        return pc.is_in(number, wanted)
+        mask = pc.is_in(number, wanted)
+        for column, value in (only or {}).items():
+            # A record without a value is nobody's slice: it stays, for `check` to refuse.
+            mask = pc.and_(mask, pc.fill_null(pc.equal(block[column], value), True))
+        return mask
 
     def in_hours(block: pa.Table) -> pa.Array:
         # ISO 8601 texts of one shape sort like the instants; other shapes are kept, for `check` to refuse
@@ -194,19 +201,31 @@ def read_interval(feed_dir: Path, start: datetime, end: datetime) -> dict[str, p
     return tables
 
 
-def land(feed_dir: Path, data_root: Path, start: datetime, end: datetime, run: str) -> dict[str, str | int]:
+def land(
+    feed_dir: Path,
+    data_root: Path,
+    start: datetime,
+    end: datetime,
+    run: str,
+    origin: str | None = None,
+    carrier: str | None = None,
+) -> dict[str, Any]:
     """Land one data interval as Parquet in a folder of the run's own, so that concurrent runs never share files.
 
     :param data_root: a folder that Airflow and Spark both see
     :param run: identifies the DAG run; running again overwrites
-    :returns: {"folder": where the files are, "rows": flights in the interval, "first_day", "last_day"}
+    :param origin: only flights from this airport; :param carrier: only flights of this airline
+    :returns: {"folder": where the files are, "rows": flights in the interval, "first_day", "last_day", "slice": what of
+        origin and carrier was given}
     """
     import pyarrow.parquet as pq
 
-    tables = read_interval(feed_dir, start, end)
+    only = {key: value for key, value in (("origin", origin), ("carrier", carrier)) if value}
+    tables = read_interval(feed_dir, start, end, only)
     days = local_days(start, end)
     forget_old_runs(data_root / "runs")
-    folder = data_root / "runs" / f"{days[0]}-{sha256(run.encode()).hexdigest()[:12]}"
+    owner = " ".join([run, *only.values()])
+    folder = data_root / "runs" / f"{days[0]}-{sha256(owner.encode()).hexdigest()[:12]}"
     landing = folder / "landing"
     landing.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
@@ -218,6 +237,7 @@ def land(feed_dir: Path, data_root: Path, start: datetime, end: datetime, run: s
         "rows": tables["flights"].num_rows,
         "first_day": str(days[0]),
         "last_day": str(days[-1]),
+        "slice": only,
     }
 
 

@@ -60,10 +60,15 @@ def main(folder: str, spark: SparkSession | None = None) -> dict[str, int]:
         written = spark.read.parquet(target)
         written.createOrReplaceTempView(output)
         rows[output] = written.count()
-    link = attempt.with_name(f".{attempt.name}")
-    link.symlink_to(attempt.name)
-    link.replace(Path(folder) / "transformed")
+    point_to(attempt, Path(folder) / "transformed")
     return rows
+
+
+def point_to(attempt: Path, link: Path) -> None:
+    """Let the link lead to the attempt's folder beside it, atomically."""
+    part = attempt.with_name(f".{attempt.name}")
+    part.symlink_to(attempt.name)
+    part.replace(link)
 
 
 if __name__ == "__main__":

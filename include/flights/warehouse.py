@@ -9,12 +9,13 @@ from __future__ import annotations
 import fcntl
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import date, timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -27,6 +28,28 @@ KEYS = {
     "daily_delays": ("flight_date", "origin", "carrier"),
     "delay_features": ("sched_dep_utc", "carrier", "flight"),
 }
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What a publication fills: tables called `prefix` + a name of KEYS, and the columns that make one partition."""
+
+    prefix: str
+    tables: tuple[str, ...]
+    partition: tuple[str, ...]
+
+    def ddl(self, table: str) -> str:
+        """The statement that creates one of the tables."""
+        text = (DDL / f"{table}.sql").read_text()
+        text = text.replace(f"warehouse.{table}\n", f"warehouse.{self.prefix}{table}\n", 1)
+        return text.replace("PARTITION BY flight_date\n", f"PARTITION BY ({', '.join(self.partition)})\n", 1)
+
+
+DAYS = Layout("", tuple(KEYS), ("flight_date",))
+# A slice is published alone. delay_features is not among the tables: it counts departures over all slices of an hour.
+CARRIERS = Layout("carrier_", ("flights", "daily_delays"), ("flight_date", "carrier"))
+CHUNKS = Layout("chunk_", ("flights", "daily_delays"), ("flight_date", "origin", "carrier"))
+LAYOUTS = {"days": DAYS, "carriers": CARRIERS, "chunks": CHUNKS}
 # All rows and columns in two numbers, whatever the order of the rows. By way of text: a hash of a NULL is NULL, and a sum
 # passes over it.
 FINGERPRINT = "count() AS rows, hex(sum(cityHash64(toString(tuple(*))))) AS hash"
@@ -122,11 +145,11 @@ def embedded(client: Client) -> bool:
     return str(client.uri).startswith("chdb:")
 
 
-def create_tables(client: Client) -> None:
+def create_tables(client: Client, layout: Layout = DAYS) -> None:
     """Create the database and the tables where they are missing."""
     client.command("CREATE DATABASE IF NOT EXISTS warehouse")
-    for table in KEYS:
-        client.command((DDL / f"{table}.sql").read_text())
+    for table in layout.tables:
+        client.command(layout.ddl(table))
 
 
 def staging_name(table: str, run: str) -> str:
@@ -135,13 +158,13 @@ def staging_name(table: str, run: str) -> str:
 
 
 @contextmanager
-def staging_tables(client: Client, run: str) -> Iterator[dict[str, str]]:
+def staging_tables(client: Client, run: str, layout: Layout = DAYS) -> Iterator[dict[str, str]]:
     """Empty staging tables for the run, by table; dropped at the end, or by the retry of a run that was killed."""
-    names = {table: staging_name(table, run) for table in KEYS}
+    names = {table: staging_name(f"{layout.prefix}{table}", run) for table in layout.tables}
     try:
         for table, name in names.items():
             client.command(f"DROP TABLE IF EXISTS {name} SYNC")
-            client.command(f"CREATE TABLE {name} AS warehouse.{table}")
+            client.command(f"CREATE TABLE {name} AS warehouse.{layout.prefix}{table}")
         yield names
     finally:
         for name in names.values():
@@ -168,43 +191,55 @@ def load_parquet(client: Client, table: str, folder: Path) -> None:
     files = sorted(path for path in folder.glob("*.parquet") if not path.name.startswith((".", "_")))
     if not files:
         raise FileNotFoundError(f"{folder} holds no Parquet file: did the transform run? Clear it to run it again")
-    columns = ", ".join(name for (name,) in client.query(f"SELECT name FROM system.columns {_of(table)}").result_rows)
+    columns = [name for (name,) in client.query(f"SELECT name FROM system.columns {_of(table)}").result_rows]
     for file in files:
-        if embedded(client):
-            source = str(file).replace("\\", "\\\\").replace("'", "\\'")
-            sql = f"INSERT INTO {table} ({columns}) SELECT {columns} FROM file('{source}', 'Parquet')"
-            client.command(sql, settings=ANY_NUMBER_OF_DAYS)
-        else:
-            with file.open("rb") as stream:
-                client.raw_insert(table, insert_block=stream, fmt="Parquet", settings=ANY_NUMBER_OF_DAYS)
+        load_file(client, table, columns, file)
 
 
-def validate(client: Client, staged: dict[str, str], first: date, last: date, rows: int) -> dict[str, int]:
-    """Check what is staged: row counts, keys, nulls, bounds of the interval.
+def load_file(client: Client, table: str, columns: list[str], file: Path) -> None:
+    """Append one Parquet file's columns to a table, by name."""
+    names = ", ".join(columns)
+    if embedded(client):
+        sql = f"INSERT INTO {table} ({names}) SELECT {names} FROM file({quoted(str(file))}, 'Parquet')"
+        client.command(sql, settings=ANY_NUMBER_OF_DAYS)
+    else:
+        with file.open("rb") as stream:
+            client.raw_insert(table, columns, insert_block=stream, fmt="Parquet", settings=ANY_NUMBER_OF_DAYS)
+
+
+def validate(
+    client: Client,
+    staged: dict[str, str],
+    first: date,
+    last: date,
+    rows: int,
+    slice: Mapping[str, str] | None = None,
+) -> dict[str, int]:
+    """Check what is staged: row counts, keys, nulls, bounds of the interval and of the slice.
 
     :param staged: table -> staging table
     :param rows: records that the feed had for the interval
+    :param slice: column -> the one value that it may have
     :returns: rows staged, per table
     :raises ValidationError: listing every rule that does not hold, with the first offending row
     """
     broken, counts = [], {}
-    parameters = {"first": first, "last": last}
+    parameters: dict[str, Any] = {"first": first, "last": last, **(slice or {})}
+    of_slice = {f"{column} is that of the slice": f"{column} != {{{column}:String}}" for column in slice or {}}
     for table, staging in staged.items():
         keys = ", ".join(KEYS[table])
         counts[table], different = client.query(f"SELECT count(), uniqExact({keys}) FROM {staging}").result_rows[0]
         if counts[table] != different:
             broken.append(f"{table}: ({keys}) is not unique, {counts[table] - different} rows too many")
-        for rule, condition in RULES[table].items():
+        for rule, condition in {**RULES[table], **of_slice}.items():
             example = "toString((" + ", ".join((*KEYS[table], *(("source_row",) * (table == "flights")))) + "))"
             sql = f"SELECT count(), min({example}) FROM {staging} WHERE {condition}"
             bad, one = client.query(sql, parameters=parameters).result_rows[0]
             if bad:
                 broken.append(f"{table}: {rule}: not so in {bad} rows, e.g. {one}")
-    for table, found in (
-        ("flights", counts["flights"]),
-        ("delay_features", counts["delay_features"]),
-        ("daily_delays.flights", _number(client, f"SELECT sum(flights) FROM {staged['daily_delays']}")),
-    ):
+    of_flights: dict[str, int] = {table: counts[table] for table in ("flights", "delay_features") if table in counts}
+    of_flights["daily_delays.flights"] = _number(client, f"SELECT sum(flights) FROM {staged['daily_delays']}")
+    for table, found in of_flights.items():
         if found != rows:
             broken.append(f"{table}: {found} rows for {rows} in the feed")
     if broken:
@@ -212,42 +247,72 @@ def validate(client: Client, staged: dict[str, str], first: date, last: date, ro
     return counts
 
 
-def replace_partition(client: Client, table: str, staging: str, day: date) -> None:
-    """Replace one day of a table by what is staged for it, atomically; a day without rows becomes empty."""
-    partition = f"'{day.isoformat()}'"
-    if _number(client, f"SELECT count() FROM {staging} WHERE flight_date = {partition}"):
-        client.command(f"ALTER TABLE warehouse.{table} REPLACE PARTITION {partition} FROM {staging}")
+def replace_partition(client: Client, table: str, staging: str, partition: Mapping[str, str]) -> None:
+    """Replace one partition of a table by what is staged for it, atomically; one without rows becomes empty.
+
+    :param partition: column -> value, in the order of the table's PARTITION BY
+    """
+    values = f"({', '.join(quoted(value) for value in partition.values())})"
+    where = " AND ".join(f"{column} = {quoted(value)}" for column, value in partition.items())
+    expression = values if len(partition) > 1 else values.strip("()")
+    if _number(client, f"SELECT count() FROM {staging} WHERE {where}"):
+        client.command(f"ALTER TABLE warehouse.{table} REPLACE PARTITION {expression} FROM {staging}")
     else:  # ClickHouse refuses REPLACE PARTITION from an empty source
-        client.command(f"ALTER TABLE warehouse.{table} DROP PARTITION {partition}")
+        client.command(f"ALTER TABLE warehouse.{table} DROP PARTITION {expression}")
 
 
-def publish_day(client: Client, folder: Path, first: date, last: date, rows: int, run: str) -> dict[str, object]:
+def publish_day(
+    client: Client,
+    folder: Path,
+    first: date,
+    last: date,
+    rows: int,
+    run: str,
+    layout: Layout = DAYS,
+    slice: Mapping[str, str] | None = None,
+    tables: Collection[str] | None = None,
+) -> dict[str, object]:
     """Publish what the transform left in FOLDER/transformed for the days first..last (one, for a daily run).
 
     :param rows: records that the feed had for these days
     :param run: identifies the DAG run
+    :param slice: of a layout that is partitioned by more than the day: those columns' values
+    :param tables: of the layout, those to publish; all when None. All are validated, since they must agree
     :returns: what was published and what could not be joined, as counts
     :raises ValidationError: nothing was published; :raises FileNotFoundError: nothing to publish
+    :raises ValueError: the slice is not one of this layout
     """
     started = time.perf_counter()
+    slice = dict(slice or {})
+    if set(slice) != set(layout.partition[1:]):
+        raise ValueError(f"partitions by {', '.join(layout.partition)} need a slice of these columns, not {slice}")
     folder = (folder / "transformed").resolve()  # one attempt's files, even if another one finishes meanwhile
-    create_tables(client)
+    create_tables(client, layout)
     drop_forgotten(client)
     days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
-    with staging_tables(client, run) as staged:
+    with staging_tables(client, " ".join([run, *slice.values()]), layout) as staged:
         for table, staging in staged.items():
             load_parquet(client, staging, folder / table)
-        counts = validate(client, staged, first, last, rows)
+        counts = validate(client, staged, first, last, rows, slice)
         known = client.query(
             "SELECT countIf(cancelled), countIf(NOT weather_known), countIf(NOT plane_known), "
             f"countIf(sched_arr_utc IS NULL), max(dep_delay) FROM {staged['flights']}"
         ).result_rows[0]
         for table, staging in staged.items():
+            if tables is not None and table not in tables:
+                continue
             for day in days:
-                replace_partition(client, table, staging, day)
+                values = {"flight_date": str(day), **slice}
+                partition = {column: values[column] for column in layout.partition}
+                replace_partition(client, f"{layout.prefix}{table}", staging, partition)
     names = ("cancelled", "without_weather", "without_plane", "without_arrival_zone", "worst_dep_delay")
-    report = {"first_day": str(first), "last_day": str(last), "rows_in": rows, "published": counts}
+    report = {"first_day": str(first), "last_day": str(last), "rows_in": rows, "published": counts, "slice": slice}
     return {**report, **dict(zip(names, known, strict=True)), "seconds": round(time.perf_counter() - started, 3)}
+
+
+def quoted(text: str) -> str:
+    """A text as a literal of ClickHouse's SQL."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _number(client: Client, sql: str) -> int:

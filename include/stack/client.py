@@ -17,6 +17,7 @@ from include.flights.contract import ZONE
 from include.stack.settings import Settings
 
 FINAL = ("success", "failed")
+PAGE = 100  # task instances at a time; the API gives no more, whatever it is asked for
 
 
 class ApiError(RuntimeError):
@@ -25,7 +26,7 @@ class ApiError(RuntimeError):
 
 @dataclass(frozen=True)
 class Run:
-    """State of one DAG run: `tasks` maps task id to (state, try number, seconds)."""
+    """State of one DAG run: `tasks` maps task id, task[0] and so on if mapped, to (state, try number, seconds)."""
 
     dag_id: str
     run_id: str
@@ -58,15 +59,20 @@ class Airflow:
         # A proxy of the environment has no way to this machine's loopback.
         self._http = httpx.Client(base_url=self.url, timeout=30, trust_env="//127.0.0.1" not in self.url)
 
-    def request(self, method: str, path: str, expect: tuple[int, ...] = (200, 201), **kwargs: Any) -> httpx.Response:
-        """One request, signed in. Waits out a short absence of the API (it may be restarting)."""
+    def request(
+        self, method: str, path: str, expect: tuple[int, ...] = (200, 201), api: str = "/api/v2", **kwargs: Any
+    ) -> httpx.Response:
+        """One request, signed in. Waits out a short absence of the API (it may be restarting).
+
+        :param api: where `path` begins; the UI's own addresses are below /ui
+        """
         deadline, fresh = time.monotonic() + 60, False
         while True:
             try:
                 if "Authorization" not in self._http.headers:
                     self._sign_in()
                     fresh = True
-                answer = self._http.request(method, f"/api/v2{path}", **kwargs)
+                answer = self._http.request(method, f"{api}{path}", **kwargs)
             except httpx.TransportError as error:
                 # Reads can be repeated; a write may have been carried out before the answer was lost.
                 if method == "GET" and time.monotonic() < deadline:
@@ -104,8 +110,8 @@ class Airflow:
                 raise ApiError(f"no single DAG {name!r} among {', '.join(known) or 'none'}{broken}")
             time.sleep(0.5)  # the DAG processor may not have parsed it yet
 
-    def start(self, dag_id: str, day: date) -> str:
-        """Run a DAG for one local day. Where the day has a run already, that one is run again.
+    def start(self, dag_id: str, day: date, params: dict[str, Any] | None = None) -> str:
+        """Run a DAG for one local day. Where the day has a run already, that one is run again, with its own params.
 
         The data interval is given explicitly: Airflow infers the *previous* one for a manual run at a logical date.
 
@@ -119,6 +125,7 @@ class Airflow:
             "logical_date": start.isoformat(),
             "data_interval_start": start.isoformat(),
             "data_interval_end": stop.isoformat(),
+            "conf": params or {},
         }
         answer = self.request("POST", f"/dags/{dag_id}/dagRuns", json=body, expect=(200, 201, 409))
         if answer.status_code == 409:
@@ -145,10 +152,16 @@ class Airflow:
         """The state of a run and of its tasks, upstream ones first."""
         path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
         state = self.request("GET", path).json()["state"]
-        instances = self.request("GET", f"{path}/taskInstances?limit=500").json()["task_instances"]
+        instances: list[dict[str, Any]] = []
+        while True:
+            page = self.request("GET", f"{path}/taskInstances?limit={PAGE}&offset={len(instances)}").json()
+            instances += page["task_instances"]
+            if not page["task_instances"] or len(instances) >= page["total_entries"]:
+                break
         order = self._order(dag_id)
-        instances.sort(key=lambda each: order.index(each["task_id"]) if each["task_id"] in order else len(order))
-        tasks = {each["task_id"]: (each["state"] or "none", each["try_number"], each["duration"]) for each in instances}
+        place = {task_id: number for number, task_id in enumerate(order)}
+        instances.sort(key=lambda each: (place.get(each["task_id"], len(place)), each.get("map_index", -1)))
+        tasks = {_name(each): (each["state"] or "none", each["try_number"], each["duration"]) for each in instances}
         return Run(dag_id, run_id, state, tasks)
 
     def _order(self, dag_id: str) -> list[str]:
@@ -178,15 +191,28 @@ class Airflow:
             time.sleep(0.5)
 
     def log(self, dag_id: str, run_id: str, task_id: str, try_number: int) -> str:
-        """The text of a task's log, one line an event."""
+        """The text of a task's log, one line an event. A mapped task is named as in `Run.tasks`: task[0]."""
+        task_id, index = _mapped(task_id)
         path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}/logs/{max(try_number, 1)}"
-        content = self.request("GET", f"{path}?full_content=true").json()["content"]
+        content = self.request("GET", f"{path}?full_content=true&map_index={index}").json()["content"]
         return "\n".join(line for each in content for line in _event(each))
 
     def xcom(self, dag_id: str, run_id: str, task_id: str, key: str = "return_value") -> Any:
-        """What a task returned."""
+        """What a task returned. A mapped task is named as in `Run.tasks`: task[0]."""
+        task_id, index = _mapped(task_id)
         path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}/xcomEntries/{key}"
-        return self.request("GET", f"{path}?deserialize=true").json()["value"]
+        return self.request("GET", f"{path}?deserialize=true&map_index={index}").json()["value"]
+
+
+def _name(instance: dict[str, Any]) -> str:
+    index = instance.get("map_index", -1)
+    return instance["task_id"] if index < 0 else f"{instance['task_id']}[{index}]"
+
+
+def _mapped(name: str) -> tuple[str, int]:
+    """The id and the map index (-1: not mapped) of a task that is called as in `Run.tasks`."""
+    task_id, bracket, index = name.partition("[")
+    return task_id, int(index.rstrip("]")) if bracket else -1
 
 
 def _event(event: Any) -> list[str]:

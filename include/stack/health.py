@@ -47,6 +47,11 @@ def worker() -> bool:
     return bool(app.control.ping(destination=[f"celery@{socket.gethostname()}"], timeout=5, limit=1))
 
 
+def catcher() -> bool:
+    """The catcher of webhooks answers."""
+    return bool(_get("http://localhost:9080/health")["status"] == "ok")
+
+
 def spark_master() -> bool:
     """The master accepts applications."""
     return bool(_get("http://localhost:8080/json/")["status"] == "ALIVE")
@@ -66,6 +71,7 @@ def main() -> None:
     checks = {
         "api-server": api_server,
         "worker": worker,
+        "catcher": catcher,
         "spark-master": spark_master,
         "spark-worker": spark_worker,
     }

@@ -15,6 +15,7 @@ import time
 import xmlrpc.client
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from include.stack.preflight import memory_available
 from include.stack.settings import PROJECT, Settings
 
 AIRFLOW_PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
-PARTS = ("postgres", *AIRFLOW_PARTS)
+PARTS = ("postgres", "catcher", *AIRFLOW_PARTS)
 MIN_MEMORY = 4 << 30  # bytes
 Say = Callable[[str], None]
 
@@ -154,9 +155,10 @@ def up(say: Say = print, patience: float = 180) -> Settings:
         _wait_for("postgres", lambda: _database_answers(settings), settings, patience, say)
         _migrate(settings, say)
         states = {info["name"]: info["statename"] for info in rpc.getAllProcessInfo()}
-        for part in AIRFLOW_PARTS:
+        for part in ("catcher", *AIRFLOW_PARTS):
             if states[part] not in ("RUNNING", "STARTING"):
                 rpc.startProcess(part, False)
+        _wait_for("catcher", lambda: _catcher_answers(settings), settings, patience, say)
         _wait_for("Airflow", lambda: healthy(settings), settings, patience, say)
     return settings
 
@@ -257,6 +259,14 @@ def _database_answers(settings: Settings) -> bool:
     return True
 
 
+def _catcher_answers(settings: Settings) -> bool:
+    try:
+        url = f"http://127.0.0.1:{settings.ports['catcher']}/health"
+        return httpx.get(url, timeout=5, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
 def _dsn(settings: Settings, name: str) -> str:
     return settings.database(name).replace("+psycopg2", "")
 
@@ -274,7 +284,9 @@ def _migrate(settings: Settings, say: Say) -> None:
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = 'airflow'")
             exists = cursor.fetchone() is not None
             stamp = settings.home / "bootstrapped.json"
-            made_with = json.dumps([version("apache-airflow"), settings.environment()["ANSWERS_POOLS"], sys.prefix])
+            prepared = sha256((PROJECT / "include/stack/bootstrap.py").read_bytes()).hexdigest()
+            pools = settings.environment()["ANSWERS_POOLS"]
+            made_with = json.dumps([version("apache-airflow"), pools, sys.prefix, prepared])
             if exists and stamp.exists() and stamp.read_text() == made_with:
                 return
             say("migrating the metadata database" if exists else "creating the metadata database")

@@ -15,12 +15,18 @@ import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from include.stack import dotenv
 
 PROJECT = Path(__file__).resolve().parents[2]
 SECRETS = ("ADMIN_PASSWORD", "FERNET_KEY", "JWT_SECRET", "API_SECRET_KEY", "POSTGRES_PASSWORD", "SUPERVISOR_PASSWORD")
-PORTS = {"api": 8080, "postgres": 5433, "supervisor": 9011}  # preferred; ANSWERS_API_PORT and so on override
+PORTS = {
+    "api": 8080,
+    "postgres": 5433,
+    "supervisor": 9011,
+    "catcher": 9080,
+}  # preferred; ANSWERS_API_PORT and so on override
 MIN_JAVA = 17
 
 
@@ -87,6 +93,8 @@ class Settings:
             "CLICKHOUSE_DEFAULT": {"conn_type": "clickhouse", "extra": chdb},
             "SPARK_DEFAULT": {"conn_type": "spark", "host": "local[*]"},
         }
+        if port := self.ports.get("catcher"):  # where notifications go
+            connections["OPS_WEBHOOK"] = {"conn_type": "http", "host": "127.0.0.1", "port": port}
         return {f"AIRFLOW_CONN_{name}": json.dumps(value) for name, value in connections.items()}
 
     def environment(self) -> dict[str, str]:
@@ -98,7 +106,7 @@ class Settings:
             "AIRFLOW__API__WORKERS": "1",
             # An edited DAG is live within seconds on two cores, too: one parser is enough.
             "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
-            "ANSWERS_POOLS": "spark=2,warehouse=1",
+            "ANSWERS_POOLS": "fleet=2,spark=2,warehouse=1",
         }
         own |= {name: value for name, value in os.environ.items() if name.startswith("AIRFLOW__")}
         own |= self.core()
@@ -149,6 +157,17 @@ class Settings:
         file = self.home / "passwords.json"
         file.touch(mode=0o600)
         file.write_text(json.dumps({"admin": self.secrets["ADMIN_PASSWORD"]}))
+
+
+def warehouse_options() -> dict[str, Any]:
+    """Arguments of clickhouse_connect.get_client for the warehouse of the environment, else for the embedded stack's."""
+    name = "AIRFLOW_CONN_CLICKHOUSE_DEFAULT"
+    connection = json.loads(os.environ.get(name) or Settings.load().connections()[name])
+    options: dict[str, Any] = dict(connection.get("extra", {}).get("client_kwargs", {}))
+    for key, ours in (("host", "host"), ("port", "port"), ("username", "login"), ("password", "password")):
+        if connection.get(ours):
+            options[key] = connection[ours]
+    return options
 
 
 def java_version(java: str) -> int:

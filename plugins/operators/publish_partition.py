@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from plugins.events import announce
 from plugins.failures import permanent
+from plugins.warehouse import open_warehouse
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -19,28 +21,34 @@ class PublishPartitionOperator(BaseOperator):
     """Load what the Spark job wrote: staging tables -> validation -> atomic REPLACE PARTITION.
 
     :param landed: what `include.flights.feed.land` returned: folder, rows, first_day, last_day (templated)
+    :param layout: "days", or a slice's: "carriers", "chunks" (include.flights.warehouse.LAYOUTS)
+    :param outlets: the report goes with the event of each asset
+    :param tables: of the layout, those to publish; all when None (templated)
     :param clickhouse_conn_id: the warehouse; the official `ClickHouseHook` opens it, a server and chDB alike
     """
 
-    template_fields: Sequence[str] = ("landed",)
+    template_fields: Sequence[str] = ("landed", "tables")
 
-    def __init__(self, *, landed: Any, clickhouse_conn_id: str = "clickhouse_default", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        landed: Any,
+        layout: str = "days",
+        tables: Any = None,
+        clickhouse_conn_id: str = "clickhouse_default",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.landed = landed
+        self.layout = layout
+        self.tables = tables
         self.clickhouse_conn_id = clickhouse_conn_id
 
     def execute(self, context: Context) -> dict[str, object]:
         """Publish. A failed validation is permanent; an unavailable warehouse is retried."""
-        from airflow.providers.clickhousedb.hooks.clickhouse import ClickHouseHook
-
         from include.flights import warehouse
 
-        hook = ClickHouseHook(clickhouse_conn_id=self.clickhouse_conn_id)
-        engine = hook.get_connection(self.clickhouse_conn_id).extra_dejson.get("client_kwargs", {})
-        with (
-            permanent(warehouse.ValidationError),
-            warehouse.connect(hook.get_client, engine.get("path")) as client,
-        ):
+        with permanent(warehouse.ValidationError), open_warehouse(self.clickhouse_conn_id) as client:
             report = warehouse.publish_day(
                 client,
                 Path(self.landed["folder"]),
@@ -48,6 +56,10 @@ class PublishPartitionOperator(BaseOperator):
                 date.fromisoformat(self.landed["last_day"]),
                 self.landed["rows"],
                 run=f"{context['dag'].dag_id} {context['run_id']}",
+                layout=warehouse.LAYOUTS[self.layout],
+                slice=self.landed["slice"],
+                tables=self.tables,
             )
+        announce(context, report)
         self.log.info("published %s", report)
         return report

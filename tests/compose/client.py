@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 from datetime import date
@@ -10,6 +11,7 @@ from functools import cached_property
 from hashlib import sha1
 from pathlib import Path
 
+import httpx
 import pandas as pd
 
 from include.stack import dotenv
@@ -17,6 +19,36 @@ from include.stack.client import Airflow
 from support import PROJECT, wait_for
 
 DAG = "q01_flights_to_clickhouse"
+
+# The monitoring's clocks, faster, so that an alert comes and goes within a test; and a threshold that any Spark job exceeds.
+FASTER = {
+    "prometheus/prometheus.yml": [("_interval: 10s", "_interval: 1s")],
+    "prometheus/rules.yml": [("expr: vector(600)", "expr: vector(4)"), ("for: 1m", "for: 3s")],
+    "alertmanager/alertmanager.yml": [
+        ("group_wait: 10s", "group_wait: 1s"),
+        ("group_interval: 1m", "group_interval: 2s"),
+    ],
+    "statsd/mapping.yml": [("max_age: 30m", "max_age: 20s")],
+}
+
+
+def faster_monitoring(folder: Path) -> Path:
+    """A compose file that gives the monitoring copies of its configuration with the numbers of FASTER, nothing else."""
+    mounts = {"prometheus": "prometheus", "alertmanager": "alertmanager", "statsd-exporter": "statsd"}
+    for name in mounts.values():
+        shutil.copytree(PROJECT / "config" / name, folder / name)
+    for file, changes in FASTER.items():
+        text = (folder / file).read_text()
+        for find, replace in changes:
+            assert find in text, f"{file} has no {find!r}"
+            text = text.replace(find, replace)
+        (folder / file).write_text(text)
+    for path in folder.rglob("*"):  # the containers' user is another one
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    services = {service: {"volumes": [f"{folder / name}:/etc/{name}:ro"]} for service, name in mounts.items()}
+    override = folder / "override.yaml"
+    override.write_text(json.dumps({"services": services}))
+    return override
 
 
 class Stack:
@@ -28,6 +60,8 @@ class Stack:
         self.dotenv = folder / "compose.env"
         self.dotenv.write_text(f"UI_PORT={dotenv.free_port(0)}\n")
         dotenv.complete(self.dotenv)
+        (folder / "monitoring").mkdir()
+        self.override = faster_monitoring(folder / "monitoring")
         self.settings = dotenv.read(self.dotenv)
         self.url = f"http://127.0.0.1:{self.settings['UI_PORT']}"
         # A variable of the caller would win over the file.
@@ -39,7 +73,8 @@ class Stack:
 
     def run(self, *arguments: str, check: bool = True) -> bytes:
         """Standard output of `docker compose ARGUMENTS`; an error with all of its output if it fails."""
-        command = ["docker", "compose", "-p", self.name, "--env-file", str(self.dotenv), *arguments]
+        files = ["-f", str(PROJECT / "docker-compose.yaml"), "-f", str(self.override)]
+        command = ["docker", "compose", "-p", self.name, "--env-file", str(self.dotenv), *files, *arguments]
         done = subprocess.run(command, cwd=PROJECT, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True)
         if check and done.returncode:
             shown = " ".join(command[2:])
@@ -123,3 +158,33 @@ class Stack:
         page = "import urllib.request as u; print(u.urlopen('http://localhost:8080/json/').read().decode())"
         state = json.loads(self.run("exec", "-T", "spark-master", "python", "-c", page))
         return state["activeapps"] + state["completedapps"]
+
+    # -- Monitoring
+
+    def fetch(self, service: str, url: str) -> str:
+        """What the containers' own loopback answers at `url`."""
+        return self.run("exec", "-T", service, "wget", "-qO-", url).decode()
+
+    def published(self, service: str, port: int) -> str:
+        """The address on this machine of a port that compose has published."""
+        return f"http://{self.run('port', service, str(port)).decode().strip()}"
+
+    def prometheus(self, query: str) -> list[dict]:
+        """The result of an instant query; an error of PromQL is one here."""
+        url = f"{self.published('prometheus', 9090)}/api/v1/query"
+        answer = httpx.get(url, params={"query": query}, trust_env=False).json()
+        assert answer["status"] == "success", f"{query}: {answer.get('error')}"
+        return answer["data"]["result"]
+
+    def alerts(self) -> list[dict]:
+        """What Alertmanager holds, {"labels": ..., "status": {"state": "active" or "suppressed", ...}, ...} each."""
+        return json.loads(self.fetch("alertmanager", "http://127.0.0.1:9093/api/v2/alerts"))
+
+    def webhooks(self, path: str) -> list[dict]:
+        """The messages that the catcher has for a path."""
+        code = "import urllib.request as u; print(u.urlopen('http://localhost:9080/messages?path=%s').read().decode())"
+        return json.loads(self.run("exec", "-T", "catcher", "python", "-I", "-c", code % path))
+
+    def mails(self) -> list[dict]:
+        """The e-mails in the mail sink."""
+        return httpx.get(f"{self.published('maildev', 1080)}/email", trust_env=False).json()

@@ -32,7 +32,7 @@ def stack(request, tmp_path_factory):
             pytest.fail(reason)
         pytest.skip(reason)
     stack = Stack(tmp_path_factory.mktemp("compose"))
-    # A SIGTERM, say from a cancelled CI job, unwinds like Ctrl-C instead of leaving eleven containers.
+    # A SIGTERM, say from a cancelled CI job, unwinds like Ctrl-C instead of leaving a dozen containers.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         try:

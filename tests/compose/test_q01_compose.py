@@ -31,19 +31,24 @@ def contents(stack, day):
     return {table: tuple(stack.sql(query.format(table)).iloc[0]) for table in KEYS}
 
 
-def test_every_service_is_healthy_and_only_the_ui_is_published_on_loopback(stack):
+def test_every_service_is_healthy_and_pages_are_published_on_loopback_only(stack):
     services = {container["Service"]: container for container in stack.services()}
     init = services.pop("airflow-init")
     assert (init["State"], init["ExitCode"]) == ("exited", 0)
     assert {name: container["Health"] for name, container in services.items()} == dict.fromkeys(services, "healthy")
-    assert len(services) == 10
+    assert len(services) == 16
     published = {
-        (name, port["URL"], port["PublishedPort"], port["TargetPort"])
+        (name, port["URL"], port["TargetPort"])
         for name, container in services.items()
         for port in container["Publishers"]
         if port["PublishedPort"]
     }
-    assert published == {("airflow-api-server", "127.0.0.1", int(stack.settings["UI_PORT"]), 8080)}
+    assert published == {
+        ("airflow-api-server", "127.0.0.1", 8080),
+        ("prometheus", "127.0.0.1", 9090),
+        ("maildev", "127.0.0.1", 1080),
+    }
+    assert stack.published("airflow-api-server", 8080) == stack.url
 
 
 def test_the_ui_port_refuses_strangers_and_wrong_passwords(stack):

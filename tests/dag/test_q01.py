@@ -1,8 +1,6 @@
 """Question 1: the DAG's wiring, and whole runs of it for real days in this process."""
 
 import json
-import subprocess
-import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -26,52 +24,6 @@ def test_one_file_wires_bash_python_and_spark_tasks(dag_of):
         "publish": "PublishPartitionOperator",
         "summarise": "_PythonDecoratedOperator",
     }
-
-
-@pytest.mark.claim("1.1")
-def test_nothing_else_happens_at_parse():
-    """Parsed in a fresh process whose Airflow is loaded: no connection, process, database, write or heavy module."""
-    code = f"""
-import sys, runpy
-import airflow.sdk, airflow.providers.apache.spark.operators.spark_submit, airflow.providers.standard.operators.bash
-import croniter  # of the timetable; it runs `file` once, whoever imports it
-from airflow.sdk.bases.hook import BaseHook
-from airflow.sdk import Variable
-loaded, seen = set(sys.modules), []
-def watch(event, args):
-    writes = event == "open" and isinstance(args[1], str) and set(args[1]) & set("wax+")
-    if writes or event in ("socket.connect", "subprocess.Popen", "sqlite3.connect", "os.system", "os.posix_spawn"):
-        seen.append((event, str(args)[:200]))
-sys.addaudithook(watch)
-sys.dont_write_bytecode = True
-def forbidden(*args, **kwargs):
-    seen.append(("looked up", args))
-BaseHook.get_connection = Variable.get = forbidden
-runpy.run_path({str(FILE)!r})
-heavy = {{"pandas", "numpy", "pyspark", "pyarrow", "chdb", "clickhouse_connect", "kubernetes", "duckdb"}}
-seen += sorted(heavy & {{name.partition(".")[0] for name in set(sys.modules) - loaded}})
-print(seen)
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "[]"
-
-
-@pytest.mark.claim("1.1")
-def test_two_fresh_processes_serialise_the_same_document():
-    code = f"""
-import json
-from airflow.dag_processing.dagbag import DagBag
-from airflow.serialization.serialized_objects import DagSerialization
-(dag,) = DagBag(dag_folder={str(FILE)!r}).dags.values()
-print(json.dumps(DagSerialization.to_dict(dag), sort_keys=True, default=str))
-"""
-    documents = [
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.splitlines()[-1]
-        for _ in range(2)
-    ]
-    assert documents[0] == documents[1]
-    assert Q01 in documents[0]
 
 
 @pytest.mark.claim("1.2")

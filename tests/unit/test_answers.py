@@ -53,7 +53,10 @@ def test_every_fault_fits_the_code(fault):
         compile(text, fault.file, "exec")
     own = {test.node_id for test in MARKED if test.claim == fault.claim and test.tier == "fast"}
     for name in fault.tests:
-        assert any(test == name or test.startswith(f"{name}::") for test in own), f"{name} is no test of {fault.claim}"
+        function = name.partition("[")[0]  # without the parameters of one case
+        assert any(test == function or test.startswith(f"{function}::") for test in own), (
+            f"no test of {fault.claim}: {name}"
+        )
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.id)

@@ -1,10 +1,13 @@
 """The Spark job: every day of the year equals an independent computation from the raw CSV files."""
 
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
 import expected
-from include.flights import transform
+from include.flights import light, transform
+from include.flights import warehouse as loader
 from include.flights.feed import default_feed, land
 from support import interval
 
@@ -12,12 +15,32 @@ pytestmark = pytest.mark.claim("1.3")
 
 
 @pytest.fixture(scope="module")
-def year(spark, tmp_path_factory):
+def landed(tmp_path_factory):
+    """All of 2013, landed."""
+    return land(default_feed(), tmp_path_factory.mktemp("year"), *interval("2013-01-01", 365), run="year")
+
+
+@pytest.fixture(scope="module")
+def year(spark, landed):
     """What the job writes for all of 2013 in one run, as pandas."""
-    landed = land(default_feed(), tmp_path_factory.mktemp("year"), *interval("2013-01-01", 365), run="year")
     rows = transform.main(landed["folder"], spark)
     assert rows["flights"] == rows["delay_features"] == landed["rows"] == len(expected.raw("flights.csv.zip"))
     return {table: pd.read_parquet(f"{landed['folder']}/transformed/{table}") for table in transform.OUTPUTS}
+
+
+def test_the_engine_and_spark_agree_in_every_row_and_bit_of_the_year(year, landed, warehouse):
+    light.transform(warehouse, Path(landed["folder"]))
+    for table, key in loader.KEYS.items():
+        by_spark = year[table].sort_values(list(key)).reset_index(drop=True)
+        by_engine = pd.read_parquet(f"{landed['folder']}/transformed/{table}").sort_values(list(key))
+        assert len(by_engine) > 11_000
+        for column in by_spark:
+            ours, theirs = by_engine[column].reset_index(drop=True), by_spark[column]
+            if pd.api.types.is_datetime64_any_dtype(theirs):
+                ours = pd.to_datetime(ours, unit=None if pd.api.types.is_datetime64_any_dtype(ours) else "s", utc=True)
+                theirs = pd.to_datetime(theirs, utc=True)
+            same = (ours == theirs) | (ours.isna() & theirs.isna())
+            assert same.all(), f"{table}.{column}: {ours[~same].iloc[0]!r} for {theirs[~same].iloc[0]!r}"
 
 
 def test_every_flight_of_the_year_equals_pandas(year):

@@ -1,0 +1,60 @@
+"""The Spark job's work in the warehouse's own engine, for partitions too small to be worth a Spark application.
+
+Same inputs, same outputs, same folders as transform.py; the SQL is in sql/engine. A day takes a second instead of twelve.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from include.flights.transform import INPUTS, OUTPUTS, point_to
+from include.flights.warehouse import load_file
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+SQL = Path(__file__).resolve().parent / "sql" / "engine"
+# A join's missing side is NULL, as in standard SQL, and not the type's default.
+SETTINGS = {
+    "join_use_nulls": 1,
+    "short_circuit_function_evaluation": "enable",
+    "output_format_parquet_compression_method": "zstd",
+}
+
+
+def transform(client: Client, folder: Path) -> dict[str, int]:
+    """Transform what lies in FOLDER/landing; FOLDER/transformed leads to the result once it is complete.
+
+    :param client: a ClickHouse server's or the embedded engine's, with a session: the tables used are temporary
+    :returns: rows written, per table
+    :raises FileNotFoundError: nothing has landed
+    :raises clickhouse_connect.driver.exceptions.DatabaseError: a value cannot be read as its type
+    """
+    import pyarrow.parquet as pq
+
+    attempt = Path(tempfile.mkdtemp(prefix="attempt-", dir=folder))
+    attempt.chmod(0o755)  # the tasks of another worker may run as another user
+    for name in INPUTS:
+        file = folder / "landing" / f"{name}.parquet"
+        columns = pq.read_schema(file).names
+        types = ", ".join(
+            f"{column} {'UInt64' if column == 'source_row' else 'Nullable(String)'}" for column in columns
+        )
+        client.command(f"CREATE OR REPLACE TEMPORARY TABLE feed_{name} ({types}) ENGINE = Memory")
+        load_file(client, f"feed_{name}", columns, file)
+    rows = {}
+    for output in OUTPUTS:
+        query = (SQL / f"{output}.sql").read_text()
+        client.command(f"CREATE OR REPLACE TEMPORARY TABLE {output} ENGINE = Memory AS {query}", settings=SETTINGS)
+        target = attempt / output
+        target.mkdir()
+        (target / "part-0.parquet").write_bytes(
+            client.raw_query(f"SELECT * FROM {output}", fmt="Parquet", settings=SETTINGS)
+        )
+        rows[output] = int(client.query(f"SELECT count() FROM {output}").result_rows[0][0])
+    for table in (*(f"feed_{name}" for name in INPUTS), *OUTPUTS):
+        client.command(f"DROP TEMPORARY TABLE {table}")
+    point_to(attempt, folder / "transformed")
+    return rows

@@ -1,0 +1,144 @@
+"""Catches webhooks: where notifications of the stacks go, to be looked at by people and asserted by tests.
+
+    POST   /any/path             a JSON body: kept in memory, and appended to a file as one line of JSON
+    GET    /messages?path=/x     [{"at": "2026-01-31T12:00:00.000000+00:00", "path": "/x", "body": ...}], oldest first;
+                                 without `path` those of every path
+    DELETE /messages             forgets those in memory; the file stays
+    GET    /health               {"status": "ok"}
+
+Run as `python -m include.stack.catcher --port 9080 --file catcher.jsonl`. It asks nobody who they are: it listens on
+loopback, or inside of a network of containers that publishes no port of it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import socket
+import threading
+from collections import deque
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+KEPT = 1000  # messages in memory
+MAX_BODY = 1 << 20  # bytes
+MOST_UNREAD = 64 << 20  # bytes of a refused body that are waited for
+MAX_FILE = 10 << 20  # bytes; a larger file is set aside as FILE.1
+
+
+class Catcher(ThreadingHTTPServer):
+    """The server. `messages` holds the last `KEPT` of them.
+
+    :param address: host and port; port 0 takes a free one, see `server_port`
+    :param file: every message is appended here; made with its folder when it does not exist
+    """
+
+    daemon_threads = True
+    request_queue_size = 128  # callers that come at the same moment; the default of 5 resets the others
+
+    def __init__(self, address: tuple[str, int], file: Path) -> None:
+        self.file = file
+        self.messages: deque[dict[str, Any]] = deque(maxlen=KEPT)
+        self._writing = threading.Lock()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        super().__init__(address, _Handler)
+
+    def server_bind(self) -> None:
+        """Bind, without the look-up of this machine's own name, which may take seconds where it does not resolve."""
+        super(ThreadingHTTPServer, self).server_bind()
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+
+    def keep(self, path: str, body: Any) -> None:
+        """Remember one message."""
+        message = {"at": datetime.now(UTC).isoformat(timespec="microseconds"), "path": path, "body": body}
+        with self._writing:
+            if self.file.exists() and self.file.stat().st_size > MAX_FILE:
+                self.file.replace(self.file.with_name(f"{self.file.name}.1"))
+            with self.file.open("a", encoding="utf-8") as lines:
+                lines.write(json.dumps(message) + "\n")
+            self.messages.append(message)
+
+    def seen(self, path: str | None = None) -> list[dict[str, Any]]:
+        """The messages that were posted to `path`, or all of them."""
+        with self._writing:
+            return [message for message in self.messages if path in (None, message["path"])]
+
+    def forget(self) -> None:
+        """Empty the memory."""
+        with self._writing:
+            self.messages.clear()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    timeout = 30  # a silent client does not hold its thread for ever
+    server: Catcher
+
+    def do_POST(self) -> None:
+        length = self.headers.get("Content-Length", "")
+        if not length.isdigit():
+            return self._refuse(411, "say the body's length: Content-Length")
+        if int(length) > MAX_BODY:
+            return self._refuse(413, f"{length} bytes are too many: at most {MAX_BODY}")
+        try:
+            body = json.loads(self.rfile.read(int(length)))
+        except ValueError as error:
+            return self._refuse(400, f"the body is not JSON: {error}")
+        self.server.keep(urlsplit(self.path).path, body)
+        return self._answer(200, {"status": "ok"})
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        if url.path == "/health":
+            return self._answer(200, {"status": "ok"})
+        if url.path == "/messages":
+            return self._answer(200, self.server.seen(parse_qs(url.query).get("path", [None])[0]))
+        return self._refuse(404, "there are GET /messages and GET /health")
+
+    def do_DELETE(self) -> None:
+        if urlsplit(self.path).path != "/messages":
+            return self._refuse(404, "there is DELETE /messages")
+        self.server.forget()
+        return self._answer(200, {"status": "ok"})
+
+    def _refuse(self, code: int, why: str) -> None:
+        self.close_connection = True  # what is left of the body is not the next request
+        self._answer(code, {"error": why})
+        # Closing with the body unread would reset the connection, and the client might never see the answer.
+        self.connection.shutdown(socket.SHUT_WR)
+        for _ in range(MOST_UNREAD // MAX_BODY):
+            if not self.rfile.read1(MAX_BODY):
+                break
+
+    def _answer(self, code: int, document: Any) -> None:
+        body = json.dumps(document).encode()
+        self.send_response(code)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        if self.close_connection:
+            self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_request(self, code: Any = "-", size: Any = "-") -> None:
+        """Messages are logged, in the file; health checks would drown everything else."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until the process is ended."""
+    parser = argparse.ArgumentParser(prog="catcher", description="Catches webhooks.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--file", type=Path, required=True)
+    options = parser.parse_args(arguments)
+    with Catcher((options.host, options.port), options.file) as server:
+        print(f"catching webhooks on http://{options.host}:{server.server_port}", flush=True)
+        server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

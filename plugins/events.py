@@ -1,0 +1,32 @@
+"""What travels with an asset event. A run that an event started has no date of its own: the days come in its `extra`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any
+
+
+def announce(context: Mapping[str, Any], what: Mapping[str, Any]) -> None:
+    """Attach `what` (JSON, with `first_day`) to the event of each asset that the running task has as outlet."""
+    for asset in context["task"].outlets:
+        context["outlet_events"][asset].extra = dict(what)
+
+
+def days(triggering_asset_events: Mapping[Any, Iterable[Any]]) -> list[date]:
+    """The days of *all* events that started this run: those that came while it was queued are merged into one run."""
+    events = (event for of_asset in triggering_asset_events.values() for event in of_asset)
+    return sorted({date.fromisoformat(event.extra["first_day"]) for event in events})
+
+
+def latest(events: Iterable[Any], day: date) -> dict[str, Any]:
+    """What the newest event about a day says.
+
+    :raises LookupError: there is none
+    """
+    found = [event for event in events if (event.extra or {}).get("first_day") == str(day)]
+    if not found:
+        raise LookupError(
+            f"no event about {day}: was it landed by another Airflow, or its history purged? Ingest it again"
+        )
+    return dict(max(found, key=lambda event: event.timestamp).extra)

@@ -1,0 +1,1 @@
+"""Triggers of this project: what waits in the triggerer."""

@@ -1,0 +1,163 @@
+"""The fleet on a live stack: a whole day, a broken carrier, contention for a pool, and who waits without a slot."""
+
+import json
+import re
+import signal
+import subprocess
+from datetime import date, timedelta
+
+import pytest
+
+import expected
+import fleet
+from bench.transitions import Recorder, most_at_once, seconds_in
+from include.fleet.model import load
+from include.fleet.run import start, watch
+from support import wait_for
+
+DAY, BAD_DAY = "2013-06-13", "2013-02-09"
+FLEET = load()
+
+
+@pytest.fixture(scope="module")
+def whole_day(stack):
+    """A day of the whole fleet, recorded: (what `answers fleet run --json` says, every change of state)."""
+    wait_for("the fleet to be parsed", lambda: "fleet_scorecard" in stack.airflow.dag_ids())
+    recorder = Recorder(stack.settings)
+    said = json.loads(stack.answers("fleet", "run", "--date", DAY, "--timeout", "400", "--json").stdout)
+    return said, recorder.changes()
+
+
+@pytest.mark.claim("4.1")
+def test_a_day_of_the_whole_fleet_equals_pandas(stack, whole_day):
+    said, _ = whole_day
+    assert {dag["dag_id"]: dag["state"] for dag in said["dags"]} == {
+        member.dag_id: "success" for member in FLEET.members
+    }
+    found = {
+        table: stack.frame(f"SELECT * FROM warehouse.{table} WHERE flight_date = '{DAY}'")
+        for table in ("carrier_flights", "carrier_daily_delays", "fleet_reports", "fleet_airports", "fleet_scorecard")
+    }
+    expected.assert_equal(found["carrier_flights"], expected.flights(DAY, DAY), expected.FLIGHT_KEY)
+    expected.assert_equal(found["carrier_daily_delays"], expected.daily_delays(DAY, DAY), expected.DAILY_DELAYS_KEY)
+    carriers = FLEET.carriers_of("network")
+    wanted = fleet.totals(DAY, carriers, ["carrier"])
+    assert len(wanted) > 10
+    expected.assert_equal(found["fleet_reports"], wanted[fleet.REPORT], ["carrier"])
+    assert sorted(found["fleet_scorecard"]["carrier"]) == sorted(wanted["carrier"])
+    airports = found["fleet_airports"]
+    for rollup in FLEET.rollups:
+        rows = airports[
+            airports["rollup"].map(lambda name: name.decode() if isinstance(name, bytes) else name) == rollup.id
+        ]
+        wanted = fleet.totals(DAY, FLEET.carriers_of(rollup.id), ["origin"])
+        expected.assert_equal(rows, wanted[fleet.AIRPORTS], ["origin"])
+
+
+@pytest.mark.claim("4.4")
+def test_a_pools_slots_are_never_exceeded_and_all_of_them_are_used(stack, whole_day):
+    _, changes = whole_day
+    pools = {pool["name"]: pool["slots"] for pool in stack.airflow.request("GET", "/pools").json()["pools"]}
+    for pool in ("fleet", "warehouse"):
+        assert most_at_once(changes, pool) == pools[pool]
+    wanting = most_at_once(changes, "fleet", ("scheduled", "queued", "running"))
+    assert wanting > pools["fleet"], "there was no contention"
+
+
+@pytest.mark.claim("4.3")
+@pytest.mark.claim("4.7")
+def test_sensors_wait_without_a_slot_and_empty_operators_take_none(whole_day):
+    _, changes = whole_day
+    running = seconds_in(changes)
+    deferred = seconds_in(changes, ("deferred",))
+    waits = {key: seconds for key, seconds in deferred.items() if key[1].startswith("wait_for_")}
+    assert len(waits) == sum(len(member.waits_for) for member in FLEET.members if member.dated)
+    assert sum(running[key] for key in waits) < sum(waits.values()) / 2
+    assert not [key for key in running if key[1] in ("start", "ready", "done")]
+    assert not [key for key in waits if key[0].startswith(("fleet_report", "fleet_scorecard"))]
+
+
+@pytest.mark.claim("4.5")
+def test_when_the_pool_opens_tasks_start_in_the_order_of_their_weights(stack, whole_day):
+    airflow, day = stack.airflow, date.fromisoformat("2013-06-14")
+
+    def resize(slots: int) -> None:
+        airflow.request("PATCH", "/pools/fleet", json={"name": "fleet", "slots": slots})
+
+    lands = [member for member in FLEET.members if member.layer == "ingest" and member.key in ("OO", "AS", "UA", "B6")]
+    resize(0)
+    recorder = Recorder(stack.settings)
+    try:
+        start(airflow, lands, day)
+        wait_for("all to want a slot", lambda: sum(c.state == "scheduled" for c in recorder.changes()) == len(lands))
+        resize(1)
+        *_, states = watch(airflow, lands, day, 120)
+    finally:
+        resize(2)
+    assert {each.state for each in states} == {"success"}
+    begun = [change for change in recorder.changes() if change.pool == "fleet" and change.state == "running"]
+    assert [change.weight for change in begun] == [100, 100, 10, 10]
+    assert {change.dag_id for change in begun[:2]} == {"fleet_ingest_UA", "fleet_ingest_B6"}
+
+
+@pytest.fixture
+def broken_feed(stack, make_feed):
+    """A feed with a word in a number's cell of one flight of EV."""
+    pattern = re.compile(r"(?m)^(2013,.*,EV,.*,)\d+(,\d+,\d+,2013-)")
+    feed = make_feed(BAD_DAY, flights=lambda text: pattern.sub(r"\1far\2", text, count=1))
+    before = stack.airflow.request("GET", "/variables/flights_feed").json()["value"]
+    for value in (str(feed), before):
+        stack.airflow.request("PATCH", "/variables/flights_feed", json={"key": "flights_feed", "value": value})
+        if value != before:
+            yield feed
+
+
+@pytest.mark.claim("4.6")
+def test_of_a_broken_carrier_the_dependants_fail_fast_and_the_others_finish(stack, whole_day, broken_feed):
+    recorder = Recorder(stack.settings)
+    done = stack.answers(
+        "fleet", "run", "--date", BAD_DAY, "--for", "headline", "--timeout", "200", "--json", check=False
+    )
+    assert done.returncode == 1
+    states = {dag["dag_id"].removeprefix("fleet_"): dag["state"] for dag in json.loads(done.stdout)["dags"]}
+    assert states == {
+        **{f"{layer}_{code}": "success" for layer in ("ingest", "transform", "report") for code in ("UA", "B6")},
+        "ingest_EV": "failed",
+        "transform_EV": "failed",
+        "report_EV": "no event",
+        "rollup_headline": "failed",
+    }
+    assert "fleet_ingest_EV land failed at try 1" in done.stderr
+    assert "'far' is not an integer" in done.stderr
+    changes = recorder.changes()
+    cause = next(c.at for c in changes if (c.dag_id, c.task_id, c.state) == ("fleet_ingest_EV", "land", "failed"))
+    for dag_id, task_id in (
+        ("fleet_transform_EV", "wait_for_ingest_EV"),
+        ("fleet_rollup_headline", "wait_for_transform_EV"),
+    ):
+        end = next(c.at for c in changes if (c.dag_id, c.task_id, c.state) == (dag_id, task_id, "failed"))
+        assert end - cause < timedelta(seconds=45)
+    day_before = stack.sql(f"SELECT count() AS n FROM warehouse.fleet_airports WHERE flight_date = '{BAD_DAY}'")
+    assert int(day_before[0]["n"]) == 0
+
+
+@pytest.mark.claim("4.1")
+def test_ctrl_c_leaves_the_day_running_and_a_second_run_joins_it(stack, whole_day):
+    args = ("fleet", "run", "--date", "2013-06-15", "--for", "HA")
+    first = subprocess.Popen(
+        stack.command(*args), env=stack.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    members = FLEET.needed("HA")
+    path = f"/dags/{members[1].dag_id}/dagRuns?limit=100"
+
+    def started() -> bool:
+        runs = stack.airflow.request("GET", path).json()["dag_runs"]
+        return any(run["dag_run_id"] == "answers__2013-06-15" for run in runs)
+
+    wait_for("the day to start", started)
+    first.send_signal(signal.SIGINT)
+    _, error = first.communicate(timeout=30)
+    assert first.returncode == 130
+    assert "Traceback" not in error
+    second = json.loads(stack.answers(*args, "--json").stdout)
+    assert {dag["state"] for dag in second["dags"]} == {"success"}

@@ -1,0 +1,89 @@
+"""The document at file://, s3:// and gs://, by real file systems against servers on loopback."""
+
+import object_stores
+import pytest
+
+from include.partitions.config import DEFAULT
+from include.partitions.in_force import ConfigUnreadable, in_force
+from plugins.object_storage import object_at
+
+SCHEMES = ["file", "s3", "gs"]
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory):
+    """The address of a document in each store."""
+    with object_stores.s3() as s3, object_stores.gs() as gs, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AIRFLOW_CONN_UNIT_S3", s3)
+        patch.setenv("AIRFLOW_CONN_UNIT_GS", gs)
+        yield {
+            "file": (tmp_path_factory.mktemp("config") / "q03.json").as_uri(),
+            "s3": f"s3://unit_s3@{object_stores.BUCKET}/q03.json",
+            "gs": f"gs://unit_gs@{object_stores.BUCKET}/q03.json",
+        }
+
+
+def put(url: str, data: bytes) -> None:
+    with object_at(url).open("wb") as stream:
+        stream.write(data)
+
+
+@pytest.mark.claim("3.4")
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_document_is_read_changed_broken_and_taken_away_in_every_store(stores, scheme, tmp_path):
+    url = stores[scheme]
+    good = DEFAULT.read_bytes()
+    put(url, good)
+    first = in_force(object_at(url), tmp_path)
+    assert (first["version"], first["url"]) == ("current", url)
+    put(url, good.replace(b'"daily_delays"', b'"flights"'))
+    broken = in_force(object_at(url), tmp_path)
+    assert (broken["version"], broken["digest"]) == ("last good", first["digest"])
+    assert broken["why"].startswith(f"{url} has an error:\n  $.layers: contains flights twice")
+    put(url, good.replace(b"130", b"140"))
+    changed = in_force(object_at(url), tmp_path)
+    assert (changed["version"], changed["document"]["thresholds"]["spark_from_rows"]) == ("current", 140)
+    object_at(url).unlink()
+    gone = in_force(object_at(url), tmp_path)
+    assert (gone["version"], gone["digest"]) == ("last good", changed["digest"])
+    assert gone["why"].startswith(f"{url} cannot be read: there is no such object")
+
+
+@pytest.mark.claim("3.4")
+def test_a_store_that_is_down_leaves_the_last_good_version_in_force(monkeypatch, tmp_path):
+    with object_stores.s3() as connection:
+        monkeypatch.setenv("AIRFLOW_CONN_SOON_GONE", connection)
+        url = f"s3://soon_gone@{object_stores.BUCKET}/q03.json"
+        put(url, DEFAULT.read_bytes())
+        before = in_force(object_at(url), tmp_path)
+    after = in_force(object_at(url), tmp_path)
+    assert (after["version"], after["digest"]) == ("last good", before["digest"])
+    assert "cannot be read: EndpointConnectionError" in after["why"]
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_a_huge_object_is_not_read_to_its_end(stores, scheme, tmp_path, monkeypatch):
+    from include.partitions import in_force as module
+
+    url = stores[scheme]
+    put(url, b" " * 3_000_000)
+    assert len(module.read(object_at(url))) == module.LARGEST + 1
+    object_at(url).unlink()
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("/tmp/q03.json", "is no address"),
+        ("", "is no address"),
+        ("s4://bucket/q03.json", "no installed provider knows s4://"),
+    ],
+)
+def test_an_address_without_a_known_protocol_is_refused(url, says):
+    with pytest.raises(ValueError, match=says):
+        object_at(url)
+
+
+def test_an_unknown_bucket_is_named(stores, tmp_path):
+    with pytest.raises(ConfigUnreadable, match=r"s3://unit_s3@nobody/q03\.json cannot be read"):
+        in_force(object_at("s3://unit_s3@nobody/q03.json"), tmp_path)

@@ -1,0 +1,328 @@
+"""The document of question 3: what is refused, how it is said, and which version stays in force."""
+
+import contextlib
+import copy
+import json
+import os
+import stat
+import threading
+from pathlib import Path
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from include.partitions import config as shape
+from include.partitions.config import ConfigInvalid, parse
+from include.partitions.in_force import LAST_GOOD, ConfigUnreadable, in_force
+
+GOOD = {
+    "version": 1,
+    "airports": ["EWR", "JFK"],
+    "carriers": ["UA", "9E"],
+    "thresholds": {"skip_up_to_rows": 30, "spark_from_rows": 130},
+    "overrides": {"JFK": {"skip_up_to_rows": 0, "spark_from_rows": 1}},
+    "layers": ["flights"],
+}
+
+
+def changed(path: str, value: object) -> dict:
+    """The good document with the value at `path` ("thresholds.skip_up_to_rows") replaced, or taken out by `...`."""
+    document = copy.deepcopy(GOOD)
+    *parents, last = path.split(".")
+    at = document
+    for step in parents:
+        at = at[step]
+    if value is ...:
+        del at[last]
+    else:
+        at[last] = value
+    return document
+
+
+WRONG = [
+    # path to change, value, where the error must be, what it must say
+    ("version", ..., "$.version", "missing"),
+    ("version", 2, "$.version", "should be 1, given 2"),
+    ("version", "1", "$.version", "should be 1"),
+    ("version", True, "$.version", "should be 1"),
+    ("version", None, "$.version", "should be 1"),
+    ("airports", ..., "$.airports", "missing"),
+    ("airports", [], "$.airports", "at least 1 item"),
+    ("airports", "EWR", "$.airports", "valid list"),
+    ("airports", ["EWR", "SFO"], "$.airports[1]", "'EWR', 'JFK' or 'LGA', given \"SFO\""),
+    ("airports", ["EWR", "EWR"], "$.airports", "contains EWR twice"),
+    ("airports", [7], "$.airports[0]", "given 7"),
+    ("airports", {"EWR": 1}, "$.airports", "valid list"),
+    ("carriers", [], "$.carriers", "at least 1 item"),
+    ("carriers", ["ua"], "$.carriers[0]", "pattern"),
+    ("carriers", ["UAL"], "$.carriers[0]", "pattern"),
+    ("carriers", ["UA", "UA"], "$.carriers", "contains UA twice"),
+    ("carriers", [1], "$.carriers[0]", "valid string"),
+    ("carriers", [f"{n:02}" for n in range(41)], "$.carriers", "at most 40"),
+    ("thresholds", ..., "$.thresholds", "missing"),
+    ("thresholds", 30, "$.thresholds", "given 30"),
+    ("thresholds.skip_up_to_rows", ..., "$.thresholds.skip_up_to_rows", "missing"),
+    ("thresholds.skip_up_to_rows", -1, "$.thresholds.skip_up_to_rows", "greater than or equal to 0"),
+    ("thresholds.skip_up_to_rows", 1.5, "$.thresholds.skip_up_to_rows", "valid integer"),
+    ("thresholds.skip_up_to_rows", False, "$.thresholds.skip_up_to_rows", "valid integer"),
+    ("thresholds.spark_from_rows", ..., "$.thresholds.spark_from_rows", "missing"),
+    ("thresholds.spark_from_rows", "many", "$.thresholds.spark_from_rows", 'valid integer, given "many"'),
+    ("thresholds.spark_from_rows", None, "$.thresholds.spark_from_rows", "valid integer, given null"),
+    ("thresholds.spark_from_rows", 10**7, "$.thresholds.spark_from_rows", "less than or equal to 1000000"),
+    ("thresholds.spark_from_rows", 30, "$.thresholds", "skip_up_to_rows must be less than spark_from_rows"),
+    ("thresholds.sparc", 1, "$.thresholds.sparc", "unknown key (known: skip_up_to_rows, spark_from_rows)"),
+    ("overrides", [], "$.overrides", "dictionary"),
+    ("overrides.SFO", GOOD["thresholds"], "$.overrides.SFO", "'EWR', 'JFK' or 'LGA'"),
+    ("overrides.JFK", {"skip_up_to_rows": 1}, "$.overrides.JFK.spark_from_rows", "missing"),
+    ("layers", ..., "$.layers", "missing"),
+    ("layers", [], "$.layers", "at least 1 item"),
+    ("layers", ["delay_features"], "$.layers[0]", "'flights' or 'daily_delays'"),
+    ("layers", ["flights", "flights"], "$.layers", "contains flights twice"),
+    ("layer", ["flights"], "$.layer", "unknown key (known: $schema, version, airports"),
+    ("odd key", 1, "$['odd key']", "unknown key"),
+]
+
+
+@pytest.mark.claim("3.4")
+@pytest.mark.parametrize(("path", "value", "where", "says"), WRONG, ids=[f"{w[0]}={w[1]!r:.30}" for w in WRONG])
+def test_every_wrong_field_is_named_by_its_json_path(path, value, where, says):
+    document = changed(path, value)
+    with pytest.raises(ConfigInvalid) as caught:
+        parse(json.dumps(document).encode(), "s3://config/q03.json")
+    text = str(caught.value)
+    assert text.startswith("s3://config/q03.json has ")
+    (line,) = [line for line in text.splitlines() if line.startswith(f"  {where}: ")]
+    assert says in line
+    assert text.splitlines()[-1] == "Mend it; config.schema.json beside the code describes the document."
+    cross_field = path == "thresholds.spark_from_rows" and value == 30
+    assert cross_field or list(jsonschema.Draft202012Validator(shape.schema()).iter_errors(document))
+
+
+@pytest.mark.claim("3.4")
+def test_all_errors_are_reported_at_once():
+    document = changed("version", 3) | {"layers": ["x"], "airports": []}
+    with pytest.raises(ConfigInvalid, match="has 3 errors") as caught:
+        parse(json.dumps(document).encode(), "file:///q03.json")
+    assert [line.split(":")[0].strip() for line in str(caught.value).splitlines()[1:4]] == [
+        "$.version",
+        "$.airports",
+        "$.layers[0]",
+    ]
+
+
+GARBLED = {
+    "empty": (b"", "empty: is it being written?"),
+    "blank": (b" \n", "empty"),
+    "half-written": (json.dumps(GOOD).encode()[:60], "cut off, or is it being written?"),
+    "trailing comma": (b'{"version": 1,}', "line 1, column 15: not JSON"),
+    "two documents": (b"{}\n{}", "line 2, column 1: not JSON: Extra data"),
+    "UTF-16": (json.dumps(GOOD).encode("utf-16"), "not UTF-8: byte 0xff at offset 0"),
+    "Latin-1": (b'{"version": "\xe9"}', "not UTF-8: byte 0xe9 at offset 13"),
+    "huge": (b" " * (shape.LARGEST + 1), "larger than 16384 bytes"),
+    "NaN": (b'{"version": NaN}', "NaN is no number in JSON"),
+    "deep": (b"[" * 9000, "nested too deeply"),
+    "deep inside a field": (b'{"version": ' + b"[" * 700 + b"]" * 700 + b"}", "has an error"),
+    "thousands of digits": (b'{"version": ' + b"9" * 5000 + b"}", "4300"),
+    "key twice": (b'{"version": 1, "version": 1}', "$.version: given twice, keep one"),
+    "key twice inside": (b'{"a": [{"b": 1, "b": 2}]}', "$.a[0].b: given twice, keep one"),
+    "a list": (b"[]", "$: input should be a valid dictionary"),
+    "null": (b"null", "$: input should be a valid dictionary"),
+}
+
+
+@pytest.mark.claim("3.4")
+@pytest.mark.parametrize(("data", "says"), GARBLED.values(), ids=GARBLED)
+def test_what_is_no_document_is_refused_with_its_reason(data, says):
+    with pytest.raises(ConfigInvalid) as caught:
+        parse(data, "file:///q03.json")
+    assert says in str(caught.value)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.binary(max_size=300)
+    | st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*GOOD, "x"]), inner, max_size=4),
+        max_leaves=12,
+    ).map(lambda value: json.dumps(value).encode())
+)
+def test_any_bytes_are_a_document_or_a_clear_error(data):
+    with contextlib.suppress(ConfigInvalid):
+        assert parse(data, "somewhere").airports
+
+
+@pytest.mark.claim("3.4")
+def test_the_published_schema_is_that_of_the_model_and_a_valid_one():
+    assert shape.SCHEMA.read_text() == shape.schema_text(), "run: python -m include.partitions.config"
+    jsonschema.Draft202012Validator.check_schema(shape.schema())
+
+
+@pytest.mark.parametrize("document", [GOOD, json.loads(shape.DEFAULT.read_text())], ids=["good", "default"])
+def test_a_good_document_keeps_schema_and_model(document):
+    jsonschema.validate(document, shape.schema())
+    found = parse(json.dumps(document).encode(), "x")
+    assert found.airports == document["airports"]
+    assert found.thresholds_of("EWR").spark_from_rows == document["thresholds"]["spark_from_rows"]
+
+
+def test_an_override_holds_at_its_airport_alone():
+    found = parse(json.dumps(GOOD).encode(), "x")
+    assert (found.thresholds_of("JFK").spark_from_rows, found.thresholds_of("EWR").spark_from_rows) == (1, 130)
+
+
+# -- the version in force
+
+
+@pytest.fixture
+def document(tmp_path) -> Path:
+    """A good document."""
+    file = tmp_path / "q03.json"
+    file.write_text(json.dumps(GOOD))
+    return file
+
+
+@pytest.mark.claim("3.4")
+def test_the_current_version_is_in_force_and_kept(document, tmp_path):
+    found = in_force(document, tmp_path)
+    assert (found["version"], found["why"], found["url"]) == ("current", None, str(document))
+    assert found["document"] == GOOD
+    kept = json.loads((tmp_path / LAST_GOOD).read_text())
+    assert kept["digest"] == found["digest"]
+    assert json.loads(kept["document"]) == GOOD
+
+
+def gone(file: Path) -> None:
+    file.unlink()
+
+
+def a_folder(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+def half_written(file: Path) -> None:
+    file.write_text(file.read_text()[:40])
+
+
+def wrong(file: Path) -> None:
+    file.write_text(json.dumps(changed("thresholds.spark_from_rows", "many")))
+
+
+@pytest.mark.claim("3.4")
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (gone, "there is no such object"),
+        (a_folder, "IsADirectoryError"),
+        (half_written, "cut off"),
+        (wrong, "$.thresholds.spark_from_rows"),
+    ],
+)
+def test_while_the_object_is_broken_the_last_good_version_stays_in_force(document, tmp_path, damage, says, caplog):
+    before = in_force(document, tmp_path)
+    damage(document)
+    found = in_force(document, tmp_path)
+    assert found["version"] == "last good"
+    assert says in found["why"]
+    assert {**found, "version": "current", "why": None} == before
+    assert "the last good version stays in force" in caplog.text
+    assert in_force(document, tmp_path) == found, "and again, however often it is read"
+
+
+@pytest.mark.claim("3.4")
+def test_a_mended_document_is_in_force_at_once(document, tmp_path):
+    in_force(document, tmp_path)
+    wrong(document)
+    assert in_force(document, tmp_path)["version"] == "last good"
+    document.write_text(json.dumps(changed("layers", ["daily_delays"])))
+    found = in_force(document, tmp_path)
+    assert (found["version"], found["document"]["layers"]) == ("current", ["daily_delays"])
+
+
+@pytest.mark.claim("3.4")
+@pytest.mark.parametrize(("damage", "error"), [(wrong, ConfigInvalid), (gone, ConfigUnreadable)])
+def test_without_a_good_version_it_is_an_error(document, tmp_path, damage, error):
+    damage(document)
+    with pytest.raises(error, match="No good version is kept"):
+        in_force(document, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "tamper",
+    [
+        lambda text: text.replace("130", "140"),
+        lambda text: text[:50],
+        lambda text: "[]",
+        lambda text: text.replace('"document"', '"documents"'),
+    ],
+    ids=["another threshold", "cut off", "a list", "no document"],
+)
+def test_a_kept_version_that_was_damaged_is_not_used(document, tmp_path, tamper):
+    in_force(document, tmp_path)
+    kept = tmp_path / LAST_GOOD
+    kept.write_text(tamper(kept.read_text()))
+    gone(document)
+    with pytest.raises(ConfigUnreadable):
+        in_force(document, tmp_path)
+
+
+def test_a_byte_order_mark_does_no_harm(document, tmp_path):
+    document.write_bytes(b"\xef\xbb\xbf" + json.dumps(GOOD).encode())
+    first = in_force(document, tmp_path)
+    gone(document)
+    assert in_force(document, tmp_path)["digest"] == first["digest"]
+
+
+def test_a_crash_while_a_version_is_kept_leaves_the_one_before(document, tmp_path, monkeypatch):
+    before = in_force(document, tmp_path)
+    document.write_text(json.dumps(changed("layers", ["daily_delays"])))
+
+    def crash(*args):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "fsync", crash)
+    with pytest.raises(OSError, match="no space left"):
+        in_force(document, tmp_path)
+    gone(document)
+    assert in_force(document, tmp_path)["document"] == before["document"]
+    assert [file.name for file in (tmp_path / LAST_GOOD).parent.iterdir()] == [LAST_GOOD.name]
+
+
+def test_runs_that_start_together_never_see_half_a_version(document, tmp_path):
+    found, stop = [], threading.Event()
+
+    def rewrite() -> None:
+        while not stop.is_set():
+            in_force(document, tmp_path)
+
+    writer = threading.Thread(target=rewrite)
+    in_force(document, tmp_path)
+    writer.start()
+    try:
+        missing = tmp_path / "missing.json"
+        found = [in_force(missing, tmp_path)["version"] for _ in range(200)]
+    finally:
+        stop.set()
+        writer.join()
+    assert set(found) == {"last good"}
+    assert stat.S_IMODE((tmp_path / LAST_GOOD).stat().st_mode) == 0o644
+
+
+@pytest.mark.claim("3.2")
+def test_the_largest_version_and_its_reason_fit_a_small_xcom(document, tmp_path):
+    everything = {name: {"skip_up_to_rows": 999_999, "spark_from_rows": 1_000_000} for name in ("EWR", "JFK", "LGA")}
+    largest = GOOD | {
+        "airports": list(everything),
+        "carriers": [f"{n:02}" for n in range(40)],
+        "overrides": everything,
+        "layers": ["flights", "daily_delays"],
+    }
+    document.write_text(json.dumps(largest))
+    in_force(document, tmp_path)
+    document.write_text(json.dumps({f"wrong{n}": n for n in range(500)}))
+    found = in_force(document, tmp_path)
+    assert found["version"] == "last good"
+    assert len(json.dumps(found)) < 2048
