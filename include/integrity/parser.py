@@ -17,6 +17,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from datetime import UTC, datetime
 from importlib import resources  # noqa: F401 - loaded here, as nearly every provider needs it
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -52,6 +53,7 @@ UNSTABLE_MODULES = {
     "multiprocessing",
 }
 STABLE_PACKAGES = (set(sys.stdlib_module_names) - UNSTABLE_MODULES) | {"airflow", "pendulum", "yaml", "jinja2"}
+KNOWN = ("known_pools", "known_connections", "known_variables")
 # DAGs are full of cycles, and collecting them costs more than a fresh process, unless that had to import much again.
 MANY, FEW = 128, 40
 BUILD_SET, SET_ADD = dis.opmap["BUILD_SET"], dis.opmap["SET_ADD"]
@@ -342,6 +344,27 @@ class Parser:
                 if self._unstable[origin]:
                     return True
         return False
+
+
+def warm_up() -> None:
+    """Load what nearly every DAG needs (operators of the standard provider, timetables), once for all workers."""
+    with contextlib.suppress(Exception):  # without the standard provider, workers load what they need
+        from airflow.providers.standard.operators.bash import BashOperator
+        from airflow.providers.standard.operators.empty import EmptyOperator
+        from airflow.sdk import Asset, task
+        from airflow.sdk.execution_time import comms, context
+        from airflow.secrets import environment_variables
+
+        del comms, context, environment_variables  # guard.py asks for them in each worker
+        with DAG("warm_up", schedule="@daily", start_date=datetime(2026, 1, 1, tzinfo=UTC), auto_register=False) as dag:
+            EmptyOperator(task_id="empty", outlets=[Asset("x://y")]) >> BashOperator(
+                task_id="bash", bash_command="true"
+            )
+            task(warm_up)()
+        dag.validate()
+        json.dumps(Serialization.serialize_dag(dag), sort_keys=True, default=str)
+        list(inspect(dag, 1, lambda _: 1, "", {"default_owner": "", "max_catchup_runs": 0, **dict.fromkeys(KNOWN)}))
+    DagContext.autoregistered_dags.clear()
 
 
 def module_name(file: str) -> str:
