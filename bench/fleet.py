@@ -181,6 +181,7 @@ def waiting() -> dict:
                 results[way].append((held, (first(changes, dag_id, "use", "running") - end).total_seconds()))
     held = {way: statistics.median(each[0] for each in results[way]) for way in ways}
     return {
+        "days": len(upstream),
         "upstream_s": round(statistics.median(upstream), 1),
         "slot_seconds_waiting": {way: round(seconds, 2) for way, seconds in held.items()},
         "ratio_to_poke": {way: round(seconds / held["poke"], 3) for way, seconds in held.items()},
