@@ -43,13 +43,13 @@ def play(demo: Demo) -> None:
         table.add_row(name, *cells)
     demo.out.print(table)
     tasks = demo.airflow.request("GET", f"/dags/{dag_id}/tasks").json()["tasks"]
-    mapped = sum(bool(task["is_mapped"]) for task in tasks)
     refused = _refused(demo, dag_id)
     why = third["config"]["why"].splitlines()[1].strip()
     seen = {
         "3.1": f"{DAY}.json, by the interval; SQL of the local day {DAY}",
         "3.2": f"{len(xcoms)} XComs looked at, the largest of {max(xcoms)} bytes",
-        "3.3": f"{len(tasks)} tasks in the graph, {mapped} of them mapped; {sum_of(first)} chunks on this day",
+        "3.3": f"{len(tasks)} tasks in the graph; {sum_of(first)} chunks on this day, "
+        f"{first['light'] + first['spark']} of them mapped over",
         "3.4": f"broken: {why}; {third['config']['version']} version in force; "
         f"versions of the DAG: {version} before, {_versions(demo, dag_id)} after",
         "3.5": f"{first['skip']} chunks skipped, {first['light']} light, {first['spark']} Spark; joined each time",
