@@ -58,7 +58,7 @@ import json
 from airflow.dag_processing.dagbag import DagBag
 from airflow.serialization.serialized_objects import DagSerialization
 dags = DagBag(dag_folder={str(file)!r}).dags
-print(json.dumps([DagSerialization.to_dict(dag) for dag in dags.values()], sort_keys=True, default=str))
+print(json.dumps([DagSerialization.to_dict(dag) for _, dag in sorted(dags.items())], sort_keys=True, default=str))
 """
     first, second = (parse(code, PYTHONHASHSEED=seed) for seed in ("1", "2"))
     assert first == second

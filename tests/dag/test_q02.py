@@ -124,6 +124,7 @@ def test_the_trap_a_run_that_waits_for_a_deadline_by_queued_at_cannot_be_cleared
                 _recalculate_dagrun_queued_at_deadlines(run, now, session)  # what clearing does first
             finally:
                 session.rollback()
+                session.execute(text("PRAGMA foreign_keys = ON"))  # the connection goes back to its pool
 
     clear(RunDue())
     with pytest.raises(TypeError, match="unsupported type for timedelta seconds"):
