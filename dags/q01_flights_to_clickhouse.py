@@ -13,6 +13,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, task
 from pendulum import datetime
 
 from include.answers import doc_md
+from include.flights.spark import SMALL_JOB
 from plugins.failures import permanent
 from plugins.operators.publish_partition import PublishPartitionOperator
 
@@ -55,15 +56,7 @@ with DAG(
         application=str(PROJECT / "include/flights/transform.py"),
         application_args=[landed["folder"]],
         name="{{ dag.dag_id }} {{ data_interval_start | ds }}",
-        conf={
-            "spark.ui.enabled": "false",
-            "spark.log.level": "WARN",
-            # A day is a thousand rows: one partition, and no plan that adapts to sizes.
-            "spark.sql.shuffle.partitions": "1",
-            "spark.sql.adaptive.enabled": "false",
-            # A job of seconds ends before optimised code and parallel collection pay: a third less CPU.
-            "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
-        },
+        conf=SMALL_JOB,
         durable=False,  # the default finds a cleared task's old job and turns green without running
         pool="spark",
     )

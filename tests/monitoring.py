@@ -34,9 +34,10 @@ class Sample:
 
 
 def mapped(datagram: str) -> Sample | None:
-    """The sample that statsd_exporter makes of `name,tag=value:1|c`; None if it drops it."""
+    """The sample that statsd_exporter makes of `name,tag=value:1|c`, or of `...|c|@0.1`; None if it drops it."""
     stat, _, rest = datagram.partition(":")
-    value, _, kind = rest.partition("|")
+    value, kind, *rate = rest.split("|")
+    sent = float(rate[0].removeprefix("@")) if rate and kind == "c" else 1  # of a sampled counter, this share
     name, *tags = stat.split(",")
     for rule in MAPPING["mappings"]:
         if "match_metric_type" in rule and rule["match_metric_type"] != TYPES[kind]:
@@ -55,7 +56,7 @@ def mapped(datagram: str) -> Sample | None:
             }
             labels = dict(tag.split("=", 1) for tag in tags) | own
             seen = frozenset((key, text) for key, text in labels.items() if text)  # an empty label is none
-            return Sample(rule["name"], seen, float(value) / (1000 if kind == "ms" else 1))
+            return Sample(rule["name"], seen, float(value) / (1000 if kind == "ms" else sent))
     raise AssertionError(f"{datagram}: no rule matches it, so it would become a metric of its own")
 
 

@@ -36,7 +36,7 @@ def told(new_stack):
             stack.answers("up")
             wait_for("q01 to be parsed", lambda: DAG in stack.airflow.dag_ids())
             run = stack.airflow.start(DAG, date(2013, 7, 4))
-            *_, (state,) = stack.airflow.watch(DAG, [run], 180)
+            *_, (state,) = stack.airflow.watch(DAG, [run], 600)
             assert state.state == "success"
             ended = f"airflow.dagrun.duration.success,dag_id={DAG}"
             wait_for("the run's duration", lambda: any(line.startswith(ended) for line in lines))
