@@ -8,6 +8,7 @@ Produces warehouse.carrier_flights, carrier_daily_delays, fleet_reports, fleet_a
                                └──event──> report UA
 """
 
+from datetime import timedelta
 from pathlib import Path
 
 from airflow.providers.standard.operators.empty import EmptyOperator
@@ -61,7 +62,10 @@ def wait_for(upstream: Member) -> ExternalTaskSensor:
         deferrable=True,
         poke_interval=fleet.settings.poke_seconds,
         timeout=fleet.settings.sensor_timeout,
-        retries=0,  # the platform's default would hide the failure for three times five minutes
+        # The platform's three times five minutes would hide the failure; none would let the scheduler fail a sensor whose
+        # trigger fires before it has read that the task left its slot.
+        retries=1,
+        retry_delay=timedelta(seconds=2),
     )
 
 

@@ -192,7 +192,7 @@ def test_every_sensor_waits_for_one_task_without_a_slot_and_for_an_hour_at_most(
         assert sensor.deferrable
         assert 0 < sensor.timeout <= 3600
         assert set(sensor.failed_states) == {"failed", "upstream_failed", "skipped"}
-        assert sensor.retries == 0
+        assert (sensor.retries, sensor.retry_delay.total_seconds()) == (1, 2)
 
 
 @pytest.mark.claim("4.7")

@@ -21,7 +21,7 @@ SHARED = dotenv.read(PROJECT / "config" / "airflow.env")
 # Where tasks have a reason for retries of their own (it stands beside them): DAG/task -> (retries, seconds between).
 OVERRIDES = {
     f"{Q02}/write_report": (3, 60),
-    "fleet_*/wait_for_*": (0, 300),
+    "fleet_*/wait_for_*": (1, 2),
 }
 
 

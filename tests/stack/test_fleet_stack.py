@@ -150,6 +150,9 @@ def test_of_a_broken_carrier_the_dependants_fail_fast_and_the_others_finish(stac
 @pytest.mark.claim("4.1")
 def test_ctrl_c_leaves_the_day_running_and_a_second_run_joins_it(stack):
     args = ("fleet", "run", "--date", "2013-06-15", "--for", "HA")
+    # With the pool closed the day cannot be over before the signal comes.
+    closed, opened = ({"pool": "fleet", "slots": slots, "include_deferred": False} for slots in (0, 2))
+    stack.airflow.request("PATCH", "/pools/fleet?update_mask=slots", json=closed)
     first = subprocess.Popen(
         stack.command(*args), env=stack.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -160,9 +163,12 @@ def test_ctrl_c_leaves_the_day_running_and_a_second_run_joins_it(stack):
         runs = stack.airflow.request("GET", path).json()["dag_runs"]
         return any(run["dag_run_id"] == "answers__2013-06-15" for run in runs)
 
-    wait_for("the day to start", started)
-    first.send_signal(signal.SIGINT)
-    _, error = first.communicate(timeout=30)
+    try:
+        wait_for("the day to start", started)
+        first.send_signal(signal.SIGINT)
+        _, error = first.communicate(timeout=30)
+    finally:
+        stack.airflow.request("PATCH", "/pools/fleet?update_mask=slots", json=opened)
     assert first.returncode == 130
     assert "Traceback" not in error
     second = json.loads(stack.answers(*args, "--json").stdout)
