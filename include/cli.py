@@ -21,6 +21,7 @@ from rich.table import Table
 from include.answers.prove import prove
 from include.fleet.cli import app as fleet
 from include.integrity.command import integrity
+from include.interrupts import interruptible
 from include.sla.command import sla
 
 out = Console()
@@ -66,7 +67,7 @@ def up(
     say = (lambda line: err.print(line, style="dim", markup=False, highlight=False)) if as_json else _say
     with readable_errors():
         try:
-            with _interruptible():
+            with interruptible():
                 settings = lifecycle.up(say)
                 if as_json:
                     print(json.dumps({"url": settings.url, "user": "admin", "home": str(settings.home)}))
@@ -223,7 +224,7 @@ def demo(
     shown = False
     with readable_errors():
         try:
-            with _interruptible():
+            with interruptible():
                 demonstration.play(questions or [], _days([], first, last), out, _shown)
                 shown = True
                 if sys.stdin.isatty() and sys.stdout.isatty():
@@ -238,20 +239,6 @@ def demo(
 
 def _say(line: str) -> None:
     out.print(line, style="dim", markup=False, highlight=False)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let SIGTERM and SIGINT both raise KeyboardInterrupt, so that both leave nothing behind.
-
-    SIGINT is set as well because a shell starts its background jobs with it ignored.
-    """
-    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _days(dates: list[str], first: str | None, last: str | None) -> list[date]:

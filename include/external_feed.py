@@ -75,7 +75,7 @@ async def look(feed: str, first_line: str | None = None, patience: float = LONGE
         raise FeedBroken(_without_address(error)) from None
     except OSError as error:
         return Look(False, _without_address(error))
-    if status == 404 or status in UNWELL or status >= 500:
+    if _may_come(status):
         return Look(False, f"answer {status}", again_after)
     if status != 200:
         raise FeedBroken(f"answer {status}")
@@ -100,11 +100,16 @@ def read(feed: str) -> str:
         answer = httpx.get(feed, timeout=30, follow_redirects=True)
     except httpx.TransportError as error:
         raise OSError(f"{public(feed)}: {_without_address(error)}") from None
-    if answer.status_code == 404 or answer.status_code in UNWELL or answer.status_code >= 500:
+    if _may_come(answer.status_code):
         raise OSError(f"{public(feed)}: answer {answer.status_code}")
     if answer.status_code != 200:
         raise FeedBroken(f"{public(feed)}: answer {answer.status_code}")
     return answer.text
+
+
+def _may_come(status: int) -> bool:
+    """Whether looking again can help after this answer."""
+    return status == 404 or status in UNWELL or status >= 500
 
 
 async def _ask(feed: str) -> tuple[int, float, bytes]:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date
 from typing import Any
 from urllib.parse import quote
 
 from include.fleet.model import Member
-from include.flights.contract import ZONE
-from include.stack.client import FINAL, Airflow, ApiError
+from include.flights.contract import midnight
+from include.stack.client import FINAL, Airflow, ApiError, run_of
 
 LOOK = 0.5  # seconds between two looks
 NO_EVENT = "no event"  # what it would have started from failed
@@ -37,10 +37,6 @@ class State:
         return self.state in (*FINAL, NO_EVENT)
 
 
-def _midnight(day: date) -> datetime:
-    return datetime.combine(day, datetime.min.time(), ZONE)
-
-
 def _runs(airflow: Airflow, members: list[Member], **where: Any) -> dict[str, list[dict[str, Any]]]:
     """Runs of these DAGs by DAG, newest first."""
     body = {"dag_ids": [each.dag_id for each in members], "page_limit": 100, "order_by": "-id", **where}
@@ -57,7 +53,7 @@ def _runs(airflow: Airflow, members: list[Member], **where: Any) -> dict[str, li
 
 
 def _of_day(airflow: Airflow, members: list[Member], day: date) -> dict[str, dict[str, Any]]:
-    at = _midnight(day).isoformat()
+    at = midnight(day).isoformat()
     runs = _runs(airflow, [each for each in members if each.dated], logical_date_gte=at, logical_date_lte=at)
     return {dag_id: found[0] for dag_id, found in runs.items() if found}
 
@@ -77,7 +73,6 @@ def start(airflow: Airflow, members: list[Member], day: date) -> bool:
     airflow.request("PATCH", "/dags?dag_id_prefix_pattern=fleet_&paused=true&limit=100", json={"is_paused": False})
     existing = _of_day(airflow, members, day)
     under_way = any(run["state"] not in FINAL for run in existing.values())
-    edges = [_midnight(each).isoformat() for each in (day, day + timedelta(days=1))]
     for member in members:
         if not member.dated:
             continue
@@ -85,9 +80,7 @@ def start(airflow: Airflow, members: list[Member], day: date) -> bool:
             if not under_way:
                 airflow.clear(member.dag_id, run["dag_run_id"])
             continue
-        body = {"dag_run_id": f"answers__{day}", "logical_date": edges[0]}
-        body |= {"data_interval_start": edges[0], "data_interval_end": edges[1]}
-        airflow.request("POST", f"/dags/{member.dag_id}/dagRuns", json=body)
+        airflow.request("POST", f"/dags/{member.dag_id}/dagRuns", json=run_of(day))
     return under_way
 
 

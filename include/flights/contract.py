@@ -8,7 +8,7 @@ Bureau of Transportation Statistics). Local clock columns are in America/New_Yor
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, available_timezones
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 ZONE = ZoneInfo("America/New_York")
 ROW = "source_row"  # the column that `feed` adds: the line of the file that a record came from
+
+
+def midnight(day: date) -> datetime:
+    """The instant at which a local day begins in New York."""
+    return datetime.combine(day, datetime.min.time(), ZONE)
 
 
 class FeedError(ValueError):

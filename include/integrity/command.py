@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ from rich.table import Table
 
 from include.integrity.findings import Finding, relative
 from include.integrity.rules import RANK, RULES
+from include.interrupts import interruptible
 
 FORMATS = ("text", "json", "junit", "sarif", "gitlab")
 
@@ -77,7 +77,7 @@ def integrity(
 
     start = time.perf_counter()
     try:
-        with _interruptible(), _progress(err) as progress, Check(absolute, progress) as check:
+        with interruptible(), _progress(err) as progress, Check(absolute, progress) as check:
             findings, files = check.run(config, base)
     except CannotCheck as error:
         raise refuse(str(error)) from error
@@ -157,14 +157,3 @@ def _progress(err: Console) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=err, transient=True, refresh_per_second=5) as bar:
         task = bar.add_task("parsing", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGTERM and SIGINT both raise KeyboardInterrupt; SIGINT is set as well, as shells ignore it for background jobs."""
-    before = {number: signal.signal(number, signal.default_int_handler) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -8,8 +8,6 @@ from typing import Any
 from include.sla import Run
 from include.stack.client import Airflow, ApiError
 
-PAGE = 100
-
 
 def runs_of(airflow: Airflow, dag_id: str) -> list[Run]:
     """Every run of a DAG that has a data interval, oldest first.
@@ -17,12 +15,11 @@ def runs_of(airflow: Airflow, dag_id: str) -> list[Run]:
     Missed deadlines come from the address that the UI asks (`/ui/dags/…/deadlines`): on 3.3 the public API has none.
     """
     missed: dict[str, datetime] = {}
-    for each in _pages(
-        airflow, f"/dags/{dag_id}/dagRuns/~/deadlines?missed=true&order_by=deadline_time", "deadlines", "/ui"
-    ):
+    path = f"/dags/{dag_id}/dagRuns/~/deadlines?missed=true&order_by=deadline_time"
+    for each in airflow.pages(path, "deadlines", "/ui"):
         missed.setdefault(each["dag_run_id"], _instant(each["deadline_time"]))
     runs = []
-    for each in _pages(airflow, f"/dags/{dag_id}/dagRuns?order_by=run_after", "dag_runs"):
+    for each in airflow.pages(f"/dags/{dag_id}/dagRuns?order_by=run_after", "dag_runs"):
         if not each["data_interval_start"]:
             continue
         # As plugins.deadlines.RunDue says it.
@@ -53,15 +50,6 @@ def within(airflow: Airflow, asked: Any) -> timedelta:
     if not str(value).isdigit():
         raise ApiError(f"the Variable {key} is {value!r}: it should be a number of seconds")
     return timedelta(seconds=int(value))
-
-
-def _pages(airflow: Airflow, path: str, key: str, api: str = "/api/v2") -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    while True:
-        page = airflow.request("GET", f"{path}&limit={PAGE}&offset={len(found)}", api=api).json()
-        found += page[key]
-        if not page[key] or len(found) >= page["total_entries"]:
-            return found
 
 
 def _instant(text: str) -> datetime:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from typing import Any
 
-from include.flights.contract import ZONE
+from include.flights.contract import midnight
 
 SUPPORTED = ("RunDue", "DagRunQueuedAtDeadline")  # references that count from when a run could begin
 
@@ -42,7 +42,7 @@ def _slots(dag: Any, first: date, last: date) -> list[list[str]]:
     from airflow.timetables.base import TimeRestriction
     from pendulum import instance
 
-    begin, stop = (datetime.combine(day, datetime.min.time(), ZONE) for day in (first, last + timedelta(days=1)))
+    begin, stop = midnight(first), midnight(last + timedelta(days=1))
     earliest = max(filter(None, [dag.start_date, instance(begin)]))
     timetable = coerce_to_core_timetable(dag.timetable)
     restriction = TimeRestriction(earliest, dag.end_date, catchup=True)

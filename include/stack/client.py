@@ -6,18 +6,18 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from graphlib import TopologicalSorter
 from typing import Any
 from urllib.parse import quote
 
 import httpx
 
-from include.flights.contract import ZONE
+from include.flights.contract import midnight
 from include.stack.settings import Settings
 
 FINAL = ("success", "failed")
-PAGE = 100  # task instances at a time; the API gives no more, whatever it is asked for
+PAGE = 100  # records at a time; the API gives no more, whatever it is asked for
 
 
 class ApiError(RuntimeError):
@@ -92,9 +92,19 @@ class Airflow:
             raise ApiError(f"signing in to {self.url} was answered {answer.status_code}: {_detail(answer)}")
         self._http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
+    def pages(self, path: str, key: str, api: str = "/api/v2") -> list[dict[str, Any]]:
+        """Every record that GET `path` has under `key`, page by page."""
+        found: list[dict[str, Any]] = []
+        joint = "&" if "?" in path else "?"
+        while True:
+            page = self.request("GET", f"{path}{joint}limit={PAGE}&offset={len(found)}", api=api).json()
+            found += page[key]
+            if not page[key] or len(found) >= page["total_entries"]:
+                return found
+
     def dag_ids(self) -> list[str]:
         """Every DAG that Airflow knows."""
-        return sorted(dag["dag_id"] for dag in self.request("GET", "/dags?limit=500").json()["dags"])
+        return sorted(dag["dag_id"] for dag in self.pages("/dags?order_by=dag_id", "dags"))
 
     def find_dag(self, name: str, patience: float = 60) -> str:
         """The DAG called `name`, or the only one whose id begins with `name` and an underscore (q01 -> q01_...)."""
@@ -117,19 +127,13 @@ class Airflow:
 
         :returns: the run's id
         """
-        start, stop = (datetime.combine(each, datetime.min.time(), ZONE) for each in (day, day + timedelta(days=1)))
-        run_id = f"answers__{day}"
         self.request("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
-        body = {
-            "dag_run_id": run_id,
-            "logical_date": start.isoformat(),
-            "data_interval_start": start.isoformat(),
-            "data_interval_end": stop.isoformat(),
-            "conf": params or {},
-        }
+        body = run_of(day)
+        run_id = body["dag_run_id"]
+        body["conf"] = params or {}
         answer = self.request("POST", f"/dags/{dag_id}/dagRuns", json=body, expect=(200, 201, 409))
         if answer.status_code == 409:
-            at = quote(start.isoformat())
+            at = quote(body["logical_date"])
             query = f"/dags/{dag_id}/dagRuns?logical_date_gte={at}&logical_date_lte={at}"
             runs = self.request("GET", query).json()["dag_runs"]
             if not runs:
@@ -152,12 +156,7 @@ class Airflow:
         """The state of a run and of its tasks, upstream ones first."""
         path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}"
         state = self.request("GET", path).json()["state"]
-        instances: list[dict[str, Any]] = []
-        while True:
-            page = self.request("GET", f"{path}/taskInstances?limit={PAGE}&offset={len(instances)}").json()
-            instances += page["task_instances"]
-            if not page["task_instances"] or len(instances) >= page["total_entries"]:
-                break
+        instances = self.pages(f"{path}/taskInstances", "task_instances")
         order = self._order(dag_id)
         place = {task_id: number for number, task_id in enumerate(order)}
         instances.sort(key=lambda each: (place.get(each["task_id"], len(place)), each.get("map_index", -1)))
@@ -202,6 +201,17 @@ class Airflow:
         task_id, index = _mapped(task_id)
         path = f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}/taskInstances/{task_id}/xcomEntries/{key}"
         return self.request("GET", f"{path}?deserialize=true&map_index={index}").json()["value"]
+
+
+def run_of(day: date) -> dict[str, Any]:
+    """What the API wants to know to create a DAG's run for one local day, as its schedule would."""
+    start, stop = (midnight(each).isoformat() for each in (day, day + timedelta(days=1)))
+    return {
+        "dag_run_id": f"answers__{day}",
+        "logical_date": start,
+        "data_interval_start": start,
+        "data_interval_end": stop,
+    }
 
 
 def _name(instance: dict[str, Any]) -> str:
