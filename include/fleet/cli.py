@@ -13,6 +13,7 @@ from rich.table import Table
 
 from include.fleet.model import Fleet, Member, load
 from include.fleet.run import State
+from include.interrupts import interruptible
 
 app = typer.Typer(help="The fleet of question 4: more than fifty DAGs from one YAML file.", no_args_is_help=True)
 
@@ -64,9 +65,10 @@ def run(
         airflow = Airflow()
         begun = time.monotonic()
         try:
-            if fleet_run.start(airflow, members, date):
-                err.print(f"{date} is under way: watching it", style="dim")
-            *_, states = shown(fleet, fleet_run.watch(airflow, members, date, timeout), quiet=as_json)
+            with interruptible():
+                if fleet_run.start(airflow, members, date):
+                    err.print(f"{date} is under way: watching it", style="dim")
+                *_, states = shown(fleet, fleet_run.watch(airflow, members, date, timeout), quiet=as_json)
         except KeyboardInterrupt:
             err.print("no longer watching; the runs go on (`answers fleet run` again joins them)")
             raise typer.Exit(130) from None
