@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from include.integrity import across, discovery
+from include.integrity import across, discovery, launch
 from include.integrity.findings import Finding, suppress
 from include.integrity.pool import CannotCheck, Job, Pool, Result, parser_environment
 from include.integrity.static import Static, Unavailable
@@ -91,13 +91,14 @@ class Check:
     def _pool(self, seed: int, folder: str, report: Callable[[Job, Result], None]) -> Pool:
         home = self._home / str(seed)
         (home / "traces").mkdir(parents=True)
-        options = {**self._config.for_workers(), "traces": str(home / "traces"), "read_only": False,
+        options = {**self._config.for_workers(), "traces": str(home / "traces"), "read_only": False, "jobs": self._jobs,
                    "default_owner": self._extra.get("AIRFLOW__OPERATORS__DEFAULT_OWNER")
                    or os.environ.get("AIRFLOW__OPERATORS__DEFAULT_OWNER") or "airflow"}  # fmt: skip
         around = (Path(folder) / "plugins", Path(folder).parent / "plugins")
         plugins = next((str(each) for each in around if each.is_dir()), str(home / "plugins"))
-        environment = parser_environment(home, folder, plugins, seed, self._extra)
-        pool = Pool(self._selector, environment, options, self._jobs, self._config.timeout, home / "zygote.log", report)
+        environment = parser_environment(home, folder, plugins, self._extra)
+        zygote = launch.take(seed)
+        pool = Pool(self._selector, zygote, environment, options, self._jobs, self._config.timeout, report)
         self._pools.append(pool)
         return pool
 

@@ -18,9 +18,11 @@ from include.integrity.findings import Finding, relative
 from include.integrity.rules import RANK, RULES
 from include.interrupts import interruptible
 
+app = typer.Typer(pretty_exceptions_show_locals=False, context_settings={"help_option_names": ["-h", "--help"]})
 FORMATS = ("text", "json", "junit", "sarif", "gitlab")
 
 
+@app.command()
 def integrity(
     paths: Annotated[list[Path] | None, typer.Argument(metavar="PATH...", help="Files and folders.")] = None,
     fmt: Annotated[str, typer.Option("--format", "-f", metavar="FORMAT", help=f"One of {', '.join(FORMATS)}.")] = "text",

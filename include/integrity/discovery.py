@@ -28,12 +28,16 @@ def find(paths: list[Path], base: Path, exclude: list[str], python_path: list[st
     """
     found: dict[str, DagFile] = {}
     for path in paths:
+        roots: dict[str, tuple[str, ...]] = {}  # of the files in a folder
         everywhere = path.is_file() or not _is_project(path) or _named_dags(path.name)
         for file in [str(path)] if path.is_file() else sorted(_walk(path)):
             if file in found or _excluded(file, base, exclude) or not might_contain_dag(file):
                 continue
             if everywhere or _in_dags_folder(Path(file).relative_to(path)):
-                found[file] = DagFile(file, _roots(Path(file), path, base, python_path))
+                parent = os.path.dirname(file)
+                if parent not in roots:
+                    roots[parent] = _roots(Path(file), path, base, python_path)
+                found[file] = DagFile(file, roots[parent])
     return list(found.values())
 
 

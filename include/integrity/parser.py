@@ -27,13 +27,11 @@ from airflow import settings
 from airflow.sdk import DAG
 from airflow.sdk.bases.operator import BaseOperator
 from airflow.sdk.definitions._internal.contextmanager import DagContext, TaskGroupContext
-from airflow.serialization import serialized_objects
-from airflow.timetables._cron import CronMixin
 
 from include.integrity.guard import Imports, Refused, Watch
 from include.integrity.inspection import facts, inspect
+from include.integrity.plain import plain
 
-Serialization: Any = getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
 ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}")
 UNSTABLE_NAMES = {
     "now", "today", "utcnow", "time", "time_ns", "monotonic", "perf_counter", "ctime", "days_ago", "random", "randint",
@@ -75,8 +73,6 @@ class Parser:
         self._no_plugins = settings.PLUGINS_FOLDER
         self._is_local: dict[str, bool] = {}
         self._record_lines()
-        # Text for the UI, made each time a timetable is read: a twentieth of the time of a small file.
-        CronMixin._describe_with_dom_dow_fix = lambda *_: ""  # type: ignore[method-assign]
 
     def _record_lines(self) -> None:
         """Remember at which line of the file each DAG and task is made, and which DAGs name their schedule."""
@@ -172,13 +168,14 @@ class Parser:
             self._accesses(result)
             self._costs(took, result)
         unique = {id(dag): dag for dag in dags}.values()
+        doc = doc or self._may_vary(file, code)
         for dag in sorted(unique, key=lambda each: (self._lines.get(id(each), 1), each.dag_id)):
-            self._dag(dag, file, name, result)
+            self._dag(dag, file, name, doc, result)
         texts = result.pop("texts", {})
-        if doc or any(ADDRESS.search(text) for text in texts.values()) or self._may_vary(file, code):
+        if doc or any(ADDRESS.search(text) for text in texts.values()):
             result["documents"] = {dag_id: canonical(json.loads(text)) for dag_id, text in texts.items()}
 
-    def _dag(self, dag: Any, file: str, module: str, result: dict[str, Any]) -> None:
+    def _dag(self, dag: Any, file: str, module: str, doc: bool, result: dict[str, Any]) -> None:
         line = self._lines.get(id(dag), 1)
         found = result["findings"]
         dag.fileloc, dag.relative_fileloc = file, os.path.basename(file)
@@ -192,13 +189,13 @@ class Parser:
         try:
             dag.validate()
             dag.resolve_template_files()
-            document = Serialization.serialize_dag(dag)
-            text = json.dumps(document, sort_keys=True, default=str)
+            if doc or not plain(dag):
+                document = serialization().serialize_dag(dag)
+                result.setdefault("texts", {})[dag.dag_id] = json.dumps(document, sort_keys=True, default=str)
         except Exception as error:
             found.append(("AA101", line, dag.dag_id, f"Airflow refuses the DAG: {_short(error)}"))
             return
         result["scheduled"] = sorted(self._scheduled)
-        result.setdefault("texts", {})[dag.dag_id] = text
         result["dags"].append(facts(dag, line, line_of))
         found += [(rule, at, dag.dag_id, text) for rule, at, text in inspect(dag, line, line_of, module, self.options)]
 
@@ -346,6 +343,17 @@ class Parser:
         return False
 
 
+@functools.cache
+def serialization() -> Any:
+    """Airflow's serialisation of DAGs. Imported when the first DAG needs it: it takes a sixth of a second."""
+    from airflow.serialization import serialized_objects
+    from airflow.timetables._cron import CronMixin
+
+    # Text for the UI, made each time a timetable is read: a twentieth of the time of a small file.
+    CronMixin._describe_with_dom_dow_fix = lambda *_: ""  # type: ignore[method-assign]
+    return getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
+
+
 def warm_up() -> None:
     """Load what nearly every DAG needs (operators of the standard provider, timetables), once for all workers."""
     with contextlib.suppress(Exception):  # without the standard provider, workers load what they need
@@ -362,7 +370,7 @@ def warm_up() -> None:
             )
             task(warm_up)()
         dag.validate()
-        json.dumps(Serialization.serialize_dag(dag), sort_keys=True, default=str)
+        plain(dag)
         list(inspect(dag, 1, lambda _: 1, "", {"default_owner": "", "max_catchup_runs": 0, **dict.fromkeys(KNOWN)}))
     DagContext.autoregistered_dags.clear()
 

@@ -9,8 +9,6 @@ import re
 import selectors
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -18,7 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-OWN = Path(__file__).resolve().parents[2]
+from include.integrity.launch import Zygote
+
 AHEAD = 3  # files that a worker is given at a time, so that it never waits for the command
 Result = dict[str, Any]
 
@@ -69,28 +68,24 @@ class Pool:
     def __init__(
         self,
         selector: selectors.BaseSelector,
+        zygote: Zygote,
         environment: dict[str, str],
         options: dict[str, Any],
         jobs: int,
         timeout: float,
-        log: Path,
         report: Callable[[Job, Result], None],
     ) -> None:
         self._selector, self._size, self._timeout, self._report = selector, jobs, timeout, report
-        self._traces, self._log = Path(options["traces"]), log
+        self._traces = Path(options["traces"])
         self.waiting: deque[Job] = deque()
         self.ready = False
         self._workers: dict[int, Worker] = {}
         self._next, self._received = 0, bytearray()
         self._confirmed: set[str] = set()
-        ours, theirs = socket.socketpair()
-        self._control = ours
-        with theirs, log.open("wb") as errors:
-            self._zygote = subprocess.Popen(
-                [sys.executable, "-P", "-m", "include.integrity.zygote", str(theirs.fileno()), json.dumps(options)],
-                env=environment, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors,
-            )  # fmt: skip
-        selector.register(ours, selectors.EVENT_READ, self._from_zygote)
+        self._zygote = zygote
+        self._control = zygote.control
+        zygote.configure(environment, options)
+        selector.register(self._control, selectors.EVENT_READ, self._from_zygote)
 
     @property
     def busy(self) -> bool:
@@ -124,14 +119,7 @@ class Pool:
         """End zygote and workers and everything that they started."""
         for worker in self._workers.values():
             worker.channel.close()
-        with contextlib.suppress(OSError):
-            self._control.shutdown(socket.SHUT_RDWR)
-        self._control.close()
-        try:
-            self._zygote.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self._zygote.kill()
-            self._zygote.wait()
+        self._zygote.close()
 
     def _spawn(self) -> None:
         ours, theirs = socket.socketpair()
@@ -169,8 +157,8 @@ class Pool:
     def _from_zygote(self) -> None:
         for message in self._messages(self._control, self._received):
             if message is None or "fatal" in message:
-                last = self._log.read_text(errors="replace").strip().splitlines()[-1:]
-                raise CannotCheck(message["fatal"] if message else f"the process with Airflow ended: {' '.join(last)}")
+                ended = f"the process with Airflow ended: {self._zygote.last_words()}"
+                raise CannotCheck(message["fatal"] if message else ended)
             if "ready" in message:
                 self.ready = True
             elif "spawned" in message and message["spawned"] in self._workers:
@@ -252,13 +240,8 @@ class Pool:
         return messages if data else [*messages, None]
 
 
-def parser_environment(home: Path, dags_folder: str, plugins: str, seed: int, extra: dict[str, str]) -> dict[str, str]:
-    """The environment of the parsers: the caller's, without what leads to a database, a secrets backend or a real home."""
-    left_out = (
-        "AIRFLOW__DATABASE__", "AIRFLOW__SECRETS__", "AIRFLOW__WORKERS__SECRETS", "AIRFLOW__CELERY__", "AIRFLOW__LOGGING__",
-        "AIRFLOW__METRICS__", "AIRFLOW__TRACES__", "AIRFLOW__CORE__SQL_ALCHEMY", "PYTHONHASHSEED", "PYTHONPATH",
-        "PYTHONSTARTUP", "PYTHONINSPECT",
-    )  # fmt: skip
+def parser_environment(home: Path, dags_folder: str, plugins: str, extra: dict[str, str]) -> dict[str, str]:
+    """The environment that Airflow is imported with: neither database nor secrets backend nor a real home."""
     own = {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW_CONFIG": str(home / "airflow.cfg"),
@@ -270,9 +253,5 @@ def parser_environment(home: Path, dags_folder: str, plugins: str, seed: int, ex
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "_AIRFLOW__AS_LIBRARY": "1",  # neither ORM nor log files are set up
-        "PYTHONHASHSEED": str(seed),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(OWN), os.environ.get("PYTHONPATH")])),
-        "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES",  # macOS
     }
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
-    return {**inherited, **extra, **own}
+    return {**extra, **own}

@@ -1,8 +1,9 @@
 """A process that has Airflow imported and forks workers on request; nothing of a DAG file ever runs in it.
 
-Run as `python -m include.integrity.zygote FD OPTIONS`, FD being a socket to the command. It gets {"spawn": number} with
-the worker's own socket attached, and answers {"spawned": number, "pid": pid} and {"ended": number, "status": status}.
-A worker gets a file a line, {"id", "file", "roots", "doc"}, and answers {"begin": id} and {"done": id, ...}.
+Run as `python -m include.integrity.zygote FD`, FD being a socket to the command. It gets {"environment", "options"}, then
+{"spawn": number} with the worker's own socket attached, and answers {"spawned": number, "pid": pid} and
+{"ended": number, "status": status}. A worker gets a file a line, {"id", "file", "roots", "doc"}, and answers {"begin": id}
+and {"done": id, ...}.
 """
 
 from __future__ import annotations
@@ -18,8 +19,16 @@ import select
 import signal
 import socket
 import sys
+from importlib import import_module, reload
+from types import ModuleType
 from typing import Any
 
+# What Airflow imports that does not depend on its configuration: done while the command reads that.
+FIRST = (
+    "asyncio", "attrs", "cryptography.fernet", "email.message", "fsspec", "jinja2.nativetypes", "jsonschema",
+    "opentelemetry.trace", "pathspec", "pendulum", "pydantic", "rich.traceback", "sqlalchemy.orm", "sqlalchemy.ext.asyncio",
+    "structlog", "upath", "yaml",
+)  # fmt: skip
 LINUX = sys.platform == "linux"
 SET_DEATH_SIGNAL, SET_SUBREAPER = 1, 36  # of prctl(2)
 
@@ -27,14 +36,26 @@ SET_DEATH_SIGNAL, SET_SUBREAPER = 1, 36  # of prctl(2)
 def main() -> None:
     """Import Airflow, say so, and fork workers until the command closes the socket."""
     control = socket.socket(fileno=int(sys.argv[1]))
-    options: dict[str, Any] = json.loads(sys.argv[2])
     if LINUX:
         _prctl(SET_DEATH_SIGNAL, signal.SIGKILL)
         _prctl(SET_SUBREAPER, 1)  # what a DAG file starts and abandons becomes our child, and is ended
     os.setpgid(0, 0)  # Ctrl-C is for the command alone, which ends this process in order
     gc.disable()
+    for name in FIRST:
+        with contextlib.suppress(ImportError):
+            import_module(name)
+    received = b""
+    while not received.endswith(b"\n"):
+        data = control.recv(1 << 16)
+        if not data:
+            os._exit(0)  # the command has ended
+        received += data
+    asked = json.loads(received)
+    options: dict[str, Any] = asked["options"]
+    os.environ.update(asked["environment"])
     sys.dont_write_bytecode = options["read_only"]
     try:
+        _put_off_libcst()
         from include.integrity import inspection, parser  # noqa: F401
     except BaseException as error:
         _send(control, {"fatal": f"Airflow cannot be imported by {sys.executable}: {type(error).__name__}: {error}"})
@@ -66,6 +87,8 @@ def main() -> None:
                 os._exit(0)  # tidying up all of Airflow would take a third of a second
             for line, fd in zip(data.splitlines(), fds, strict=True):
                 number = json.loads(line)["spawn"]
+                if number > options["jobs"]:  # many files: some of their DAGs will need it
+                    parser.serialization()
                 if (pid := os.fork()) == 0:
                     os.close(alarm)
                     signal.set_wakeup_fd(-1)
@@ -110,6 +133,28 @@ def _work(fd: int, options: dict[str, Any], parser: Any) -> None:
         raise
     finally:
         os._exit(status)
+
+
+def _put_off_libcst() -> None:
+    """Import Airflow's decorators without libcst, a tenth of Airflow's import.
+
+    Only `get_python_source()` of a task needs it. It is called while tasks run; should a DAG file call it, libcst is loaded.
+    """
+    stand_in: Any = ModuleType("libcst")
+    stand_in.CSTTransformer = object  # a base class in that module
+    sys.modules["libcst"] = stand_in
+    try:
+        decorators: Any = import_module("airflow.sdk.definitions._internal.decorators")
+    except Exception:  # another version of Airflow: as it comes
+        sys.modules.pop("airflow.sdk.definitions._internal.decorators", None)
+        return
+    finally:
+        del sys.modules["libcst"]
+
+    def remove_task_decorator(*arguments: Any, **named: Any) -> Any:
+        return reload(decorators).remove_task_decorator(*arguments, **named)
+
+    decorators.remove_task_decorator = remove_task_decorator
 
 
 def _forget_own_packages() -> None:

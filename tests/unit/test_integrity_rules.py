@@ -10,7 +10,7 @@ import pytest
 
 from include.integrity.rules import RULES
 
-ANSWERS = [sys.executable, "-m", "include.cli", "integrity"]
+ANSWERS = [sys.executable, "-m", "include.main", "integrity"]
 HEAD = """
 from datetime import timedelta
 from airflow.providers.standard.operators.empty import EmptyOperator
