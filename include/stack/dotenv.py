@@ -48,6 +48,11 @@ KEYS = {
     "REDIS_PASSWORD": password,
     "CLICKHOUSE_PASSWORD": password,
     "SPARK_SECRET": password,
+    # Of the parameter store's two identities (include/secrets), and what question 6 keeps in it.
+    "PARAMETER_READ_SECRET": password,
+    "PARAMETER_WRITE_SECRET": password,
+    "PARTNER_SECRET": password,
+    "PSEUDONYM_SECRET": password,
 }
 
 
