@@ -32,7 +32,7 @@ class ParameterStoreBackend(SystemsManagerParameterStoreBackend):
 
     @cached_property
     def client(self) -> Any:
-        """An SSM client that is patient for a bounded time. (The official one leaves botocore's defaults.)"""
+        """An SSM client that is patient for a bounded time; the official one leaves botocore's defaults."""
         import boto3
         import botocore.session
         from airflow.providers.amazon.aws.hooks.base_aws import SessionFactory
@@ -67,7 +67,9 @@ class ParameterStoreBackend(SystemsManagerParameterStoreBackend):
             if code == "ParameterNotFound":
                 return None
             if "AccessDenied" in code or status in DENIED:
-                self._refuse(ssm_path, f"denied ({code}): may this key read it? Ask for ssm:GetParameter and kms:Decrypt")
+                self._refuse(
+                    ssm_path, f"denied ({code}): may this key read it? Ask for ssm:GetParameter and kms:Decrypt"
+                )
             tries = f"after {error.response['ResponseMetadata'].get('RetryAttempts', 0) + 1} tries"
             if code in THROTTLED:
                 self._refuse(ssm_path, f"throttled {tries} ({code}): fewer tasks at a time, or a higher throughput")

@@ -28,7 +28,9 @@ def deliver(folder: Path, signature: str, secret: str, post: Callable[[str, dict
     """
     manifest = (folder / "manifest.txt").read_bytes()
     if not hmac.compare_digest(sign(manifest, secret), signature):
-        raise SignatureStale(f"{folder}/manifest.txt was signed with another secret: rotated since? Clear the task `sign`")
+        raise SignatureStale(
+            f"{folder}/manifest.txt was signed with another secret: rotated since? Clear the task `sign`"
+        )
     body = {"manifest": manifest.decode(), "signature": signature}
     post(PATH, body)
     return body

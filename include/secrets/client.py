@@ -57,7 +57,9 @@ class Parameters:
             found += page["Parameters"]
             token = {"NextToken": page["NextToken"]} if page.get("NextToken") else None
         keys = {"name": "Name", "version": "Version", "type": "Type", "changed": "LastModifiedDate"}
-        return sorted(({ours: each[theirs] for ours, theirs in keys.items()} for each in found), key=lambda r: r["name"])
+        return sorted(
+            ({ours: each[theirs] for ours, theirs in keys.items()} for each in found), key=lambda r: r["name"]
+        )
 
     def value(self, parameter: str) -> str:
         """A parameter's value."""
@@ -74,7 +76,9 @@ class Parameters:
         :raises ValueError: the name is unknown, or the value empty
         """
         if not value:
-            raise ValueError(f"no new value for {name}: give it on standard input, or leave --stdin out to have one made")
+            raise ValueError(
+                f"no new value for {name}: give it on standard input, or leave --stdin out to have one made"
+            )
         parameter = path(name)
         if is_connection(parameter):
             value = json.dumps({**json.loads(self.value(parameter)), "password": value})

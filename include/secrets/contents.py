@@ -34,14 +34,14 @@ def compose_connections(env: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         },
         "object_store": {"conn_type": "aws", "login": "anybody", "password": "anything", "extra": s3},
         "ops_webhook": {"conn_type": "http", "host": "catcher", "port": 9080},
-        "q06_partner": partner("catcher", 9080, env),
+        "q06_partner": partner("catcher", 9080, env["PARTNER_SECRET"]),
         "spark_default": {"conn_type": "spark", "host": "spark://spark-master", "port": 7077},
     }
 
 
-def partner(host: str, port: int, env: Mapping[str, str]) -> dict[str, Any]:
+def partner(host: str, port: int, password: str) -> dict[str, Any]:
     """The connection to the partner of question 6, whose deliveries are signed with its password."""
-    return {"conn_type": "http", "host": host, "port": port, "login": "answers", "password": env["PARTNER_SECRET"]}
+    return {"conn_type": "http", "host": host, "port": port, "login": "answers", "password": password}
 
 
 def parameters(connections: Mapping[str, Mapping[str, Any]], env: Mapping[str, str]) -> dict[str, str]:

@@ -25,7 +25,7 @@ STORED_VARIABLES = ("q06_pseudonym_secret",)
 
 
 def backend_kwargs() -> dict[str, str | None]:
-    """What both stacks tell the backend. Address and key follow one by one, as AIRFLOW__SECRETS__BACKEND_KWARG__…"""
+    """What both stacks tell the backend; address and key follow in variables of their own."""
     return {
         "connections_prefix": CONNECTIONS,
         "connections_lookup_pattern": f"({'|'.join(STORED_CONNECTIONS)})$",

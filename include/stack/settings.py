@@ -122,7 +122,7 @@ class Settings:
         }
         if port := self.ports.get("catcher"):  # where notifications go
             connections["OPS_WEBHOOK"] = {"conn_type": "http", "host": "127.0.0.1", "port": port}
-            connections["Q06_PARTNER"] = contents.partner("127.0.0.1", port, self.secrets)
+            connections["Q06_PARTNER"] = contents.partner("127.0.0.1", port, self.secrets.get("PARTNER_SECRET", ""))
         return {f"AIRFLOW_CONN_{name}": json.dumps(value) for name, value in connections.items()}
 
     def environment(self) -> dict[str, str]:
@@ -144,9 +144,7 @@ class Settings:
                 "AIRFLOW__API__BASE_URL": self.url,
                 "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             }
-            own |= names.airflow_settings(
-                self.parameter_store, contents.READER, self.secrets["PARAMETER_READ_SECRET"]
-            )
+            own |= names.airflow_settings(self.parameter_store, contents.READER, self.secrets["PARAMETER_READ_SECRET"])
             # Read from the file by each process that starts, so that a key can be rotated under a running supervisor.
             del own["AIRFLOW__CORE__FERNET_KEY"]
             own["AIRFLOW__CORE__FERNET_KEY_CMD"] = shlex.join(
