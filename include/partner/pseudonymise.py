@@ -22,13 +22,13 @@ def main(planes: str, folder: str) -> int:
     from pyspark.sql import SparkSession
     from pyspark.sql.functions import udf
 
+    spark = SparkSession.builder.getOrCreate()
     secret = os.environ.pop("PSEUDONYM_SECRET").encode()
 
     @udf("string")
     def pseudonym(tail_number: str) -> str:
         return hmac.new(secret, tail_number.encode(), "sha256").hexdigest()[:LENGTH]
 
-    spark = SparkSession.builder.getOrCreate()
     known = spark.read.option("header", True).csv(planes)
     columns = ("year", "manufacturer", "model", "seats")
     delivered = known.select(pseudonym("tailnum").alias("plane"), *columns).coalesce(1)

@@ -51,11 +51,11 @@ class Parameters:
 
     def names(self) -> list[dict[str, Any]]:
         """One record a parameter: name, version, type, changed (UTC instant)."""
-        found, token = [], {}
-        while token is not None:
-            page = self._call("describe_parameters", **token)
+        page = self._call("describe_parameters")
+        found = page["Parameters"]
+        while token := page.get("NextToken"):
+            page = self._call("describe_parameters", NextToken=token)
             found += page["Parameters"]
-            token = {"NextToken": page["NextToken"]} if page.get("NextToken") else None
         keys = {"name": "Name", "version": "Version", "type": "Type", "changed": "LastModifiedDate"}
         return sorted(
             ({ours: each[theirs] for ours, theirs in keys.items()} for each in found), key=lambda r: r["name"]

@@ -39,6 +39,7 @@ def delivery(dag_of, tmp_path_factory):
         store.writer.rotate("q06_pseudonym_secret", PSEUDONYM)
         for name, value in store.settings().items():
             patch.setenv(name, value)
+        patch.setenv("AIRFLOW__LOGGING__LOGGING_LEVEL", "INFO")
         patch.setenv("AIRFLOW_VAR_DATA_ROOT", str(folder / "data"))
         clear_secrets_backends_cache()
         (folder / "marks").mkdir()
