@@ -39,7 +39,7 @@ with DAG(
 
     pseudonymise = SecretSparkSubmitOperator(
         task_id="pseudonymise",
-        secrets={"PSEUDONYM_SECRET": "variable:q06_pseudonym_secret"},
+        secrets={"PSEUDONYM_SECRET": "variables/q06_pseudonym_secret"},
         application=str(PROJECT / "include/partner/pseudonymise.py"),
         application_args=["{{ var.value.flights_feed }}/planes.csv", folder],
         name="{{ dag.dag_id }}",
@@ -56,7 +56,7 @@ with DAG(
 
     sign = SecretBashOperator(
         task_id="sign",
-        secrets={"PARTNER_SECRET": "connection:q06_partner"},
+        secrets={"PARTNER_SECRET": "connections/q06_partner"},
         bash_command='bash include/partner/sign_manifest.sh "$FOLDER"',
         env={"FOLDER": folder, "NOTE": "{{ params.note }}", "PYTHON": sys.executable},  # as data, never in the command
         cwd=str(PROJECT),

@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 def resolve(secrets: Mapping[str, str]) -> dict[str, str]:
     """The environment for these secrets.
 
-    :param secrets: name in the environment -> "connection:ID" (its password) or "variable:KEY"
+    :param secrets: name in the environment -> "connections/ID" (its password) or "variables/KEY"
     :raises ValueError: a connection has no password; :raises SecretUnavailable: the store failed
     """
     from airflow.sdk import Connection, Variable
 
     found = {}
     for name, source in secrets.items():
-        kind, _, key = source.partition(":")
-        value = {"connection": lambda key: Connection.get(key).password, "variable": Variable.get}[kind](key)
+        kind, _, key = source.partition("/")
+        value = {"connections": lambda key: Connection.get(key).password, "variables": Variable.get}[kind](key)
         if not value:
-            raise ValueError(f"{source}, for {name}, has no {'password' if kind == 'connection' else 'value'}")
+            raise ValueError(f"{source}, for {name}, has no {'password' if kind == 'connections' else 'value'}")
         found[name] = value
     return found
 

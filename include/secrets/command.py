@@ -27,7 +27,7 @@ def show() -> None:
     from include.cli import readable_errors
 
     with readable_errors():
-        table = Table("parameter", "version", "type", "changed")
+        table = Table("parameter", "version", "type", "changed", box=None)
         for each in _store(_running()).names():
             table.add_row(each["name"], str(each["version"]), each["type"], f"{each['changed']:%Y-%m-%d %H:%M:%S}")
         out.print(table)

@@ -19,7 +19,7 @@ ENCRYPTED = (
     ("connection", "password", "is_encrypted"),
     ("connection", "extra", "is_extra_encrypted"),
     ("variable", "val", "is_encrypted"),
-    ("trigger", "encrypted_kwargs", "true"),
+    ("trigger", "kwargs", "true"),
 )
 # In this order: what asks the API server is back before that server goes.
 ROUNDS = (("scheduler", "triggerer", "dag-processor"), ("api-server",))

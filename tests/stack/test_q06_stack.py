@@ -135,8 +135,8 @@ def test_the_tasks_used_what_was_just_rotated_and_asked_for_nothing_in_vain(stac
     assert run.asked.pop("spark_default") >= 1
     assert run.asked == {"q06_pseudonym_secret": 1, "q06_partner": 2}
     shown = stack.answers("secrets", "list").stdout
-    assert "/answers/connections/clickhouse_default" in shown.replace("…", "")
-    assert "SecureString" in shown
+    assert "/answers/connections/clickhouse_default" in shown
+    assert shown.count("SecureString") == len(shown.splitlines()) - 1 >= 5
 
 
 @pytest.mark.claim("6.3")
@@ -179,12 +179,16 @@ def test_a_strangers_text_did_nothing_but_arrive(run):
 def test_no_process_of_the_stack_has_a_connection_in_its_environment(stack, run):
     own = ("PARAMETER_WRITE_SECRET", "PARTNER_SECRET", "PSEUDONYM_SECRET")
     secrets = [*(stack.settings.secrets[name] for name in own), PARTNER]
-    processes = stack.processes()
-    assert len(processes) > 8
-    for process in processes:
-        environment = process.environ()
+    seen = 0
+    for process in stack.processes():
+        try:
+            environment = process.environ()
+        except psutil.Error:
+            continue  # it has ended
+        seen += "ANSWERS_STACK" in environment
         assert not [name for name in environment if name.startswith("AIRFLOW_CONN_")]
         assert not [name for name, value in environment.items() if value in secrets]
+    assert seen > 6
 
 
 @pytest.mark.claim("6.4")
