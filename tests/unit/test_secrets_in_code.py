@@ -43,7 +43,7 @@ def test_no_secret_is_in_the_code():
 @pytest.mark.claim("6.3")
 def test_the_scan_would_see_one(tmp_path):
     file = tmp_path / "dag.py"
-    file.write_text('hook = Hook(password="hunter2-Fj29!kQ")\n')
+    file.write_text('AWS = "AKIAIOSFODNN7EXAMPLQ"\n')
     assert scanned([file]) == {str(file): 1}
 
 
