@@ -28,3 +28,4 @@ MODULES = (
 if os.environ.get("ANSWERS_PRELOAD") == "1":
     for name in MODULES:
         import_module(name)
+    import_module("plugins.secrets_backend").preload()

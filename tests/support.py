@@ -17,7 +17,7 @@ from include.stack import dotenv  # noqa: E402
 from include.stack.settings import Settings  # noqa: E402
 
 # Airflow reads its configuration at its first import, which any test may be the first to do.
-os.environ |= dotenv.read(PROJECT / "config" / "airflow.env") | Settings.load().core()
+os.environ |= dotenv.read(PROJECT / "config" / "airflow.env") | Settings.load().core() | Settings.load().connections()
 os.environ |= {
     "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME}/airflow.db",
     "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1",

@@ -48,6 +48,11 @@ KEYS = {
     "REDIS_PASSWORD": password,
     "CLICKHOUSE_PASSWORD": password,
     "SPARK_SECRET": password,
+    # Of the parameter store's two identities (include/secrets), and what question 6 keeps in it.
+    "PARAMETER_READ_SECRET": password,
+    "PARAMETER_WRITE_SECRET": password,
+    "PARTNER_SECRET": password,
+    "PSEUDONYM_SECRET": password,
 }
 
 
@@ -73,9 +78,19 @@ def complete(path: Path, keys: dict = KEYS) -> dict:
     lines = (
         path.read_text(encoding="utf-8").splitlines() if path.exists() else ["# Made by `make up`; see .env.example."]
     )
+    _write(path, lines, added)
+    return added
+
+
+def replace(path: Path, changed: dict) -> None:
+    """Give keys of the file at `path` other values, in one step."""
+    _write(path, path.read_text(encoding="utf-8").splitlines(), changed)
+
+
+def _write(path: Path, lines: list, values: dict) -> None:
     # An empty assignment would win over nothing, but read as a second, contradicting line.
-    lines = [line for line in lines if line.partition("=")[0].strip() not in added]
-    lines += [f"{key}={value}" for key, value in added.items()]
+    lines = [line for line in lines if line.partition("=")[0].strip() not in values]
+    lines += [f"{key}={value}" for key, value in values.items()]
     descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=".env.")  # mkstemp makes it 0600
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -84,7 +99,6 @@ def complete(path: Path, keys: dict = KEYS) -> dict:
     except BaseException:
         os.unlink(scratch)
         raise
-    return added
 
 
 def main() -> None:

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from http.client import HTTPException
@@ -28,7 +28,7 @@ from include.stack.preflight import memory_available
 from include.stack.settings import PROJECT, Settings
 
 AIRFLOW_PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
-PARTS = ("postgres", "catcher", *AIRFLOW_PARTS)
+PARTS = ("postgres", "parameter-store", "catcher", *AIRFLOW_PARTS)
 MIN_MEMORY = 4 << 30  # bytes
 Say = Callable[[str], None]
 
@@ -155,12 +155,35 @@ def up(say: Say = print, patience: float = 180) -> Settings:
         _wait_for("postgres", lambda: _database_answers(settings), settings, patience, say)
         _migrate(settings, say)
         states = {info["name"]: info["statename"] for info in rpc.getAllProcessInfo()}
+        if states["parameter-store"] not in ("RUNNING", "STARTING"):
+            rpc.startProcess("parameter-store", False)
+        # Before anything of Airflow, which takes its connections from there.
+        _wait_for("parameter-store", lambda: _parameters_answer(settings), settings, patience, say)
         for part in ("catcher", *AIRFLOW_PARTS):
             if states[part] not in ("RUNNING", "STARTING"):
                 rpc.startProcess(part, False)
         _wait_for("catcher", lambda: _catcher_answers(settings), settings, patience, say)
         _wait_for("Airflow", lambda: healthy(settings), settings, patience, say)
     return settings
+
+
+def restart(settings: Settings, parts: Sequence[str], say: Say = print, patience: float = 180) -> None:
+    """Let parts end on SIGTERM, as a deployment would, and wait until supervisor has started them anew and all is healthy.
+
+    The scheduler waits for the tasks that run: none is lost.
+
+    :raises StackError: one does not come back
+    """
+    rpc = supervisor(settings)
+    before = {record["part"]: record["pid"] for record in status(settings)}
+    for part in parts:
+        rpc.signalProcess(part, "TERM")
+
+    def back() -> bool:
+        now = {record["part"]: record["pid"] for record in status(settings)}
+        return all(now[part] not in (None, before[part]) for part in parts) and healthy(settings)
+
+    _wait_for(", ".join(parts), back, settings, patience, say)
 
 
 def down(say: Say = print) -> bool:
@@ -257,6 +280,13 @@ def _database_answers(settings: Settings) -> bool:
     except psycopg2.OperationalError:
         return False
     return True
+
+
+def _parameters_answer(settings: Settings) -> bool:
+    try:
+        return httpx.get(f"{settings.parameter_store}/requests", timeout=5, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
 
 
 def _catcher_answers(settings: Settings) -> bool:

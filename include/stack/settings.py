@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import stat
 import subprocess
@@ -17,15 +18,28 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from include.secrets import contents, names
 from include.stack import dotenv
 
 PROJECT = Path(__file__).resolve().parents[2]
-SECRETS = ("ADMIN_PASSWORD", "FERNET_KEY", "JWT_SECRET", "API_SECRET_KEY", "POSTGRES_PASSWORD", "SUPERVISOR_PASSWORD")
+SECRETS = (
+    "ADMIN_PASSWORD",
+    "FERNET_KEY",
+    "JWT_SECRET",
+    "API_SECRET_KEY",
+    "POSTGRES_PASSWORD",
+    "SUPERVISOR_PASSWORD",
+    "PARAMETER_READ_SECRET",
+    "PARAMETER_WRITE_SECRET",
+    "PARTNER_SECRET",
+    "PSEUDONYM_SECRET",
+)
 PORTS = {
     "api": 8080,
     "postgres": 5433,
     "supervisor": 9011,
     "catcher": 9080,
+    "parameters": 9082,
 }  # preferred; ANSWERS_API_PORT and so on override
 MIN_JAVA = 17
 
@@ -86,8 +100,21 @@ class Settings:
         password, port = self.secrets["POSTGRES_PASSWORD"], self.ports["postgres"]
         return f"postgresql+{driver}://airflow:{password}@127.0.0.1:{port}/{name}"
 
+    @property
+    def parameter_store(self) -> str:
+        """Address of the parameter store."""
+        return f"http://127.0.0.1:{self.ports['parameters']}"
+
+    def stored_connections(self) -> dict[str, dict[str, Any]]:
+        """The connections by id, as the parameter store keeps them."""
+        prefix = "AIRFLOW_CONN_"
+        return {name.removeprefix(prefix).lower(): json.loads(each) for name, each in self.connections().items()}
+
     def connections(self) -> dict[str, str]:
-        """Airflow connections of the embedded stack, as environment variables."""
+        """Airflow connections of the embedded stack, as environment variables: what tests without a stack work with.
+
+        The live stack has none of them in its environment; they are in its parameter store.
+        """
         chdb = {"client_kwargs": {"interface": "chdb", "path": str(self.warehouse)}}
         connections = {
             "CLICKHOUSE_DEFAULT": {"conn_type": "clickhouse", "extra": chdb},
@@ -95,6 +122,7 @@ class Settings:
         }
         if port := self.ports.get("catcher"):  # where notifications go
             connections["OPS_WEBHOOK"] = {"conn_type": "http", "host": "127.0.0.1", "port": port}
+            connections["Q06_PARTNER"] = contents.partner("127.0.0.1", port, self.secrets.get("PARTNER_SECRET", ""))
         return {f"AIRFLOW_CONN_{name}": json.dumps(value) for name, value in connections.items()}
 
     def environment(self) -> dict[str, str]:
@@ -116,6 +144,12 @@ class Settings:
                 "AIRFLOW__API__BASE_URL": self.url,
                 "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
             }
+            own |= names.airflow_settings(self.parameter_store, contents.READER, self.secrets["PARAMETER_READ_SECRET"])
+            # Read from the file by each process that starts, so that a key can be rotated under a running supervisor.
+            del own["AIRFLOW__CORE__FERNET_KEY"]
+            own["AIRFLOW__CORE__FERNET_KEY_CMD"] = shlex.join(
+                ["sed", "-n", "s/^FERNET_KEY=//p", str(self.home / "secrets.env")]
+            )
             own |= {f"ANSWERS_{part.upper()}_PORT": str(port) for part, port in self.ports.items()}
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
         return inherited | own
@@ -134,7 +168,6 @@ class Settings:
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(logs / "tasks"),
             "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(logs / "dag-processor"),
             "AIRFLOW_VAR_DATA_ROOT": str(self.home / "data"),
-            **self.connections(),
             "ANSWERS_HOME": str(self.home),
             "ANSWERS_STACK": str(self.home),  # marks every process of this stack, see lifecycle.leftovers
             "ANSWERS_PYTHON": sys.executable,
@@ -161,13 +194,25 @@ class Settings:
 
 def warehouse_options() -> dict[str, Any]:
     """Arguments of clickhouse_connect.get_client for the warehouse of the environment, else for the embedded stack's."""
-    name = "AIRFLOW_CONN_CLICKHOUSE_DEFAULT"
-    connection = json.loads(os.environ.get(name) or Settings.load().connections()[name])
+    connection = _warehouse_connection()
     options: dict[str, Any] = dict(connection.get("extra", {}).get("client_kwargs", {}))
     for key, ours in (("host", "host"), ("port", "port"), ("username", "login"), ("password", "password")):
         if connection.get(ours):
             options[key] = connection[ours]
     return options
+
+
+def _warehouse_connection() -> dict[str, Any]:
+    name = "clickhouse_default"
+    if given := os.environ.get(f"AIRFLOW_CONN_{name.upper()}"):
+        return dict(json.loads(given))
+    if os.environ.get("AIRFLOW__SECRETS__BACKEND"):  # a process of Airflow, or beside one in its container
+        from airflow.sdk import Connection
+
+        found = Connection.get(name)
+        keys = ("host", "port", "login", "password")
+        return {"extra": found.extra_dejson, **{key: getattr(found, key) for key in keys}}
+    return Settings.load().stored_connections()[name]
 
 
 def java_version(java: str) -> int:

@@ -7,8 +7,9 @@ import threading
 import httpx
 import pytest
 
+from include.secrets.contents import compose_connections
 from include.stack import catcher
-from include.stack.settings import PROJECT, Settings
+from include.stack.settings import Settings
 
 
 @pytest.fixture
@@ -112,5 +113,5 @@ def test_both_stacks_point_the_connection_at_their_catcher(tmp_path):
         "host": "127.0.0.1",
         "port": 4711,
     }
-    compose = (PROJECT / "docker-compose.yaml").read_text()
-    assert """AIRFLOW_CONN_OPS_WEBHOOK: '{"conn_type": "http", "host": "catcher", "port": 9080}'""" in compose
+    compose = compose_connections({"CLICKHOUSE_PASSWORD": "x", "PARTNER_SECRET": "y"})
+    assert compose["ops_webhook"] == {"conn_type": "http", "host": "catcher", "port": 9080}

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from include.stack.settings import PORTS, Settings, find_java, java_version
+from include.stack.settings import PORTS, SECRETS, Settings, find_java, java_version
 
 
 @pytest.fixture
@@ -61,5 +61,5 @@ def test_a_port_that_is_none_is_refused(home, monkeypatch):
 def test_secrets_are_made_once(home):
     first = Settings.load().secrets
     assert Settings.load().secrets == first
-    assert len(set(first.values())) == len(first) == 6
+    assert len(set(first.values())) == len(first) == len(SECRETS)
     assert (home / "secrets.env").stat().st_mode & 0o777 == 0o600

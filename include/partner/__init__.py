@@ -1,0 +1,1 @@
+"""Deliveries to a partner: the planes under pseudonyms, with a signed manifest."""

@@ -1,0 +1,14 @@
+"""HMAC-SHA256 of a manifest. As a program: signs standard input with PARTNER_SECRET of the environment."""
+
+import hmac
+import os
+import sys
+
+
+def sign(manifest: bytes, secret: str) -> str:
+    """The signature, hexadecimal."""
+    return hmac.new(secret.encode(), manifest, "sha256").hexdigest()
+
+
+if __name__ == "__main__":
+    print(sign(sys.stdin.buffer.read(), os.environ["PARTNER_SECRET"]))

@@ -1,0 +1,1 @@
+"""The parameter store that the stacks keep their connections and secret Variables in: names, contents, access."""

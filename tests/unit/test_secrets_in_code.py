@@ -1,0 +1,101 @@
+"""No secret is in the code or in the configuration, no password of a connection in a container's settings."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from include.secrets import contents, names
+from support import PROJECT
+
+FOLDERS = ("dags", "plugins", "include", "config", ".ci")
+FILES = ("docker-compose.yaml", "Dockerfile", "Makefile", ".env.example", ".gitlab-ci.yml", "pyproject.toml")
+# What looks like a secret and is none: file -> how many.
+HARMLESS = {
+    "docker-compose.yaml": 1,  # the name of a variable of .env
+    "include/demonstration/__init__.py": 1,  # tells the command that shows the password
+    "include/secrets/contents.py": 1,  # the S3 of the tests takes any password
+}
+ENV = {name: f"value-of-{name}" for name in ("CLICKHOUSE_PASSWORD", "PARTNER_SECRET", "PSEUDONYM_SECRET")}
+
+
+def scanned(files) -> dict[str, int]:
+    """How many secrets detect-secrets sees in each file."""
+    given = "\n".join(str(file) for file in files)
+    command = [sys.executable, "-m", "include.integrity.secrets", "0"]
+    done = subprocess.run(command, input=given, cwd=PROJECT, capture_output=True, text=True, check=True)
+    found = [file for file, *_ in json.loads(done.stdout)]
+    return {file: found.count(file) for file in found}
+
+
+@pytest.mark.claim("6.3")
+def test_no_secret_is_in_the_code():
+    kinds = {".py", ".sh", ".sql", ".yaml", ".yml", ".json", ".conf", ".env", ".toml", ""}
+    below = (file for folder in FOLDERS for file in (PROJECT / folder).rglob("*"))
+    files = [file.relative_to(PROJECT) for file in below if file.is_file() and file.suffix in kinds]
+    assert len(files) > 100
+    assert scanned([*files, *FILES]) == HARMLESS
+
+
+@pytest.mark.claim("6.3")
+def test_the_scan_would_see_one(tmp_path):
+    file = tmp_path / "dag.py"
+    file.write_text('AWS = "AKIAIOSFODNN7EXAMPLQ"\n')
+    assert scanned([file]) == {str(file): 1}
+
+
+@pytest.mark.claim("6.1")
+def test_passwords_of_connections_reach_one_container_only():
+    services = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text())["services"]
+    allowed = {
+        "CLICKHOUSE_PASSWORD": {"clickhouse", "parameter-store"},  # the server itself
+        "PARTNER_SECRET": {"parameter-store"},
+        "PSEUDONYM_SECRET": {"parameter-store"},
+        "PARAMETER_WRITE_SECRET": {"parameter-store"},
+    }
+    for secret, wanted in allowed.items():
+        assert {name for name, service in services.items() if f"${{{secret}:" in json.dumps(service)} == wanted
+    assert not [name for name, service in services.items() if "AIRFLOW_CONN_" in json.dumps(service)]
+
+
+@pytest.mark.claim("6.1")
+def test_both_stacks_ask_for_the_same_names():
+    services = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text())["services"]
+    ours = names.airflow_settings(
+        "http://parameter-store:5000", contents.READER, "${PARAMETER_READ_SECRET:?run make up}"
+    )
+    for name in (
+        "airflow-scheduler",
+        "airflow-worker",
+        "airflow-triggerer",
+        "airflow-dag-processor",
+        "airflow-api-server",
+    ):
+        given = services[name]["environment"]
+        assert {
+            key: value for key, value in given.items() if key.startswith("AIRFLOW__SECRETS__")
+        }.keys() == ours.keys()
+        told = given["AIRFLOW__SECRETS__BACKEND_KWARGS"].replace("$$", "$")
+        assert json.loads(told) == names.backend_kwargs()
+        for key in ours.keys() - {"AIRFLOW__SECRETS__BACKEND_KWARGS"}:
+            assert given[key] == ours[key]
+
+
+@pytest.mark.claim("6.1")
+def test_every_connection_that_a_stack_defines_is_asked_for_in_the_store(tmp_path):
+    from include.stack.settings import Settings
+
+    settings = Settings(tmp_path, ENV, {"catcher": 1, "parameters": 2})
+    for connections in (contents.compose_connections(ENV), settings.stored_connections()):
+        stored = contents.parameters(connections, ENV)
+        assert len(stored) == len(connections) + 1
+        pattern = names.backend_kwargs()["connections_lookup_pattern"]
+        assert all(re.match(pattern, name) for name in connections)
+
+
+def test_a_name_that_is_not_kept_there_is_refused_with_those_that_are():
+    with pytest.raises(ValueError, match="'nope' is not kept in the parameter store; there are clickhouse_default"):
+        names.path("nope")
