@@ -20,6 +20,7 @@ from rich.table import Table
 
 from include.answers.prove import prove
 from include.fleet.cli import app as fleet
+from include.flights.command import rollback
 from include.integrity.command import integrity
 from include.interrupts import interruptible
 from include.sla.command import sla
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 app.command()(prove)
 app.command()(sla)
+app.command()(rollback)
 app.add_typer(fleet, name="fleet")
 app.command()(integrity)
 

@@ -26,6 +26,7 @@ PORTS = {
     "postgres": 5433,
     "supervisor": 9011,
     "catcher": 9080,
+    "mail": 9025,
 }  # preferred; ANSWERS_API_PORT and so on override
 MIN_JAVA = 17
 
@@ -95,6 +96,14 @@ class Settings:
         }
         if port := self.ports.get("catcher"):  # where notifications go
             connections["OPS_WEBHOOK"] = {"conn_type": "http", "host": "127.0.0.1", "port": port}
+            # The password is the end of an incoming webhook's address; the catcher takes any.
+            slack = {"schema": "http", "host": f"127.0.0.1:{port}/slack/services", "password": "T000/B000/catcher"}
+            connections["SLACK_DEFAULT"] = {"conn_type": "slackwebhook", **slack}
+        if port := self.ports.get("mail"):
+            # A failing task waits for this server: one attempt, a few seconds.
+            extra = {"from_email": "airflow@example.org", "timeout": 4, "retry_limit": 0}
+            extra |= {"disable_ssl": True, "disable_tls": True}
+            connections["SMTP_DEFAULT"] = {"conn_type": "smtp", "host": "127.0.0.1", "port": port, "extra": extra}
         return {f"AIRFLOW_CONN_{name}": json.dumps(value) for name, value in connections.items()}
 
     def environment(self) -> dict[str, str]:
