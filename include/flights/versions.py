@@ -114,17 +114,19 @@ def history(client: Client, day: date) -> History:
     return History(day, [Event(*row) for row in client.query(sql, parameters={"day": day}).result_rows])
 
 
-def keep(client: Client, staged: Mapping[str, str], days: Iterable[date], by: str) -> list[Event]:
-    """Keep what is about to be published as new versions; call `record` with the result once it is live.
+def keep(
+    client: Client, staged: Mapping[str, str], days: Iterable[date], by: str
+) -> tuple[list[Event], dict[str, int]]:
+    """Keep what is about to be published as new versions; call `record` with their events once it is live.
 
     :param staged: table -> where its new contents are; a table that is not named stays as it is
-    :returns: an event for each day whose contents are new
+    :returns: an event for each day whose contents are new, and the version that each day will be at
     """
     _create(client)
     sources = {table: staged.get(table, f"warehouse.{table}") for table in DAYS.tables}
     prints = {table: _prints(client, source) for table, source in sources.items()}
     live: dict[str, dict[date, str]] = {}
-    new = []
+    new, numbers = [], {}
     for day in days:
         past = history(client, day)
         if not past.events:  # published before there were versions?
@@ -137,12 +139,14 @@ def keep(client: Client, staged: Mapping[str, str], days: Iterable[date], by: st
                 past = History(day, [event])
         wanted, current = _of(prints, day), past.current
         if current and current.prints == wanted:
+            numbers[str(day)] = current.version
             continue  # the same contents: no version
         version = 1 + max((event.version for event in past.events), default=0)
         _copy_all(client, day, sources, _slots(version))
         before = current.version if current else 0
+        numbers[str(day)] = version
         new.append(Event(day, _next(past), "publish", version, before, by, wanted))
-    return new
+    return new, numbers
 
 
 def record(client: Client, events: list[Event]) -> None:
@@ -154,7 +158,7 @@ def record(client: Client, events: list[Event]) -> None:
         client.insert(f"{DATABASE}.events", rows, column_names=COLUMNS)
 
 
-def rollback(client: Client, day: date, by: str, to: int | None = None) -> dict[str, Any]:
+def rollback(client: Client, day: date, by: str, to: int | None = None, bad: int | None = None) -> dict[str, Any]:
     """Put the last good version of a day back, all of its tables.
 
     Where what is live is not what was last published or restored (it was damaged, or somebody was killed half-way), that is
@@ -162,6 +166,7 @@ def rollback(client: Client, day: date, by: str, to: int | None = None) -> dict[
 
     :param by: identifies the task of a run, or a person's command
     :param to: the version to restore, in place of the last good one
+    :param bad: only if this version is live; somebody may have published a better one since
     :returns: day, action, from, to and rows by table
     :raises NothingToRestore: there is none, or it is not whole any more; nothing was changed
     """
@@ -171,6 +176,8 @@ def rollback(client: Client, day: date, by: str, to: int | None = None) -> dict[
         raise NothingToRestore(f"{day} was never published: there is no version to restore")
     if current.action == "rollback" and current.by == by:
         return _restore(client, past, current.version, "rollback", by)
+    if bad is not None and current.version != bad:
+        raise NothingToRestore(f"{day} is at version {current.version}: version {bad} is not live any more")
     if to is None and live_prints(client, day) != current.prints:
         return _restore(client, past, current.version, "repair", by)
     target = past.last_good() if to is None else to

@@ -302,7 +302,7 @@ def publish_day(
             f"countIf(sched_arr_utc IS NULL), max(dep_delay) FROM {staged['flights']}"
         ).result_rows[0]
         chosen = {table: staging for table, staging in staged.items() if tables is None or table in tables}
-        new = versions.keep(client, chosen, days, run) if layout is DAYS else []
+        new, numbers = versions.keep(client, chosen, days, run) if layout is DAYS else ([], {})
         for table, staging in chosen.items():
             for day in days:
                 values = {"flight_date": str(day), **slice}
@@ -311,6 +311,7 @@ def publish_day(
         versions.record(client, new)
     names = ("cancelled", "without_weather", "without_plane", "without_arrival_zone", "worst_dep_delay")
     report = {"first_day": str(first), "last_day": str(last), "rows_in": rows, "published": counts, "slice": slice}
+    report["versions"] = numbers
     return {**report, **dict(zip(names, known, strict=True)), "seconds": round(time.perf_counter() - started, 3)}
 
 

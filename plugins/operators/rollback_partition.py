@@ -1,4 +1,4 @@
-"""RollbackPartitionOperator: the last good version of a day is live again."""
+"""RollbackPartitionOperator: what a run published is taken back, the last good version of the day is live again."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
+from airflow.sdk.exceptions import AirflowSkipException
 
 from plugins.failures import permanent
 from plugins.warehouse import open_warehouse
@@ -21,29 +22,28 @@ class RollbackPartitionOperator(BaseOperator):
     As often as it runs in one DAG run (retries, kills, clearing), it goes back once; it goes back again only after another
     publication. An unavailable warehouse is retried; that there is nothing to restore is permanent.
 
-    :param day: local day, YYYY-MM-DD (templated)
-    :param undo: take the last rollback back instead
+    :param published: what PublishPartitionOperator returned, whose first day's version is rolled back if it is live. Where
+        that task published nothing, there is nothing to roll back and this one is skipped
     :param clickhouse_conn_id: the warehouse, a server and chDB alike
     """
 
-    template_fields: Sequence[str] = ("day", "undo")
+    template_fields: Sequence[str] = ("published",)
 
-    def __init__(
-        self, *, day: str, undo: Any = False, clickhouse_conn_id: str = "clickhouse_default", **kwargs: Any
-    ) -> None:
+    def __init__(self, *, published: Any, clickhouse_conn_id: str = "clickhouse_default", **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.day = day
-        self.undo = undo
+        self.published = published
         self.clickhouse_conn_id = clickhouse_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Restore; returns day, action, from, to and rows by table."""
         from include.flights import versions
 
-        ti = context["ti"]
-        by = f"{ti.dag_id} {ti.run_id} {ti.task_id}" + (f" {ti.map_index}" if (ti.map_index or -1) >= 0 else "")
-        act = versions.undo if self.undo in (True, "True", "true") else versions.rollback
+        if not self.published:
+            raise AirflowSkipException("this run has published nothing: what is live is not of its making")
+        ti, day = context["ti"], self.published["first_day"]
+        by = f"{ti.dag_id} {ti.run_id} {ti.task_id}"
         with permanent(versions.NothingToRestore), open_warehouse(self.clickhouse_conn_id) as client:
-            report = act(client, date.fromisoformat(self.day), by)
+            bad = self.published["versions"][day]
+            report = versions.rollback(client, date.fromisoformat(day), by, bad=bad)
         self.log.info("restored %s", report)
         return report

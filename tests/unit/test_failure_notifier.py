@@ -1,4 +1,4 @@
-"""The notifier of failures, against a real HTTP and a real SMTP server: what it says, when it is silent, and that it never raises."""
+"""The notifier of failures, against real HTTP and SMTP: what it says, when it is silent, that it never raises."""
 
 import json
 import socket
@@ -189,7 +189,9 @@ def test_an_smtp_server_that_hangs_delays_the_task_by_the_budget_at_most(catcher
 
 @pytest.mark.claim("8.1")
 def test_with_both_channels_down_it_does_not_raise_and_the_next_failure_tries_again(catcher, monkeypatch, tmp_path):
-    slack = json.loads(__import__("os").environ["AIRFLOW_CONN_SLACK_DEFAULT"])["host"].partition(":")[2].partition("/")[0]
+    slack = (
+        json.loads(__import__("os").environ["AIRFLOW_CONN_SLACK_DEFAULT"])["host"].partition(":")[2].partition("/")[0]
+    )
     point_to(monkeypatch, slack=1, mail=1)
     fail()
     (record,) = records.recorded(tmp_path / "failures")
