@@ -24,6 +24,7 @@ from include.flights.command import rollback
 from include.integrity.command import integrity
 from include.interrupts import interruptible
 from include.sla.command import sla
+from include.stack.airflow_command import airflow
 
 out = Console()
 err = Console(stderr=True)
@@ -36,6 +37,9 @@ app = typer.Typer(
 app.command()(prove)
 app.command()(sla)
 app.command()(rollback)
+app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})(
+    airflow
+)
 app.add_typer(fleet, name="fleet")
 app.command()(integrity)
 

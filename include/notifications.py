@@ -36,25 +36,26 @@ class Verdict:
     untold: tuple[tuple[str, int], ...] = ()
 
 
-def cause(error: str, stage: str) -> str:
-    """What makes two failures of a run the same, as twelve characters: the error without its numbers, and the stage.
+def cause(error: str, stage: str, round: str) -> str:
+    """What makes two failures of a run the same, as twelve characters: the error without its numbers, stage and round.
 
     :param error: type and text
     :param stage: "retry" or "failed", so that the last word on a task is told even if its first failure was
+    :param round: changes when the run is cleared: what fails again after that is told again
     """
     first_line = error.strip().partition("\n")[0]
-    return sha256(f"{stage} {re.sub(r'[0-9]+', '#', first_line)}".encode()).hexdigest()[:12]
+    return sha256(f"{stage} {round} {re.sub(r'[0-9]+', '#', first_line)}".encode()).hexdigest()[:12]
 
 
 def admit(data_root: Path, failure: dict[str, Any], now: float | None = None) -> tuple[Verdict, Path]:
     """Record a failure and decide whether it is told.
 
-    :param failure: at least dag_id, run_id, stage and error
+    :param failure: at least dag_id, run_id, stage, round and error
     :returns: the verdict, and the record: call `records.note_notified` with it once somebody was told
     :raises OSError: the disk is full or away; then tell it
     """
     now = time.time() if now is None else now
-    key = cause(failure["error"], failure["stage"])
+    key = cause(failure["error"], failure["stage"], failure["round"])
     file = records.file_of(data_root / FOLDER, failure["dag_id"], failure["run_id"], key)
     first = records.write_once(file, failure)
     # Somebody else may be telling it at this moment; one who died over it must not have silenced it for good.
@@ -64,11 +65,14 @@ def admit(data_root: Path, failure: dict[str, Any], now: float | None = None) ->
         return _count(storm, failure["dag_id"], now), file
 
 
-def told(data_root: Path, dag_id: str, run_id: str) -> bool:
-    """Whether somebody was told that a task of this run has failed for good."""
+def told(data_root: Path, dag_id: str, run_id: str, since: str) -> bool:
+    """Whether somebody was told that a task of this run has failed for good.
+
+    :param since: when the run began, or began anew: an instant as in the records
+    """
     files = records.file_of(data_root / FOLDER, dag_id, run_id, "x").parent.glob("*.json")
     found = (json.loads(file.read_text()) for file in files if records.notified(file))
-    return any((each["run_id"], each["stage"]) == (run_id, "failed") for each in found)
+    return any((each["run_id"], each["stage"]) == (run_id, "failed") and each["at"] >= since for each in found)
 
 
 def _count(storm: dict[str, Any], dag_id: str, now: float) -> Verdict:

@@ -68,7 +68,9 @@ class FailureNotifier(BaseNotifier):
         verdict = notifications.Verdict("message")
         try:
             root = _data_root()
-            if failure["task_id"] is None and notifications.told(root, failure["dag_id"], failure["run_id"]):
+            if failure["task_id"] is None and notifications.told(
+                root, *(failure[key] for key in ("dag_id", "run_id", "round"))
+            ):
                 return
             verdict, file = notifications.admit(root, failure)
         except Exception as error:  # a full disk must not keep anybody from being told
@@ -145,7 +147,10 @@ def describe(context: dict[str, Any], retry: bool = False) -> dict[str, Any]:
         link = conf.get("api", "base_url", fallback="").rstrip("/")
         link += f"/dags/{quote(dag.dag_id, safe='')}/runs/{quote(run_id, safe='')}"
         why = f"the run failed: {context.get('reason')}"
-        return about | {"task_id": None, "stage": "failed", "owner": dag.owner, "error": why, "link": link}
+        began = getattr(context.get("dag_run"), "start_date", None)
+        since = began.astimezone(UTC).isoformat("T", "seconds") if began else ""
+        about |= {"task_id": None, "stage": "failed", "round": since, "owner": dag.owner}
+        return about | {"error": why, "link": link}
     task = context.get("task") or ti.task
     error = context.get("exception")
     most = max(getattr(ti, "max_tries", 0) or 0, ti.try_number - 1) + 1
@@ -156,6 +161,7 @@ def describe(context: dict[str, Any], retry: bool = False) -> dict[str, Any]:
     return about | {
         "task_id": ti.task_id if (getattr(ti, "map_index", -1) or -1) < 0 else f"{ti.task_id}[{ti.map_index}]",
         "stage": "retry" if retry else "failed",
+        "round": str(most),  # clearing gives a task more tries
         "owner": task.owner,
         "error": _masked(f"{type(error).__name__}: {error}") if error else f"{ti.task_id}: {LOST}",
         "link": ti.log_url,

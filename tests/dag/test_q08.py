@@ -1,4 +1,4 @@
-"""Question 8: whole runs that fail, are told and taken back; damaged days that are run again; missed intervals; the matrix's wiring."""
+"""Question 8: whole runs that fail, are told and taken back; damaged days; missed intervals; the matrix's wiring."""
 
 import json
 import subprocess
