@@ -15,6 +15,7 @@ from pendulum import datetime
 from include.answers import doc_md
 from include.flights.spark import SMALL_JOB
 from plugins.failures import permanent
+from plugins.notifiers.failure import TELL_FAILURES, tell_failure
 from plugins.operators.publish_partition import PublishPartitionOperator
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -28,7 +29,8 @@ with DAG(
     start_date=datetime(2013, 1, 1, tz=ZONE),
     end_date=datetime(2013, 12, 31, tz=ZONE),
     catchup=False,
-    default_args={"owner": "data-platform"},
+    default_args={"owner": "data-platform", **TELL_FAILURES},
+    on_failure_callback=tell_failure,
     tags=["q01", "spark", "clickhouse"],
     doc_md=doc_md("q01"),
 ) as dag:

@@ -20,10 +20,12 @@ from rich.table import Table
 
 from include.answers.prove import prove
 from include.fleet.cli import app as fleet
+from include.flights.command import rollback
 from include.integrity.command import integrity
 from include.interrupts import interruptible
 from include.secrets.command import app as secrets
 from include.sla.command import sla
+from include.stack.airflow_command import airflow
 
 out = Console()
 err = Console(stderr=True)
@@ -35,6 +37,10 @@ app = typer.Typer(
 )
 app.command()(prove)
 app.command()(sla)
+app.command()(rollback)
+app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})(
+    airflow
+)
 app.add_typer(fleet, name="fleet")
 app.add_typer(secrets, name="secrets")
 app.command()(integrity)

@@ -71,6 +71,7 @@ def warehouse() -> Iterator[object]:
     """A client of the embedded warehouse, emptied. A process can hold one engine: all tests of a session share it."""
     client = open_warehouse()
     client.command("DROP DATABASE IF EXISTS warehouse SYNC")
+    client.command("DROP DATABASE IF EXISTS warehouse_history SYNC")
     yield client
     client.close()
 

@@ -61,5 +61,5 @@ def publish(
         wanted = client.query(EXPECTED, parameters={"day": day, "of": carriers}).result_rows[0][0]
         if flights != wanted:
             raise ValidationError(f"not published, fleet_{table}: {flights} flights, the carriers have {wanted}")
-        replace_partition(client, f"fleet_{table}", staging, partition)
+        replace_partition(client, f"warehouse.fleet_{table}", staging, partition)
     return {"first_day": str(day), "last_day": str(day), "table": f"fleet_{table}", "rows": rows, "flights": flights}

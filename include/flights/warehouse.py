@@ -247,18 +247,19 @@ def validate(
     return counts
 
 
-def replace_partition(client: Client, table: str, staging: str, partition: Mapping[str, str]) -> None:
-    """Replace one partition of a table by what is staged for it, atomically; one without rows becomes empty.
+def replace_partition(client: Client, target: str, source: str, partition: Mapping[str, str]) -> None:
+    """Replace one partition of a table by another table's, atomically; one without rows becomes empty.
 
-    :param partition: column -> value, in the order of the table's PARTITION BY
+    :param target: the table, with its database, like `source`
+    :param partition: column -> value, in the order of the tables' PARTITION BY
     """
     values = f"({', '.join(quoted(value) for value in partition.values())})"
     where = " AND ".join(f"{column} = {quoted(value)}" for column, value in partition.items())
     expression = values if len(partition) > 1 else values.strip("()")
-    if _number(client, f"SELECT count() FROM {staging} WHERE {where}"):
-        client.command(f"ALTER TABLE warehouse.{table} REPLACE PARTITION {expression} FROM {staging}")
+    if _number(client, f"SELECT count() FROM {source} WHERE {where}"):
+        client.command(f"ALTER TABLE {target} REPLACE PARTITION {expression} FROM {source}")
     else:  # ClickHouse refuses REPLACE PARTITION from an empty source
-        client.command(f"ALTER TABLE warehouse.{table} DROP PARTITION {expression}")
+        client.command(f"ALTER TABLE {target} DROP PARTITION {expression}")
 
 
 def publish_day(
@@ -282,6 +283,8 @@ def publish_day(
     :raises ValidationError: nothing was published; :raises FileNotFoundError: nothing to publish
     :raises ValueError: the slice is not one of this layout
     """
+    from include.flights import versions
+
     started = time.perf_counter()
     slice = dict(slice or {})
     if set(slice) != set(layout.partition[1:]):
@@ -298,15 +301,17 @@ def publish_day(
             "SELECT countIf(cancelled), countIf(NOT weather_known), countIf(NOT plane_known), "
             f"countIf(sched_arr_utc IS NULL), max(dep_delay) FROM {staged['flights']}"
         ).result_rows[0]
-        for table, staging in staged.items():
-            if tables is not None and table not in tables:
-                continue
+        chosen = {table: staging for table, staging in staged.items() if tables is None or table in tables}
+        new, numbers = versions.keep(client, chosen, days, run) if layout is DAYS else ([], {})
+        for table, staging in chosen.items():
             for day in days:
                 values = {"flight_date": str(day), **slice}
                 partition = {column: values[column] for column in layout.partition}
-                replace_partition(client, f"{layout.prefix}{table}", staging, partition)
+                replace_partition(client, f"warehouse.{layout.prefix}{table}", staging, partition)
+        versions.record(client, new)
     names = ("cancelled", "without_weather", "without_plane", "without_arrival_zone", "worst_dep_delay")
     report = {"first_day": str(first), "last_day": str(last), "rows_in": rows, "published": counts, "slice": slice}
+    report["versions"] = numbers
     return {**report, **dict(zip(names, known, strict=True)), "seconds": round(time.perf_counter() - started, 3)}
 
 

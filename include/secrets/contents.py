@@ -35,7 +35,26 @@ def compose_connections(env: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         "object_store": {"conn_type": "aws", "login": "anybody", "password": "anything", "extra": s3},
         "ops_webhook": {"conn_type": "http", "host": "catcher", "port": 9080},
         "q06_partner": partner("catcher", 9080, env["PARTNER_SECRET"]),
+        # The password is the end of an incoming webhook's address; the catcher takes any.
+        "slack_default": {
+            "conn_type": "slackwebhook",
+            "schema": "http",
+            "host": "catcher:9080/slack/services",
+            "password": "T000/B000/catcher",
+        },
+        "smtp_default": {"conn_type": "smtp", "host": "maildev", "port": 1025, "extra": mail()},
         "spark_default": {"conn_type": "spark", "host": "spark://spark-master", "port": 7077},
+    }
+
+
+def mail() -> dict[str, Any]:
+    """How Airflow talks to the mail sink of either stack. A failing task waits for it: one attempt, a few seconds."""
+    return {
+        "from_email": "airflow@example.org",
+        "timeout": 4,
+        "retry_limit": 0,
+        "disable_ssl": True,
+        "disable_tls": True,
     }
 
 

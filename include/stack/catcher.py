@@ -1,10 +1,15 @@
-"""Catches webhooks: where notifications of the stacks go, to be looked at by people and asserted by tests.
+"""Catches webhooks and e-mails: where notifications of the stacks go, to be looked at by people and asserted by tests.
 
     POST   /any/path             a JSON body: kept in memory, and appended to a file as one line of JSON
     GET    /messages?path=/x     [{"at": "2026-01-31T12:00:00.000000+00:00", "path": "/x", "body": ...}], oldest first;
                                  without `path` those of every path
     DELETE /messages             forgets those in memory; the file stays
+    PUT    /behaviour            {"path": "/slack", "code": 429, "headers": {"Retry-After": "1"}, "seconds": 0, "times": 1}:
+                                 the next `times` posts to a path that begins so are answered like this, after `seconds`,
+                                 and not kept; {} ends it
     GET    /health               {"status": "ok"}
+
+With --mail-port it is an SMTP server too; an e-mail is a message of the path /mail: {"from", "to", "subject", "text"}.
 
 Run as `python -m include.stack.catcher --port 9080 --file catcher.jsonl`. It asks nobody who they are: it listens on
 loopback, or inside of a network of containers that publishes no port of it.
@@ -16,6 +21,7 @@ import argparse
 import json
 import socket
 import threading
+import time
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -43,6 +49,7 @@ class Catcher(ThreadingHTTPServer):
     def __init__(self, address: tuple[str, int], file: Path) -> None:
         self.file = file
         self.messages: deque[dict[str, Any]] = deque(maxlen=KEPT)
+        self.behaviour: dict[str, Any] = {}
         self._writing = threading.Lock()
         file.parent.mkdir(parents=True, exist_ok=True)
         super().__init__(address, _Handler)
@@ -67,6 +74,15 @@ class Catcher(ThreadingHTTPServer):
         with self._writing:
             return [message for message in self.messages if path in (None, message["path"])]
 
+    def misbehave(self, path: str) -> dict[str, Any] | None:
+        """How to answer a post to `path` instead of keeping it; None: as usual."""
+        with self._writing:
+            told = self.behaviour
+            if not told or not path.startswith(told["path"]) or told.get("times", 1) < 1:
+                return None
+            self.behaviour = told | {"times": told.get("times", 1) - 1}
+            return told
+
     def forget(self) -> None:
         """Empty the memory."""
         with self._writing:
@@ -88,7 +104,20 @@ class _Handler(BaseHTTPRequestHandler):
             body = json.loads(self.rfile.read(int(length)))
         except ValueError as error:
             return self._refuse(400, f"the body is not JSON: {error}")
-        self.server.keep(urlsplit(self.path).path, body)
+        path = urlsplit(self.path).path
+        if told := self.server.misbehave(path):
+            time.sleep(told.get("seconds", 0))
+            return self._answer(told.get("code", 200), {"error": "as it was told"}, told.get("headers", {}))
+        self.server.keep(path, body)
+        return self._answer(200, {"status": "ok"})
+
+    def do_PUT(self) -> None:
+        if urlsplit(self.path).path != "/behaviour":
+            return self._refuse(404, "there is PUT /behaviour")
+        told = json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
+        if told and not isinstance(told.get("path"), str):
+            return self._refuse(400, "say for which path")
+        self.server.behaviour = told
         return self._answer(200, {"status": "ok"})
 
     def do_GET(self) -> None:
@@ -114,9 +143,11 @@ class _Handler(BaseHTTPRequestHandler):
             if not self.rfile.read1(MAX_BODY):
                 break
 
-    def _answer(self, code: int, document: Any) -> None:
+    def _answer(self, code: int, document: Any, headers: dict[str, str] | None = None) -> None:
         body = json.dumps(document).encode()
         self.send_response(code)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         if self.close_connection:
@@ -130,12 +161,17 @@ class _Handler(BaseHTTPRequestHandler):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until the process is ended."""
-    parser = argparse.ArgumentParser(prog="catcher", description="Catches webhooks.")
+    parser = argparse.ArgumentParser(prog="catcher", description="Catches webhooks and e-mails.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--file", type=Path, required=True)
+    parser.add_argument("--mail-port", type=int, help="take e-mails on this port; needs the package aiosmtpd")
     options = parser.parse_args(arguments)
     with Catcher((options.host, options.port), options.file) as server:
+        if options.mail_port is not None:
+            from include.stack.mail_sink import serve
+
+            serve(options.host, options.mail_port, lambda mail: server.keep("/mail", mail))
         print(f"catching webhooks on http://{options.host}:{server.server_port}", flush=True)
         server.serve_forever()
 

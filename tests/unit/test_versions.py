@@ -1,0 +1,320 @@
+"""Versions of a day: kept by each publication, restored, taken back; whatever dies in between, the next try completes it."""
+
+import subprocess
+import sys
+import time
+from datetime import date
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+import expected
+from include.flights import light, versions
+from include.flights import warehouse as loader
+from include.flights.feed import default_feed, land
+from support import HOME, contents, interval, open_warehouse
+
+DAY = date(2013, 6, 13)
+OTHER = date(2013, 6, 14)
+
+
+@pytest.fixture(scope="module")
+def editions(tmp_path_factory):
+    """Folder and rows of a day without some of its carriers, as a feed that lost them would leave it."""
+    made = {}
+    landed = {}
+
+    def make(without: str = "", day: date = DAY) -> tuple[Path, int]:
+        if (without, day) in made:
+            return made[without, day]
+        if day not in landed:
+            landed[day] = land(default_feed(), tmp_path_factory.mktemp("day"), *interval(str(day)), run="versions")
+            client = open_warehouse()
+            light.transform(client, Path(landed[day]["folder"]))
+            client.close()
+        folder = tmp_path_factory.mktemp("edition")
+        for table in loader.KEYS:
+            (file,) = (Path(landed[day]["folder"]) / "transformed" / table).glob("*.parquet")
+            rows = pq.read_table(file)
+            left = rows.filter(pc.invert(pc.is_in(rows["carrier"].cast("string"), _set(without))))
+            (folder / "transformed" / table).mkdir(parents=True)
+            pq.write_table(left, folder / "transformed" / table / "part-0.parquet")
+            if table == "flights":
+                count = left.num_rows
+        made[without, day] = folder, count
+        return made[without, day]
+
+    return make
+
+
+def _set(carriers: str):
+    import pyarrow as pa
+
+    return pa.array(carriers.split() or ["none"])
+
+
+def publish(client, edition: tuple[Path, int], run: str = "run", day: date = DAY) -> None:
+    loader.publish_day(client, edition[0], day, day, edition[1], run)
+
+
+def assert_live(client, without: str = "", day: date = DAY) -> None:
+    """The day's tables are pandas' without these carriers."""
+    for table, wanted, key in (
+        ("flights", expected.flights(day, day), expected.FLIGHT_KEY),
+        ("daily_delays", expected.daily_delays(day, day), expected.DAILY_DELAYS_KEY),
+    ):
+        wanted = wanted[~wanted["carrier"].isin(without.split())]
+        actual = client.query_df(f"SELECT * FROM warehouse.{table} WHERE flight_date = '{day}'")
+        if wanted.empty:
+            assert actual.empty
+        else:
+            expected.assert_equal(actual, wanted, key)
+    features = client.query(f"SELECT count() FROM warehouse.delay_features WHERE flight_date = '{day}'").result_rows
+    flights = expected.flights(day, day)
+    assert features == [((~flights["carrier"].isin(without.split())).sum(),)]
+
+
+def events(client, day: date = DAY) -> list[tuple[str, int, int]]:
+    return [(event.action, event.version, event.before) for event in versions.history(client, day).events]
+
+
+@pytest.mark.claim("8.4")
+def test_a_rollback_restores_the_last_good_day_and_can_be_undone_and_leaves_other_days_alone(warehouse, editions):
+    publish(warehouse, editions(day=OTHER), day=OTHER)
+    publish(warehouse, editions())
+    before = contents(warehouse)
+    publish(warehouse, editions("UA B6"))
+    assert_live(warehouse, "UA B6")
+    after = contents(warehouse)
+
+    report = versions.rollback(warehouse, DAY, "me")
+    assert (report["action"], report["from"], report["to"], report["rows"]["flights"]) == ("rollback", 2, 1, 989)
+    assert contents(warehouse) == before
+    assert_live(warehouse)
+    assert_live(warehouse, day=OTHER)
+
+    assert versions.undo(warehouse, DAY, "me again")["to"] == 2
+    assert contents(warehouse) == after
+    assert events(warehouse) == [("publish", 1, 0), ("publish", 2, 1), ("rollback", 1, 2), ("undo", 2, 1)]
+    assert events(warehouse, OTHER) == [("publish", 1, 0)]
+
+
+@pytest.mark.claim("8.4")
+def test_the_same_task_goes_back_once_however_often_it_runs(warehouse, editions):
+    for without in ("", "UA", "B6"):
+        publish(warehouse, editions(without))
+    for _ in range(3):
+        assert versions.rollback(warehouse, DAY, "task of a run")["to"] == 2
+        assert_live(warehouse, "UA")
+    assert events(warehouse)[3:] == [("rollback", 2, 3)]
+    assert versions.rollback(warehouse, DAY, "another one")["to"] == 1, "asked anew, it goes back once more"
+    for _ in range(2):
+        assert versions.undo(warehouse, DAY, "undone")["to"] == 2
+    assert versions.undo(warehouse, DAY, "undone too")["to"] == 3
+    assert_live(warehouse, "B6")
+
+
+@pytest.mark.claim("8.4")
+def test_what_was_rolled_back_is_never_restored_as_the_last_good_version(warehouse, editions):
+    for without in ("", "UA"):
+        publish(warehouse, editions(without))
+    versions.rollback(warehouse, DAY, "first")
+    publish(warehouse, editions("B6"))
+    assert versions.rollback(warehouse, DAY, "second")["to"] == 1, "version 2 was bad"
+    publish(warehouse, editions("UA"))
+    with pytest.raises(
+        versions.NothingToRestore, match="has no rollback to undo: the last event is publish of version 4"
+    ):
+        versions.undo(warehouse, DAY, "too late")
+    assert_live(warehouse, "UA")
+
+
+@pytest.mark.claim("8.4")
+def test_there_is_nothing_to_restore(warehouse, editions):
+    with pytest.raises(versions.NothingToRestore, match="2013-06-13 was never published"):
+        versions.rollback(warehouse, DAY, "x")
+    publish(warehouse, editions())
+    before = contents(warehouse)
+    with pytest.raises(versions.NothingToRestore, match="is at version 1 and a good version before it is not kept"):
+        versions.rollback(warehouse, DAY, "x")
+    with pytest.raises(versions.NothingToRestore, match="version 7 is not kept; kept: 1"):
+        versions.rollback(warehouse, DAY, "x", to=7)
+    with pytest.raises(versions.NothingToRestore, match="no rollback to undo"):
+        versions.undo(warehouse, DAY, "x")
+    assert contents(warehouse) == before
+    assert events(warehouse) == [("publish", 1, 0)]
+
+
+@pytest.mark.claim("8.4")
+def test_the_same_contents_make_no_version_and_the_three_before_the_newest_are_kept(warehouse, editions):
+    carriers = ["", "UA", "B6", "EV", "DL"]
+    for without in carriers:
+        for run in ("run", "another run"):
+            publish(warehouse, editions(without), run)
+    past = versions.history(warehouse, DAY)
+    assert (len(past.events), sorted(past.kept)) == (5, [2, 3, 4, 5])
+    for number, without in ((4, "EV"), (3, "B6"), (2, "UA")):
+        assert versions.rollback(warehouse, DAY, f"to {number}")["to"] == number
+        assert_live(warehouse, without)
+    with pytest.raises(versions.NothingToRestore):
+        versions.rollback(warehouse, DAY, "further")
+    assert versions.rollback(warehouse, DAY, "forward", to=5)["to"] == 5
+    assert_live(warehouse, "DL")
+
+
+@pytest.mark.claim("8.4")
+def test_an_empty_day_is_a_version_too(warehouse, editions):
+    everybody = " ".join(sorted(set(expected.flights(DAY, DAY)["carrier"])))
+    publish(warehouse, editions())
+    publish(warehouse, editions(everybody))
+    assert_live(warehouse, everybody)
+    assert versions.rollback(warehouse, DAY, "x")["rows"]["flights"] == 989
+    assert_live(warehouse)
+    assert versions.undo(warehouse, DAY, "x")["rows"] == dict.fromkeys(loader.KEYS, 0)
+    assert_live(warehouse, everybody)
+
+
+@pytest.mark.claim("8.4")
+def test_what_is_live_and_damaged_is_repaired_before_anything_goes_back(warehouse, editions):
+    for without in ("", "UA"):
+        publish(warehouse, editions(without))
+    warehouse.command("ALTER TABLE warehouse.flights DELETE WHERE carrier = 'DL' SETTINGS mutations_sync = 2")
+    assert versions.rollback(warehouse, DAY, "x")["action"] == "repair"
+    assert_live(warehouse, "UA")
+    assert len(events(warehouse)) == 2
+
+
+def test_a_day_that_was_published_before_there_were_versions_becomes_one(warehouse, editions):
+    publish(warehouse, editions())
+    warehouse.command("DROP DATABASE warehouse_history SYNC")
+    publish(warehouse, editions("UA"))
+    assert events(warehouse) == [("found", 1, 0), ("publish", 2, 1)]
+    versions.rollback(warehouse, DAY, "x")
+    assert_live(warehouse)
+
+
+@pytest.mark.claim("8.4")
+def test_a_version_that_is_not_whole_is_refused(warehouse, editions):
+    for without in ("", "UA"):
+        publish(warehouse, editions(without))
+    warehouse.command("TRUNCATE TABLE warehouse_history.daily_delays_1")
+    with pytest.raises(
+        versions.NothingToRestore, match="version 1 of 2013-06-13 is not whole: daily_delays; nothing was"
+    ):
+        versions.rollback(warehouse, DAY, "x")
+    assert_live(warehouse, "UA")
+
+
+@pytest.mark.claim("8.4")
+@pytest.mark.parametrize("call", [1, 2, 3])
+def test_a_kill_between_the_tables_of_a_rollback_is_completed_by_the_retry(warehouse, editions, call):
+    """SIGKILL after the first, second or third table; the retry has the same name, a person another one."""
+    for without in ("", "UA", "B6"):
+        publish(warehouse, editions(without))
+    warehouse.close()  # the child needs the engine
+    code = f"""
+import os, signal, clickhouse_connect
+from datetime import date
+from include.flights import versions
+real, calls = versions.replace_partition, []
+def killed(*args):
+    real(*args)
+    calls.append(1)
+    if len(calls) == {call}:
+        os.kill(os.getpid(), signal.SIGKILL)
+versions.replace_partition = killed
+client = clickhouse_connect.get_client(interface="chdb", path={str(HOME / "warehouse")!r})
+versions.rollback(client, date({DAY.year}, {DAY.month}, {DAY.day}), "task of a run")
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == -9
+    client = open_warehouse()
+    if call == 1:
+        with pytest.raises(AssertionError):
+            assert_live(client, "UA")
+    by = "a person" if call == 2 else "task of a run"
+    assert versions.rollback(client, DAY, by)["to"] == 2
+    assert_live(client, "UA")
+    client.close()
+
+
+@pytest.mark.claim("8.4")
+def test_a_publication_that_is_killed_while_it_keeps_its_version_costs_none(warehouse, editions):
+    for without in ("", "UA", "B6", "EV"):
+        publish(warehouse, editions(without))
+    folder, rows = editions("DL")
+    warehouse.close()
+    code = f"""
+import os, signal, clickhouse_connect
+from datetime import date
+from pathlib import Path
+from include.flights import versions, warehouse
+real = versions.replace_partition
+def killed(*args):
+    real(*args)
+    os.kill(os.getpid(), signal.SIGKILL)
+versions.replace_partition = killed
+client = clickhouse_connect.get_client(interface="chdb", path={str(HOME / "warehouse")!r})
+day = date({DAY.year}, {DAY.month}, {DAY.day})
+warehouse.publish_day(client, Path({str(folder)!r}), day, day, {rows}, "run")
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == -9
+    client = open_warehouse()
+    assert_live(client, "EV")
+    assert versions.rollback(client, DAY, "the oldest", to=1)["to"] == 1, "its slot was not overwritten"
+    publish(client, (folder, rows))
+    assert_live(client, "DL")
+    assert events(client)[-1] == ("publish", 5, 1)
+    client.close()
+
+
+@pytest.mark.claim("8.4")
+def test_a_warehouse_that_goes_down_in_the_middle_of_a_rollback_costs_a_retry(warehouse, editions):
+    """The client loses its server before each of the statements that change something, one after the other."""
+    from clickhouse_connect.driver.exceptions import OperationalError
+
+    for without in ("", "UA", "B6"):
+        publish(warehouse, editions(without))
+
+    class Failing:
+        """The client of a server that goes down before its n-th change."""
+
+        def __init__(self, after: int) -> None:
+            self.left = after
+            self.query, self.uri = warehouse.query, warehouse.uri
+
+        def _changing(self, change, *args, **kwargs):
+            if self.left == 0:
+                raise OperationalError("Connection refused")
+            self.left -= 1
+            return change(*args, **kwargs)
+
+        def command(self, sql, **kwargs):
+            change = warehouse.command
+            return self._changing(change, sql, **kwargs) if sql.startswith("ALTER") else change(sql, **kwargs)
+
+        def insert(self, *args, **kwargs):
+            return self._changing(warehouse.insert, *args, **kwargs)
+
+    before = contents(warehouse)
+    for after in range(3):  # its event, the first table, the third one
+        with pytest.raises(OperationalError):
+            versions.rollback(Failing(after), DAY, "task of a run")
+        assert (contents(warehouse) == before) is (after <= 1)
+    assert versions.rollback(warehouse, DAY, "task of a run")["to"] == 2
+    assert_live(warehouse, "UA")
+
+
+def test_keeping_a_version_costs_milliseconds(warehouse, editions):
+    """Of a day whose publication takes some hundred; the bound is for busy machines."""
+    publish(warehouse, editions())
+    folder, _ = editions("UA")
+    with loader.staging_tables(warehouse, "x") as staged:
+        for table, staging in staged.items():
+            loader.load_parquet(warehouse, staging, folder / "transformed" / table)
+        started = time.perf_counter()
+        versions.record(warehouse, versions.keep(warehouse, staged, [DAY], "x")[0])
+        seconds = time.perf_counter() - started
+    print(f"{seconds * 1000:.1f} ms")
+    assert seconds < 0.5
