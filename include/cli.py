@@ -22,6 +22,7 @@ from include.answers.prove import prove
 from include.fleet.cli import app as fleet
 from include.integrity.command import integrity
 from include.interrupts import interruptible
+from include.kafka.cli import app as kafka
 from include.sla.command import sla
 
 out = Console()
@@ -35,6 +36,7 @@ app = typer.Typer(
 app.command()(prove)
 app.command()(sla)
 app.add_typer(fleet, name="fleet")
+app.add_typer(kafka, name="kafka")
 app.command()(integrity)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]

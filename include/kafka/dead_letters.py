@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from include.kafka import broker
-
-if TYPE_CHECKING:
-    from confluent_kafka import Message
 
 GROUP = "answers-replay"
 
@@ -27,7 +24,7 @@ class DeadLetter:
     value: bytes | None
 
 
-def send(opts: broker.Options, bad: Iterable[tuple[Message, str]], ids: Mapping[str, str]) -> None:
+def send(opts: broker.Options, bad: Iterable[tuple[broker.Message, str]], ids: Mapping[str, str]) -> None:
     """Put messages on the dead-letter topic, each with its reason, and wait until the broker has them.
 
     :param ids: topic -> its id
@@ -59,7 +56,9 @@ def read(opts: broker.Options, group: str | None = None) -> Iterator[DeadLetter]
 def _letters(opts: broker.Options, slices: list[broker.Slice]) -> Iterator[DeadLetter]:
     for batch in broker.read(opts, slices):
         for each in batch:
-            said: dict[str, Any] = {name: (value or b"").decode("utf-8", "replace") for name, value in each.headers() or []}
+            said: dict[str, Any] = {
+                name: (value or b"").decode("utf-8", "replace") for name, value in each.headers() or []
+            }
             source = "-".join(said.get(name, "?") for name in ("topic", "partition", "offset"))
             reason, topic = said.get("reason", "none given"), said.get("topic", "")
             yield DeadLetter(each.partition(), each.offset(), reason, topic, source, each.key(), each.value())

@@ -41,7 +41,9 @@ def parse(value: bytes | None) -> FlightStatus:
     except UnicodeDecodeError as error:
         raise BadEvent(f"not UTF-8: byte 0x{value[error.start]:02x} at {error.start}") from error
     except ValidationError as error:
-        found = ("; ".join(f"{'.'.join(map(str, each['loc'])) or 'value'}: {each['msg']}" for each in error.errors()))[:500]
+        found = ("; ".join(f"{'.'.join(map(str, each['loc'])) or 'value'}: {each['msg']}" for each in error.errors()))[
+            :500
+        ]
         raise BadEvent(f"not a flight status: {found}") from error
 
 

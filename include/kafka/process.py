@@ -16,11 +16,22 @@ from include.kafka.events import BadEvent, parse
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
-    from confluent_kafka import Message
 
 SQL = Path(__file__).with_name("sql")
 INBOX = "warehouse.flight_status_inbox"
-COLUMNS = ("topic", "topic_id", "partition", "offset", "outcome", "reason", "event_id", "flight", "status", "at", "run_id")
+COLUMNS = (
+    "topic",
+    "topic_id",
+    "partition",
+    "offset",
+    "outcome",
+    "reason",
+    "event_id",
+    "flight",
+    "status",
+    "at",
+    "run_id",
+)
 
 
 def create_tables(client: Client) -> None:
@@ -34,14 +45,15 @@ def process(opts: broker.Options, client: Client, wanted: Iterable[broker.Slice]
     """Handle the messages of some slices.
 
     :param client: of the warehouse
-    :param run_id: of the run that does it; its retry finds what the first try has done
+    :param run_id: of the run that does it, DAG/RUN; its retry finds what the first try has done
     :returns: what the run has handled, over all its tries: {"offsets": {"TOPIC-PARTITION": [[first, last], ...]},
         "applied": count, "dead": count}; small, for XCom
     """
     create_tables(client)
     ids: dict[str, str] = {}
+    id_of = broker.topic_ids(opts)
     for batch in broker.read(opts, wanted):
-        ids |= {name: broker.topic(opts, name).id for name in {each.topic() for each in batch} - set(ids)}
+        ids |= {name: id_of(name) for name in {each.topic() for each in batch} - set(ids)}
         known = handled(client, ids, batch)
         fresh = [each for each in batch if (each.topic(), each.partition(), each.offset()) not in known]
         rows, bad = [], []
@@ -57,7 +69,7 @@ def process(opts: broker.Options, client: Client, wanted: Iterable[broker.Slice]
     return handled_by(client, run_id)
 
 
-def _row(message: Message, topic_id: str, run_id: str) -> tuple[tuple[Any, ...], str]:
+def _row(message: broker.Message, topic_id: str, run_id: str) -> tuple[tuple[Any, ...], str]:
     place = (message.topic(), topic_id, message.partition(), message.offset())
     try:
         event = parse(message.value())
@@ -66,7 +78,7 @@ def _row(message: Message, topic_id: str, run_id: str) -> tuple[tuple[Any, ...],
     return (*place, "applied", "", event.event_id, event.flight, event.status, event.at.astimezone(UTC), run_id), ""
 
 
-def handled(client: Client, ids: dict[str, str], batch: Iterable[Message]) -> set[tuple[str, int, int]]:
+def handled(client: Client, ids: dict[str, str], batch: Iterable[broker.Message]) -> set[tuple[str, int, int]]:
     """The places of a batch's messages that the inbox knows."""
     found: set[tuple[str, int, int]] = set()
     places: dict[tuple[str, int], list[int]] = {}

@@ -65,7 +65,7 @@ def producing(opts: broker.Options) -> Iterator[Produce]:
     )
 
     def produce(topic: str, key: bytes | None, value: bytes | None, headers: Mapping[str, str] | None = None) -> None:
-        pairs = {name: text.encode() for name, text in (headers or {}).items()}
+        pairs: list[tuple[str, str | bytes | None]] = list((headers or {}).items())
         while True:
             try:
                 producer.produce(topic, value=value, key=key, headers=pairs, on_delivery=delivered)

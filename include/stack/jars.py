@@ -51,7 +51,8 @@ class Jar:
 def locked(lock: Path) -> list[Jar]:
     """The jars of a lock file."""
     lines = (line.split() for line in lock.read_text().splitlines() if line and not line.startswith("#"))
-    return [Jar(*coordinates.split(":"), digest) for coordinates, digest in lines]
+    parts = ((*coordinates.split(":"), digest) for coordinates, digest in lines)
+    return [Jar(group, artifact, version, digest) for group, artifact, version, digest in parts]
 
 
 def repository() -> str:

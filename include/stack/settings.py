@@ -26,8 +26,19 @@ PORTS = {
     "postgres": 5433,
     "supervisor": 9011,
     "catcher": 9080,
+    "kafka": 9092,
+    "kafka_controller": 9093,
 }  # preferred; ANSWERS_API_PORT and so on override
 MIN_JAVA = 17
+# How this project consumes: nothing is committed on its own, and a consumer that was killed is missed within seconds.
+CONSUMER = {
+    "group.id": "answers",
+    "enable.auto.commit": "false",
+    "auto.offset.reset": "earliest",
+    "session.timeout.ms": 6000,
+    "heartbeat.interval.ms": 2000,
+    "topic.metadata.refresh.interval.ms": 5000,
+}
 
 
 @dataclass(frozen=True)
@@ -95,6 +106,9 @@ class Settings:
         }
         if port := self.ports.get("catcher"):  # where notifications go
             connections["OPS_WEBHOOK"] = {"conn_type": "http", "host": "127.0.0.1", "port": port}
+        if port := self.ports.get("kafka"):
+            extra = {"bootstrap.servers": f"127.0.0.1:{port}", **CONSUMER}
+            connections["KAFKA_DEFAULT"] = {"conn_type": "kafka", "extra": extra}
         return {f"AIRFLOW_CONN_{name}": json.dumps(value) for name, value in connections.items()}
 
     def environment(self) -> dict[str, str]:
