@@ -34,7 +34,10 @@ def schedule(seed: int, count: int, within: float, parts: tuple[str, ...] = PART
     victims: list[str] = []
     while len(victims) < count:
         victims += chance.sample(parts, len(parts))
-    return [Kill(at, part) for at, part in zip(sorted(chance.uniform(0, within) for _ in range(count)), victims, strict=False)]
+    return [
+        Kill(at, part)
+        for at, part in zip(sorted(chance.uniform(0, within) for _ in range(count)), victims, strict=False)
+    ]
 
 
 def carry_out(settings: Settings, kills: list[Kill], seed: int, say: Callable[[str], None] = print) -> Iterator[Kill]:

@@ -52,7 +52,9 @@ def settled(stack):
 
 def effects(stack, way: str) -> list[str]:
     topic = broker.WAYS[way]
-    return [row["event_id"] for row in stack.sql(f"SELECT event_id FROM warehouse.flight_status WHERE topic = '{topic}'")]
+    return [
+        row["event_id"] for row in stack.sql(f"SELECT event_id FROM warehouse.flight_status WHERE topic = '{topic}'")
+    ]
 
 
 @pytest.mark.timeout(2400 if LONG else 400)
