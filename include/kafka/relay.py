@@ -103,12 +103,14 @@ def _deliver(airflow: Airflow, message: broker.Message, topic_id: str) -> None:
 
 
 def main() -> None:
-    """Relay until the process is ended."""
+    """Make the topics that are missing, and relay until the process is ended."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         with interruptible():
-            relay(Airflow(), broker.options())
+            opts = broker.options()
+            broker.create_topics(opts)
+            relay(Airflow(), opts)
     except KeyboardInterrupt:
         log.info("ended")
 

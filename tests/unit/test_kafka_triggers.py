@@ -21,7 +21,8 @@ async def announced(producer, count: int) -> list:
         found.append((event, payload))
         seen += event["last"] - event["first"] + 1
         if seen >= count:
-            return found
+            break
+    return found
 
 
 def acked(payload):
