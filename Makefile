@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint integrity format prove prove-faults bench up down test-compose lock clean
+.PHONY: help setup demo test lint integrity format prove prove-faults bench up down test-compose soak lock clean
 
 # The first Python that is new enough, or the one you name: make PYTHON=/path/to/python3.12
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
@@ -54,6 +54,10 @@ down: ## Stop the docker compose stack; its data stays
 
 test-compose: setup ## The questions on a docker compose stack of its own
 	@ANSWERS_REQUIRE_COMPOSE=1 $(BIN)/python -m pytest tests/compose -m compose $(ARGS)
+
+soak: setup ## Question 5 for long: 1,000 messages at 50 a second to each way but the webhook, 20 kills (SOAK_SEED=…)
+	@SOAK_MESSAGES=$${SOAK_MESSAGES:-1000} SOAK_RATE=$${SOAK_RATE:-50} SOAK_KILLS=$${SOAK_KILLS:-20} \
+		$(BIN)/python -m pytest tests/stack/test_q05_stack.py -k sigkill -s $(ARGS)
 
 lock: setup ## Compile requirements.txt from pyproject.toml (ARGS=--upgrade for the latest versions)
 	@$(BIN)/uv pip compile --quiet pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \

@@ -23,6 +23,7 @@ from include.fleet.cli import app as fleet
 from include.flights.command import rollback
 from include.integrity.command import integrity
 from include.interrupts import interruptible
+from include.kafka.cli import app as kafka
 from include.secrets.command import app as secrets
 from include.sla.command import sla
 from include.stack.airflow_command import airflow
@@ -43,6 +44,7 @@ app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args"
 )
 app.add_typer(fleet, name="fleet")
 app.add_typer(secrets, name="secrets")
+app.add_typer(kafka, name="kafka")
 app.command()(integrity)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]

@@ -1,6 +1,7 @@
 """What all tests share: a scratch home, a metadata database, one Spark session, one embedded warehouse, doctored feeds."""
 
 import gzip
+import json
 import os
 import shutil
 import sqlite3
@@ -74,6 +75,27 @@ def warehouse() -> Iterator[object]:
     client.command("DROP DATABASE IF EXISTS warehouse_history SYNC")
     yield client
     client.close()
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(tmp_path_factory):
+    """A Kafka broker, started once a session."""
+    from kafka_broker import Broker
+
+    broker = Broker(tmp_path_factory.mktemp("kafka"))
+    yield broker
+    broker.kill()
+
+
+@pytest.fixture
+def kafka(kafka_broker, monkeypatch):
+    """The broker with the project's topics, empty, and the connection `kafka_default` that leads there."""
+    if kafka_broker.process.poll() is not None:
+        kafka_broker.start()
+    kafka_broker.forget()
+    connection = {"conn_type": "kafka", "extra": kafka_broker.options}
+    monkeypatch.setenv("AIRFLOW_CONN_KAFKA_DEFAULT", json.dumps(connection))
+    return kafka_broker
 
 
 @pytest.fixture

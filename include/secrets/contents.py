@@ -12,6 +12,15 @@ from typing import Any
 
 from include.secrets.names import path
 
+# How this project consumes: nothing is committed on its own, and a consumer that was killed is missed within seconds.
+CONSUMER = {
+    "group.id": "answers",
+    "enable.auto.commit": "false",
+    "auto.offset.reset": "earliest",
+    "session.timeout.ms": 6000,
+    "heartbeat.interval.ms": 2000,
+    "topic.metadata.refresh.interval.ms": 5000,
+}
 # The identities of the parameter store. Airflow has the first and may read; `answers secrets` has the second.
 READER, WRITER = "AKIAANSWERSREADER", "AKIAANSWERSWRITER"
 
@@ -32,6 +41,7 @@ def compose_connections(env: Mapping[str, str]) -> dict[str, dict[str, Any]]:
             "login": "answers",
             "password": env["CLICKHOUSE_PASSWORD"],
         },
+        "kafka_default": kafka("kafka:9092"),
         "object_store": {"conn_type": "aws", "login": "anybody", "password": "anything", "extra": s3},
         "ops_webhook": {"conn_type": "http", "host": "catcher", "port": 9080},
         "q06_partner": partner("catcher", 9080, env["PARTNER_SECRET"]),
@@ -45,6 +55,11 @@ def compose_connections(env: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         "smtp_default": {"conn_type": "smtp", "host": "maildev", "port": 1025, "extra": mail()},
         "spark_default": {"conn_type": "spark", "host": "spark://spark-master", "port": 7077},
     }
+
+
+def kafka(servers: str) -> dict[str, Any]:
+    """The connection to a broker."""
+    return {"conn_type": "kafka", "extra": {"bootstrap.servers": servers, **CONSUMER}}
 
 
 def mail() -> dict[str, Any]:

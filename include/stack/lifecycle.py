@@ -29,6 +29,7 @@ from include.stack.settings import PROJECT, Settings
 
 AIRFLOW_PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 PARTS = ("postgres", "parameter-store", "catcher", *AIRFLOW_PARTS)
+ON_DEMAND = ("kafka", "kafka-relay")  # shown only while somebody wants them
 MIN_MEMORY = 4 << 30  # bytes
 Say = Callable[[str], None]
 
@@ -108,7 +109,8 @@ def status(settings: Settings) -> list[dict[str, Any]]:
         except (OSError, HTTPException, xmlrpc.client.Error):
             known = {}
     records = []
-    for part in PARTS:
+    wanted = [part for part in ON_DEMAND if known.get(part, {}).get("statename", "STOPPED") != "STOPPED"]
+    for part in (*PARTS, *wanted):
         info = known.get(part, {})
         up = info.get("statename") == "RUNNING"
         records.append(

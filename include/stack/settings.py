@@ -41,6 +41,8 @@ PORTS = {
     "catcher": 9080,
     "parameters": 9082,
     "mail": 9025,
+    "kafka": 9092,
+    "kafka_controller": 9093,
 }  # preferred; ANSWERS_API_PORT and so on override
 MIN_JAVA = 17
 
@@ -130,6 +132,8 @@ class Settings:
         if port := self.ports.get("mail"):
             mail = {"host": "127.0.0.1", "port": port, "extra": contents.mail()}
             connections["SMTP_DEFAULT"] = {"conn_type": "smtp", **mail}
+        if port := self.ports.get("kafka"):
+            connections["KAFKA_DEFAULT"] = contents.kafka(f"127.0.0.1:{port}")
         return {f"AIRFLOW_CONN_{name}": json.dumps(value) for name, value in connections.items()}
 
     def environment(self) -> dict[str, str]:
@@ -201,16 +205,16 @@ class Settings:
 
 def warehouse_options() -> dict[str, Any]:
     """Arguments of clickhouse_connect.get_client for the warehouse of the environment, else for the embedded stack's."""
-    connection = _warehouse_connection()
-    options: dict[str, Any] = dict(connection.get("extra", {}).get("client_kwargs", {}))
+    found = connection("clickhouse_default") or {}
+    options: dict[str, Any] = dict(found.get("extra", {}).get("client_kwargs", {}))
     for key, ours in (("host", "host"), ("port", "port"), ("username", "login"), ("password", "password")):
-        if connection.get(ours):
-            options[key] = connection[ours]
+        if found.get(ours):
+            options[key] = found[ours]
     return options
 
 
-def _warehouse_connection() -> dict[str, Any]:
-    name = "clickhouse_default"
+def connection(name: str) -> dict[str, Any] | None:
+    """A connection for the command line: the environment's, that of the Airflow beside it, else the embedded stack's."""
     if given := os.environ.get(f"AIRFLOW_CONN_{name.upper()}"):
         return dict(json.loads(given))
     if os.environ.get("AIRFLOW__SECRETS__BACKEND"):  # a process of Airflow, or beside one in its container
@@ -219,7 +223,7 @@ def _warehouse_connection() -> dict[str, Any]:
         found = Connection.get(name)
         keys = ("host", "port", "login", "password")
         return {"extra": found.extra_dejson, **{key: getattr(found, key) for key in keys}}
-    return Settings.load().stored_connections()[name]
+    return Settings.load().stored_connections().get(name)
 
 
 def java_version(java: str) -> int:

@@ -1,0 +1,98 @@
+"""Q5 · Kafka messages start runs, in three ways: an asset's watcher, a sensor, a webhook. One function handles them all.
+
+Look at: who tracks the offsets (the warehouse's inbox; the consumer group; the run's id), that each is moved only *after*
+processing, and that an event is a signal: q05_kafka_event reads to the end of the topic, whatever its events announce.
+Paused until `answers kafka up`. Produces warehouse.flight_status; `answers kafka audit` compares it with the broker.
+"""
+
+from datetime import timedelta
+
+from airflow.providers.apache.kafka.sensors.kafka import AwaitMessageSensor
+from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, AssetWatcher, CronTriggerTimetable, task
+from pendulum import datetime
+
+from include.answers import doc_md
+from plugins.triggers.kafka_events import KafkaEventsTrigger
+
+EVENT, SENSOR, WEBHOOK = "flight-status-event", "flight-status-sensor", "flight-status-webhook"
+COMMON = {
+    "start_date": datetime(2026, 1, 1, tz="UTC"),
+    "catchup": False,
+    "is_paused_upon_creation": True,
+    "default_args": {"owner": "flight-status", "retries": 10, "retry_delay": timedelta(seconds=5)},
+    "tags": ["q05", "kafka", "clickhouse"],
+    "doc_md": doc_md("q05"),
+}
+arrived = Asset(
+    name="flight_status_arrived",
+    uri=f"kafka://kafka_default/{EVENT}",
+    watchers=[AssetWatcher(name="arrived", trigger=KafkaEventsTrigger(topics=[EVENT], group="answers-event"))],
+)
+
+with DAG(
+    dag_id="q05_kafka_event",
+    description="Messages that an asset's watcher announces; every ten minutes whatever was left",
+    schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable("*/10 * * * *", timezone="UTC"), assets=[arrived]),
+    max_active_runs=1,
+    **COMMON,
+):
+
+    @task(pool="warehouse")
+    def process_backlog(triggering_asset_events=None, dag_run=None) -> dict:
+        """Handle all messages up to the end of the topic; return the offsets, and what the events had announced."""
+        from plugins.kafka import announced, backlog, handle
+
+        events = announced(triggering_asset_events)
+        done, _ = handle(backlog(EVENT), dag_run)
+        return {**done, "announced": events}
+
+    process_backlog()
+
+with DAG(
+    dag_id="q05_kafka_sensor",
+    description="Messages that a sensor waits for, run after run",
+    schedule="@continuous",
+    max_active_runs=1,
+    **COMMON,
+):
+    wait_for_message = AwaitMessageSensor(
+        task_id="wait_for_message",
+        topics=[SENSOR],
+        apply_function="include.kafka.events.coordinates",
+        commit_offset=False,  # the default commits before anything is done with the message
+        poll_interval=1,
+        timeout=timedelta(hours=1).total_seconds(),
+        soft_fail=True,
+    )
+
+    @task(pool="warehouse")
+    def process_uncommitted(dag_run=None) -> dict:
+        """Handle what the consumer group has not committed, then commit it; return the offsets."""
+        from include.kafka.broker import commit
+        from plugins.kafka import handle, options, uncommitted
+
+        done, slices = handle(uncommitted(SENSOR, "answers"), dag_run)
+        commit(options(), "answers", slices)
+        return done
+
+    wait_for_message >> process_uncommitted()
+
+with DAG(
+    dag_id="q05_kafka_webhook",
+    description="One message a run, whose id is made of topic, partition and offset: include/kafka/relay.py posts it",
+    schedule=None,
+    max_active_runs=8,
+    **COMMON,
+):
+
+    @task(pool="warehouse")
+    def process_message(dag_run=None) -> dict:
+        """Handle the message that the run's conf points at; return its offset."""
+        from include.kafka.broker import TopicMissing
+        from plugins.failures import permanent
+        from plugins.kafka import handle, one
+
+        with permanent(TopicMissing, KeyError):
+            return handle(one(dag_run.conf or {}), dag_run)[0]
+
+    process_message()

@@ -1,0 +1,82 @@
+"""Kafka for tasks: the connection, and the one processing function with the warehouse opened around it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+    from include.kafka.broker import Options, Slice
+
+Find = Callable[["Options", "Client"], "list[Slice]"]
+
+
+def options(kafka_conn_id: str = "kafka_default") -> dict[str, Any]:
+    """The client's options of a connection."""
+    from airflow.sdk.bases.hook import BaseHook
+
+    return dict(BaseHook.get_connection(kafka_conn_id).extra_dejson)
+
+
+def handle(find: Find, dag_run: Any) -> tuple[dict[str, Any], list[Slice]]:
+    """Process the messages that `find` names. A task that calls it belongs in the pool `warehouse`.
+
+    :param find: (options, warehouse) -> slices; :param dag_run: the run that does it
+    :returns: what `include.kafka.process.process` returns, and the slices
+    """
+    from include.kafka.process import process
+    from plugins.warehouse import open_warehouse
+
+    opts = options()
+    with open_warehouse() as client:
+        wanted = find(opts, client)
+        return process(opts, client, wanted, f"{dag_run.dag_id}/{dag_run.run_id}"), wanted
+
+
+def backlog(topic: str) -> Find:
+    """From behind the last message that the inbox knows to the end of the topic."""
+
+    def find(opts: Options, client: Client) -> list[Slice]:
+        from include.kafka import broker, process
+
+        now = broker.topic(opts, topic)
+        return broker.slices(now, process.positions(client, now))
+
+    return find
+
+
+def uncommitted(topic: str, group: str) -> Find:
+    """From what a consumer group has committed to the end of the topic."""
+
+    def find(opts: Options, client: Client) -> list[Slice]:
+        from include.kafka import broker
+
+        return broker.slices(broker.topic(opts, topic), broker.committed(opts, topic, group))
+
+    return find
+
+
+def one(place: Mapping[str, Any]) -> Find:
+    """The one message at {"topic", "topic_id", "partition", "offset"}.
+
+    :raises include.kafka.broker.TopicMissing: the topic was made again since; what lies there is another message
+    """
+
+    def find(opts: Options, client: Client) -> list[Slice]:
+        from include.kafka import broker
+
+        now = broker.topic(opts, place["topic"])
+        if now.id != place["topic_id"]:
+            raise broker.TopicMissing(f"{now.name} was deleted and made again: its message {dict(place)} is gone")
+        return [broker.Slice(now.name, place["partition"], place["offset"], place["offset"] + 1)]
+
+    return find
+
+
+def announced(triggering_asset_events: Mapping[Any, Iterable[Any]]) -> list[dict[str, Any]]:
+    """What *all* events that started a run say has arrived; none where the clock started it."""
+    events = (event for of_asset in triggering_asset_events.values() for event in of_asset)
+    payloads = ((event.extra or {}).get("payload") for event in events)
+    return [dict(each) for each in payloads if isinstance(each, Mapping)]

@@ -1,0 +1,129 @@
+"""Question 5 on a live stack: three ways from a message to its effect, while the parts are killed.
+
+The long version, `make soak`, sets SOAK_MESSAGES, SOAK_RATE, SOAK_KILLS and SOAK_SEED.
+"""
+
+import json
+import os
+import threading
+import time
+import uuid
+
+import pytest
+
+from include.kafka import broker, kills, produce
+from include.stack.client import Airflow
+from support import wait_for
+
+MESSAGES = int(os.environ.get("SOAK_MESSAGES", "120"))
+RATE = float(os.environ.get("SOAK_RATE", "5"))
+KILLS = int(os.environ.get("SOAK_KILLS", "5"))
+SEED = int(os.environ.get("SOAK_SEED", "2013"))
+LONG = "SOAK_MESSAGES" in os.environ
+# One run a message is the slow way: a run takes about a second of two cores.
+SHARE = {"event": 1.0, "sensor": 1.0, "webhook": 0.1}
+
+
+@pytest.fixture(scope="module")
+def kafka(stack):
+    """The stack with its broker, relay and DAGs running; gives the client's options."""
+    stack.answers("kafka", "up")
+    yield json.loads(stack.settings.connections()["AIRFLOW_CONN_KAFKA_DEFAULT"])["extra"]
+    stack.answers("kafka", "down")
+
+
+def audit(stack) -> dict:
+    """The accounts by way."""
+    done = stack.answers("kafka", "audit", "--json", check=False)
+    assert done.stdout, done.stderr
+    return {each["way"]: each for each in json.loads(done.stdout)}
+
+
+def settled(stack):
+    """The accounts, once nothing waits any more; what is lost and doubled is for the test to say."""
+
+    def look():
+        done = stack.answers("kafka", "audit", "--json", check=False)
+        accounts = json.loads(done.stdout) if done.stdout else []  # no answer while the broker is away
+        return accounts and not any(each["lag"] or each["untracked"] for each in accounts) and accounts
+
+    return {each["way"]: each for each in wait_for("the backlog to empty", look, 420 if LONG else 150, pause=1)}
+
+
+def effects(stack, way: str) -> list[str]:
+    topic = broker.WAYS[way]
+    return [
+        row["event_id"] for row in stack.sql(f"SELECT event_id FROM warehouse.flight_status WHERE topic = '{topic}'")
+    ]
+
+
+@pytest.mark.timeout(2400 if LONG else 400)
+@pytest.mark.claim("5.4")
+def test_under_sigkill_every_message_has_its_effect_once(stack, kafka):
+    """Then silence: nothing else is sent that could wake what is left, and the backlog must be empty all the same."""
+    batch = uuid.uuid4().hex
+    sent = {way: list(produce.events(max(1, int(MESSAGES * share)), batch)) for way, share in SHARE.items()}
+    before = {way: len(effects(stack, way)) if way in audit(stack) else 0 for way in sent}
+    problems = []
+
+    def send(way: str) -> None:
+        try:
+            produce.produce_all(kafka, broker.WAYS[way], sent[way], RATE * SHARE[way])
+        except Exception as error:
+            problems.append(error)
+
+    threads = [threading.Thread(target=send, args=(way,)) for way in sent]
+    for thread in threads:
+        thread.start()
+    plan = kills.schedule(SEED, KILLS, MESSAGES / RATE, kills.PARTS if LONG else kills.QUICK)
+    done = list(kills.carry_out(stack.settings, plan, SEED))
+    for thread in threads:
+        thread.join()
+    assert not problems, "what the producer was told is lost does not count"
+    assert len(done) == KILLS
+    silence = time.monotonic()
+    accounts = settled(stack)
+    print(f"after {len(done)} kills the backlog was empty {time.monotonic() - silence:.0f} s after the last message")
+    for way, messages in sent.items():
+        assert accounts[way]["lost"] == []
+        assert accounts[way]["doubled"] == 0
+        got = effects(stack, way)
+        assert len(got) == before[way] + len(messages)
+        wanted = {json.loads(value)["event_id"] for _, value in messages}
+        assert len(wanted) == len(messages)
+        assert wanted <= set(got)
+        assert len(got) == len(set(got))
+
+
+@pytest.mark.claim("5.2")
+@pytest.mark.claim("5.5")
+def test_a_topic_that_is_delivered_again_starts_no_run_and_poison_has_its_reason(stack, kafka):
+    topic = broker.WAYS["webhook"]
+    poison = [(b"p", b"\xff\xfe"), (b"p", None)]
+    fine = list(produce.events(2, uuid.uuid4().hex))
+    produce.produce_all(kafka, topic, [*poison, *fine])
+    assert settled(stack)["webhook"]["lost"] == []
+    airflow: Airflow = stack.airflow
+    before = len(airflow.pages("/dags/q05_kafka_webhook/dagRuns", "dag_runs"))
+    places = {f"{topic}-{each}" for each in _places(kafka, topic)}
+    assert before == len(places)
+    letters = json.loads(stack.answers("kafka", "dead-letters", "--json").stdout)
+    reasons = [each["reason"] for each in letters if each["source"] in places]
+    assert sorted(reasons)[-2:] == ["no value (a tombstone)", "not UTF-8: byte 0xff at 0"]
+    # The group forgets what it has done: everything comes again.
+    from include.stack.kafka import start, stop
+
+    stop(stack.settings, "kafka-relay")
+    now = broker.topic(kafka, topic)
+    broker.commit(kafka, broker.GROUPS["webhook"], [broker.Slice(topic, part, 0, 0) for part in now.bounds])
+    start(stack.settings, "kafka-relay")
+    ends = {part: high for part, (_, high) in now.bounds.items() if high}
+    wait_for("all to be relayed again", lambda: ends.items() <= broker.committed(kafka, topic, "answers-relay").items())
+    assert len(airflow.pages("/dags/q05_kafka_webhook/dagRuns", "dag_runs")) == before
+    log = (stack.home / "logs" / "kafka-relay.log").read_text()
+    assert log.count(": known") >= before, "each of them was answered 409"
+
+
+def _places(kafka, topic: str) -> list[str]:
+    bounds = broker.topic(kafka, topic).bounds
+    return [f"{part}-{offset}" for part, (_, high) in bounds.items() for offset in range(high)]
