@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -91,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked.append(request.get("Name", self.headers["X-Amz-Target"]))
-        threading.Event().wait(self.server.delay)  # not time.sleep, the clock that tests of backing off replace
+        time.sleep(self.server.delay)
         document = self.server.document
         body = document if isinstance(document, bytes) else json.dumps(document).encode()
         try:

@@ -29,7 +29,7 @@ def play(demo: Demo) -> None:
     (run_id,) = demo.run(dag_id, [day])
     before = airflow.request("GET", "/variables/flights_feed").json()["value"]
     folder = demo.settings.home / "data" / "feed_without_an_airline"
-    _feed_without(LOST, day, folder)
+    feed_without(LOST, day, folder)
     try:
         _point(demo, str(folder))
         airflow.start(dag_id, day)
@@ -58,7 +58,7 @@ def play(demo: Demo) -> None:
     )
 
 
-def _feed_without(carrier: str, day: date, folder: Path) -> None:
+def feed_without(carrier: str, day: date, folder: Path) -> None:
     """Write the feed's files, of the flights one day's only, without those of an airline."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 if TYPE_CHECKING:
     from include.secrets.client import Parameters
@@ -27,10 +26,9 @@ def show() -> None:
     from include.cli import readable_errors
 
     with readable_errors():
-        table = Table("parameter", "version", "type", "changed", box=None)
         for each in _store(_running()).names():
-            table.add_row(each["name"], str(each["version"]), each["type"], f"{each['changed']:%Y-%m-%d %H:%M:%S}")
-        out.print(table)
+            line = f"{each['name']:<45} version {each['version']:<4} {each['type']}  {each['changed']:%Y-%m-%d %H:%M:%S}"
+            out.print(line, highlight=False, soft_wrap=True)
 
 
 @app.command()

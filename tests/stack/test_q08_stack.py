@@ -146,7 +146,8 @@ def test_tasks_clear_and_backfill_create_repair_a_damaged_period(stack):
     stack.answers("sql", delete.format("daily_delays", FIRST))
     start, _ = interval(FIRST)
     period = ("--start-date", start.isoformat(), "--end-date", start.isoformat())
-    stack.answers("airflow", "tasks", "clear", Q08, "--task-regex", "^publish$", "--downstream", "--yes", *period)
+    # The trap: on 3.3.2 --task-regex is looked for as it is in the tasks' ids; "^publish$" clears nothing and succeeds.
+    stack.answers("airflow", "tasks", "clear", Q08, "--task-regex", "publish", "--downstream", "--yes", *period)
     (run,) = finish(stack, run_ids[:1])
     assert (run.state, run.tasks["prepare"][1], run.tasks["publish"][1]) == ("success", 1, 2), (
         "nothing before it ran again"

@@ -2,6 +2,7 @@
 
 import json
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -162,7 +163,7 @@ def test_a_store_that_fails_is_an_error_that_names_it_and_nothing_else_is_asked(
     status, document, delay, said, tries = FAILURES[how]
     misbehaving.status, misbehaving.document, misbehaving.delay = status, document, delay
     waits = []
-    monkeypatch.setattr("botocore.endpoint.time.sleep", waits.append)  # the clock
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=waits.append))  # the clock, botocore's alone
     for ask, parameter in ((connection, PARTNER), (variable, PSEUDONYM)):
         use(misbehaving.settings, read_timeout=0.2)
         misbehaving.asked.clear()
@@ -179,7 +180,7 @@ def test_a_store_that_fails_is_an_error_that_names_it_and_nothing_else_is_asked(
 def test_a_store_that_is_down_is_an_error_and_so_is_the_servers(misbehaving, use, monkeypatch):
     from airflow.models import Connection, Variable
 
-    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))
     misbehaving.shutdown()
     misbehaving.server_close()
     use(misbehaving.settings)
@@ -196,7 +197,7 @@ def test_a_throttled_store_that_recovers_is_no_error(misbehaving, use, monkeypat
     def recover(_: float) -> None:
         misbehaving.status, misbehaving.document = 200, {"Parameter": {"Value": CANARY}}
 
-    monkeypatch.setattr("botocore.endpoint.time.sleep", recover)
+    monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=recover))
     use(misbehaving.settings)
     assert variable() == CANARY
     assert len(misbehaving.asked) == 2
