@@ -59,6 +59,7 @@ def producing(opts: broker.Options) -> Iterator[Produce]:
             "enable.idempotence": True,  # and so acks=all: a retry of the client's own doubles nothing
             "message.max.bytes": broker.LARGEST_MESSAGE,
             "delivery.timeout.ms": 120_000,
+            "reconnect.backoff.max.ms": 1000,
             "linger.ms": 5,
             "log_level": 0,
         }

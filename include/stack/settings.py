@@ -38,6 +38,7 @@ CONSUMER = {
     "session.timeout.ms": 6000,
     "heartbeat.interval.ms": 2000,
     "topic.metadata.refresh.interval.ms": 5000,
+    "reconnect.backoff.max.ms": 1000,
 }
 
 

@@ -42,7 +42,9 @@ def test_all_three_ways_process_every_message_once_and_the_audit_is_clean(stack)
         stack.airflow.find_dag(dag_id, patience=120)
         stack.airflow.request("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
     for way, count in SENT.items():
-        inside(stack, "-m", "include.cli", "kafka", "produce", "--way", way, "--count", str(count), "--batch", "compose")
+        inside(
+            stack, "-m", "include.cli", "kafka", "produce", "--way", way, "--count", str(count), "--batch", "compose"
+        )
     inside(stack, "-c", POISON)
 
     def done():
