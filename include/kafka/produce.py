@@ -94,5 +94,5 @@ def produce_all(
         for count, (key, value) in enumerate(messages, start=1):
             produce(topic, key, value, None)
             if rate and (ahead := began + count / rate - time.monotonic()) > 0:
-                time.sleep(ahead)
+                time.sleep(ahead)  # the client sends meanwhile
     return count
