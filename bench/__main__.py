@@ -6,6 +6,7 @@ load     rows into the warehouse through the loader's load step, against the eng
 fleet    parsing 55 DAGs or one of them, a whole day, the pools' limits, the critical path with and without priorities
 waiting  slot-seconds that poke, reschedule, deferrable and asset take while they wait for the same upstream
 stack    memory of the embedded stack while Spark runs, and one day end to end (brings a stack of its own up)
+kafka    three ways from a Kafka message to its effect beside the stock trigger: latency, events/s, loss under kills
 integrity  the checker of DAG files against Airflow's own DagBag, on 50 and 1,000 generated files
 """
 
@@ -26,6 +27,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from bench.integrity import integrity
+from bench.kafka import kafka
 
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).parent / "results"
@@ -236,7 +238,7 @@ def main() -> None:
     from bench.fleet import fleet, waiting
 
     known = {"parse": parse, "fork": fork, "load": load, "fleet": fleet, "waiting": waiting, "stack": stack}
-    known["integrity"] = integrity
+    known |= {"integrity": integrity, "kafka": kafka}
     parser = argparse.ArgumentParser(
         prog="python -m bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

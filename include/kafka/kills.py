@@ -17,7 +17,7 @@ PARTS = ("task", "triggerer", "scheduler", "kafka", "kafka-relay", "worker")
 QUICK = PARTS[:-1]
 TASK = "airflow worker -- "
 EXECUTOR = f"{TASK}LocalExecutor"
-FIND_WITHIN = 20  # seconds for the victim to be there: a part that is being restarted, a task that is to begin
+FIND_WITHIN = 120  # seconds for the victim to be there: a part that is being restarted, a task that is to begin
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ def producing(opts: broker.Options) -> Iterator[Produce]:
             "enable.idempotence": True,  # and so acks=all: a retry of the client's own doubles nothing
             "message.max.bytes": broker.LARGEST_MESSAGE,
             "delivery.timeout.ms": 120_000,
+            "reconnect.backoff.max.ms": 1000,
             "linger.ms": 5,
             "log_level": 0,
         }
@@ -93,5 +94,5 @@ def produce_all(
         for count, (key, value) in enumerate(messages, start=1):
             produce(topic, key, value, None)
             if rate and (ahead := began + count / rate - time.monotonic()) > 0:
-                time.sleep(ahead)
+                time.sleep(ahead)  # the client sends meanwhile
     return count

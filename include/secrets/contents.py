@@ -20,6 +20,7 @@ CONSUMER = {
     "session.timeout.ms": 6000,
     "heartbeat.interval.ms": 2000,
     "topic.metadata.refresh.interval.ms": 5000,
+    "reconnect.backoff.max.ms": 1000,
 }
 # The identities of the parameter store. Airflow has the first and may read; `answers secrets` has the second.
 READER, WRITER = "AKIAANSWERSREADER", "AKIAANSWERSWRITER"

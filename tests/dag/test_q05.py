@@ -56,7 +56,7 @@ def test_the_ways_are_wired_to_lose_nothing(dag_of):
     from plugins.triggers.kafka_events import KafkaEventsTrigger
 
     dags = {way: dag_of(FILE, dag_id) for way, (dag_id, _) in audit.DAGS.items()}
-    (asset,) = [asset for _, asset in dags["event"].timetable.asset_condition.iter_assets()]
+    (asset,) = dags["event"].timetable.asset_condition.objects
     (watcher,) = asset.watchers
     assert isinstance(watcher.trigger, KafkaEventsTrigger)
     assert watcher.trigger.topics == [broker.WAYS["event"]]

@@ -62,13 +62,24 @@ def effects(stack, way: str) -> list[str]:
 def test_under_sigkill_every_message_has_its_effect_once(stack, kafka):
     """Then silence: nothing else is sent that could wake what is left, and the backlog must be empty all the same."""
     batch = uuid.uuid4().hex
-    sent = {way: list(produce.events(max(1, int(MESSAGES * share)), batch)) for way, share in SHARE.items()}
-    before = {way: len(effects(stack, way)) if way in audit(stack) else 0 for way in sent}
-    problems = []
+    sent: dict[str, list] = {way: [] for way in SHARE}
+    before = {way: each["applied"] - each["repeated"] for way, each in audit(stack).items()}
+    problems, killing = [], threading.Event()
+    killing.set()
+
+    def messages(way: str):
+        """As many as are asked for, and then a few a second while parts are still being killed."""
+        for number, message in enumerate(produce.events(50_000, batch)):
+            if number >= MESSAGES * SHARE[way]:
+                if not killing.is_set():
+                    return
+                time.sleep(0.5 / SHARE[way])
+            sent[way].append(message)
+            yield message
 
     def send(way: str) -> None:
         try:
-            produce.produce_all(kafka, broker.WAYS[way], sent[way], RATE * SHARE[way])
+            produce.produce_all(kafka, broker.WAYS[way], messages(way), RATE * SHARE[way])
         except Exception as error:
             problems.append(error)
 
@@ -76,21 +87,26 @@ def test_under_sigkill_every_message_has_its_effect_once(stack, kafka):
     for thread in threads:
         thread.start()
     plan = kills.schedule(SEED, KILLS, MESSAGES / RATE, kills.PARTS if LONG else kills.QUICK)
-    done = list(kills.carry_out(stack.settings, plan, SEED))
+    try:
+        done = list(kills.carry_out(stack.settings, plan, SEED))
+    finally:
+        killing.clear()
     for thread in threads:
         thread.join()
     assert not problems, "what the producer was told is lost does not count"
     assert len(done) == KILLS
     silence = time.monotonic()
     accounts = settled(stack)
-    print(f"after {len(done)} kills the backlog was empty {time.monotonic() - silence:.0f} s after the last message")
-    for way, messages in sent.items():
+    total, took = sum(map(len, sent.values())), time.monotonic() - silence
+    print(f"{total} messages, {len(done)} kills; the backlog was empty {took:.0f} s after the last message")
+    for way, given in sent.items():
+        assert len(given) >= MESSAGES * SHARE[way]
         assert accounts[way]["lost"] == []
         assert accounts[way]["doubled"] == 0
         got = effects(stack, way)
-        assert len(got) == before[way] + len(messages)
-        wanted = {json.loads(value)["event_id"] for _, value in messages}
-        assert len(wanted) == len(messages)
+        assert len(got) == before[way] + len(given)
+        wanted = {json.loads(value)["event_id"] for _, value in given}
+        assert len(wanted) == len(given)
         assert wanted <= set(got)
         assert len(got) == len(set(got))
 
