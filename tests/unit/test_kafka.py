@@ -188,8 +188,8 @@ def test_a_topic_that_is_deleted_and_made_again_begins_anew(kafka, warehouse):
     kafka.forget()
     send(kafka, *[(b"k", value) for _, value in produce.events(4, "new")])
     now = broker.topic(kafka.options, TOPIC)
-    assert now.id != old.id
     assert handle(kafka, warehouse, "d/r2")["applied"] == 4
+    assert now.id != old.id
     assert account(kafka, warehouse).clean
     assert rows(warehouse, "SELECT count() FROM warehouse.flight_status") == [(14,)]
 
