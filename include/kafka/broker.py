@@ -56,12 +56,14 @@ class Topic:
 
 
 def options() -> dict[str, Any]:
-    """The options of `kafka_default`: the environment's, else the embedded stack's.
+    """The options of `kafka_default`, for what is no task: ANSWERS_KAFKA (host:port), the environment's, the embedded stack's.
 
     :raises BrokerUnavailable: the embedded stack has none
     """
-    from include.stack.settings import Settings
+    from include.stack.settings import CONSUMER, Settings
 
+    if address := os.environ.get("ANSWERS_KAFKA"):
+        return {"bootstrap.servers": address, **CONSUMER}
     name = "AIRFLOW_CONN_KAFKA_DEFAULT"
     text = os.environ.get(name) or Settings.load().connections().get(name)
     if text is None:

@@ -22,6 +22,7 @@ SHARED = dotenv.read(PROJECT / "config" / "airflow.env")
 OVERRIDES = {
     f"{Q02}/write_report": (3, 60),
     "fleet_*/wait_for_*": (1, 2),
+    "q05_kafka_*/*": (10, 5),
 }
 
 

@@ -274,6 +274,16 @@ def test_what_a_group_has_committed_without_an_effect_is_lost(kafka, warehouse):
     assert (len(found.lost), found.lag) == (9, 0)
 
 
+def test_the_options_are_those_of_a_named_broker_or_of_the_connection(kafka, monkeypatch):
+    assert broker.options() == kafka.options
+    monkeypatch.setenv("ANSWERS_KAFKA", "kafka:9092")
+    assert broker.options() == kafka.options | {"bootstrap.servers": "kafka:9092"}
+    monkeypatch.delenv("ANSWERS_KAFKA")
+    monkeypatch.delenv("AIRFLOW_CONN_KAFKA_DEFAULT")
+    with pytest.raises(broker.BrokerUnavailable, match="answers kafka up"):
+        broker.options()
+
+
 # -- producing
 
 
