@@ -15,11 +15,13 @@ from include.answers import doc_md
 from plugins.triggers.kafka_events import KafkaEventsTrigger
 
 EVENT, SENSOR, WEBHOOK = "flight-status-event", "flight-status-sensor", "flight-status-webhook"
+# A task whose worker, broker or warehouse was killed goes on at once; five minutes of waiting would be lag.
+AGAIN = timedelta(seconds=5)
 COMMON = {
     "start_date": datetime(2026, 1, 1, tz="UTC"),
     "catchup": False,
     "is_paused_upon_creation": True,
-    "default_args": {"owner": "flight-status", "retries": 10, "retry_delay": timedelta(seconds=5)},
+    "default_args": {"owner": "flight-status"},
     "tags": ["q05", "kafka", "clickhouse"],
     "doc_md": doc_md("q05"),
 }
@@ -37,7 +39,7 @@ with DAG(
     **COMMON,
 ):
 
-    @task(pool="warehouse")
+    @task(pool="warehouse", retries=10, retry_delay=AGAIN)
     def process_backlog(triggering_asset_events=None, dag_run=None) -> dict:
         """Handle all messages up to the end of the topic; return the offsets, and what the events had announced."""
         from plugins.kafka import announced, backlog, handle
@@ -63,9 +65,11 @@ with DAG(
         poll_interval=1,
         timeout=timedelta(hours=1).total_seconds(),
         soft_fail=True,
+        retries=10,
+        retry_delay=AGAIN,
     )
 
-    @task(pool="warehouse")
+    @task(pool="warehouse", retries=10, retry_delay=AGAIN)
     def process_uncommitted(dag_run=None) -> dict:
         """Handle what the consumer group has not committed, then commit it; return the offsets."""
         from include.kafka.broker import commit
@@ -85,7 +89,7 @@ with DAG(
     **COMMON,
 ):
 
-    @task(pool="warehouse")
+    @task(pool="warehouse", retries=10, retry_delay=AGAIN)
     def process_message(dag_run=None) -> dict:
         """Handle the message that the run's conf points at; return its offset."""
         from include.kafka.broker import TopicMissing

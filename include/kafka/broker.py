@@ -54,13 +54,15 @@ class Topic:
 
 
 def options() -> dict[str, Any]:
-    """The options of `kafka_default`: the environment's, else the embedded stack's.
+    """The options of `kafka_default`, for what is no task: ANSWERS_KAFKA (host:port), the environment's, the embedded stack's.
 
     :raises BrokerUnavailable: the embedded stack has none
     """
     from include.secrets.contents import CONSUMER
     from include.stack.settings import connection
 
+    if address := os.environ.get("ANSWERS_KAFKA"):
+        return {**CONSUMER, "bootstrap.servers": address}
     found = connection("kafka_default")
     if found is None:
         raise BrokerUnavailable("there is no Kafka yet: run `answers up`, then `answers kafka up`")

@@ -46,13 +46,7 @@ def compose_connections(env: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         "object_store": {"conn_type": "aws", "login": "anybody", "password": "anything", "extra": s3},
         "ops_webhook": {"conn_type": "http", "host": "catcher", "port": 9080},
         "q06_partner": partner("catcher", 9080, env["PARTNER_SECRET"]),
-        # The password is the end of an incoming webhook's address; the catcher takes any.
-        "slack_default": {
-            "conn_type": "slackwebhook",
-            "schema": "http",
-            "host": "catcher:9080/slack/services",
-            "password": "T000/B000/catcher",
-        },
+        "slack_default": slack("catcher", 9080),
         "smtp_default": {"conn_type": "smtp", "host": "maildev", "port": 1025, "extra": mail()},
         "spark_default": {"conn_type": "spark", "host": "spark://spark-master", "port": 7077},
     }
@@ -61,6 +55,12 @@ def compose_connections(env: Mapping[str, str]) -> dict[str, dict[str, Any]]:
 def kafka(servers: str) -> dict[str, Any]:
     """The connection to a broker."""
     return {"conn_type": "kafka", "extra": {"bootstrap.servers": servers, **CONSUMER}}
+
+
+def slack(host: str, port: int) -> dict[str, Any]:
+    """The connection to the catcher in Slack's place. The password is the end of a webhook's address; it takes any."""
+    address = {"schema": "http", "host": f"{host}:{port}/slack/services", "password": "T000/B000/catcher"}
+    return {"conn_type": "slackwebhook", **address}
 
 
 def mail() -> dict[str, Any]:

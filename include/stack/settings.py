@@ -126,9 +126,7 @@ class Settings:
         if port := self.ports.get("catcher"):  # where notifications go
             connections["OPS_WEBHOOK"] = {"conn_type": "http", "host": "127.0.0.1", "port": port}
             connections["Q06_PARTNER"] = contents.partner("127.0.0.1", port, self.secrets.get("PARTNER_SECRET", ""))
-            # The password is the end of an incoming webhook's address; the catcher takes any.
-            slack = {"schema": "http", "host": f"127.0.0.1:{port}/slack/services", "password": "T000/B000/catcher"}
-            connections["SLACK_DEFAULT"] = {"conn_type": "slackwebhook", **slack}
+            connections["SLACK_DEFAULT"] = contents.slack("127.0.0.1", port)
         if port := self.ports.get("mail"):
             mail = {"host": "127.0.0.1", "port": port, "extra": contents.mail()}
             connections["SMTP_DEFAULT"] = {"conn_type": "smtp", **mail}

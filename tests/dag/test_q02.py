@@ -23,6 +23,7 @@ OVERRIDES = {
     f"{Q02}/write_report": (3, 60),
     "fleet_*/wait_for_*": (1, 2),
     "q08_matrix_*/work": (0, 300),
+    "q05_kafka_*/*": (10, 5),
 }
 
 

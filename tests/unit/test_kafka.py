@@ -188,8 +188,8 @@ def test_a_topic_that_is_deleted_and_made_again_begins_anew(kafka, warehouse):
     kafka.forget()
     send(kafka, *[(b"k", value) for _, value in produce.events(4, "new")])
     now = broker.topic(kafka.options, TOPIC)
-    assert now.id != old.id
     assert handle(kafka, warehouse, "d/r2")["applied"] == 4
+    assert now.id != old.id
     assert account(kafka, warehouse).clean
     assert rows(warehouse, "SELECT count() FROM warehouse.flight_status") == [(14,)]
 
@@ -272,6 +272,16 @@ def test_what_a_group_has_committed_without_an_effect_is_lost(kafka, warehouse):
     broker.commit(kafka.options, broker.GROUPS["sensor"], broker.slices(now, {}))
     found = account(kafka, warehouse, "sensor")
     assert (len(found.lost), found.lag) == (9, 0)
+
+
+def test_the_options_are_those_of_a_named_broker_or_of_the_connection(kafka, monkeypatch):
+    assert broker.options() == kafka.options
+    monkeypatch.setenv("ANSWERS_KAFKA", "kafka:9092")
+    assert broker.options() == kafka.options | {"bootstrap.servers": "kafka:9092"}
+    monkeypatch.delenv("ANSWERS_KAFKA")
+    monkeypatch.delenv("AIRFLOW_CONN_KAFKA_DEFAULT")
+    with pytest.raises(broker.BrokerUnavailable, match="answers kafka up"):
+        broker.options()
 
 
 # -- producing

@@ -17,7 +17,7 @@ FILES = ("docker-compose.yaml", "Dockerfile", "Makefile", ".env.example", ".gitl
 HARMLESS = {
     "docker-compose.yaml": 1,  # the name of a variable of .env
     "include/demonstration/__init__.py": 1,  # tells the command that shows the password
-    "include/secrets/contents.py": 1,  # the S3 of the tests takes any password
+    "include/secrets/contents.py": 2,  # the stand-ins for S3 and for Slack take any password
 }
 ENV = {name: f"value-of-{name}" for name in ("CLICKHOUSE_PASSWORD", "PARTNER_SECRET", "PSEUDONYM_SECRET")}
 
