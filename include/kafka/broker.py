@@ -5,6 +5,7 @@ A client's options are the `extra` of the Airflow connection `kafka_default`, se
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
