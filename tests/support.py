@@ -3,8 +3,11 @@
 import os
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[1]
 HOME = Path(tempfile.mkdtemp(prefix="answers-test-"))
@@ -54,3 +57,18 @@ def wait_for(what: str, ready, patience: float = 120, pause: float = 0.2):
         assert time.monotonic() < deadline, f"waited {patience:.0f} s in vain for {what}"
         time.sleep(pause)
     return answer
+
+
+@contextmanager
+def loose_session() -> Iterator[Any]:
+    """A session of the metadata database that checks no foreign keys and is rolled back."""
+    from airflow.utils.session import create_session
+    from sqlalchemy import text
+
+    with create_session() as session:
+        try:
+            session.execute(text("PRAGMA foreign_keys = OFF"))
+            yield session
+        finally:
+            session.rollback()
+            session.execute(text("PRAGMA foreign_keys = ON"))  # the connection goes back to its pool

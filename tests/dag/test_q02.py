@@ -13,7 +13,7 @@ import pytest
 
 import expected
 from include.stack import dotenv
-from support import PROJECT, interval
+from support import PROJECT, interval, loose_session
 
 Q02 = "q02_daily_punctuality_report"
 DAY = "2013-06-13"
@@ -103,8 +103,6 @@ def test_the_trap_a_run_that_waits_for_a_deadline_by_queued_at_cannot_be_cleared
     from airflow.models.taskinstance import _recalculate_dagrun_queued_at_deadlines
     from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference
     from airflow.serialization.encoders import encode_deadline_alert
-    from airflow.utils.session import create_session
-    from sqlalchemy import text
 
     from plugins.callbacks.deadline_missed import deadline_missed
     from plugins.deadlines import RunDue
@@ -113,20 +111,15 @@ def test_the_trap_a_run_that_waits_for_a_deadline_by_queued_at_cannot_be_cleared
 
     def clear(reference) -> None:
         stored = encode_deadline_alert(DeadlineAlert(reference, timedelta(minutes=30), callback))
-        with create_session() as session:
-            try:
-                session.execute(text("PRAGMA foreign_keys = OFF"))  # the alert of a DAG that is not stored
-                run = DagRun(dag_id="due", run_id="x", run_type="manual", logical_date=None, run_after=now)
-                alert = Alert(serialized_dag_id=uuid4(), callback_def=stored["callback"])
-                alert.reference, alert.interval = stored["reference"], stored["interval"]
-                session.add_all([run, alert])
-                session.flush()
-                session.add(Deadline(now, callback, run.id, alert.id, "due"))
-                session.flush()
-                _recalculate_dagrun_queued_at_deadlines(run, now, session)  # what clearing does first
-            finally:
-                session.rollback()
-                session.execute(text("PRAGMA foreign_keys = ON"))  # the connection goes back to its pool
+        with loose_session() as session:  # the alert of a DAG that is not stored
+            run = DagRun(dag_id="due", run_id="x", run_type="manual", logical_date=None, run_after=now)
+            alert = Alert(serialized_dag_id=uuid4(), callback_def=stored["callback"])
+            alert.reference, alert.interval = stored["reference"], stored["interval"]
+            session.add_all([run, alert])
+            session.flush()
+            session.add(Deadline(now, callback, run.id, alert.id, "due"))
+            session.flush()
+            _recalculate_dagrun_queued_at_deadlines(run, now, session)  # what clearing does first
 
     clear(RunDue())
     with pytest.raises(TypeError, match="unsupported type for timedelta seconds"):

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from include.kafka import audit, broker, process, produce
-from support import open_warehouse
+from support import loose_session, open_warehouse
 
 FILE = "q05_kafka_events"
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -162,23 +162,18 @@ def test_the_trap_a_queued_event_keeps_the_instant_of_the_first_so_the_later_one
     from airflow.assets.manager import AssetManager
     from airflow.models.asset import AssetDagRunQueue, AssetModel
     from airflow.models.dag import DagModel
-    from airflow.utils.session import create_session
-    from sqlalchemy import select, text
+    from sqlalchemy import select
 
-    with create_session() as session:
-        try:
-            session.execute(text("PRAGMA foreign_keys = OFF"))
-            asset = AssetModel(name="strand", uri="kafka://strand/t", group="asset")
-            session.add(asset)
+    with loose_session() as session:
+        asset = AssetModel(name="strand", uri="kafka://strand/t", group="asset")
+        session.add(asset)
+        session.flush()
+        target = DagModel(dag_id="stranded", bundle_name="dags-folder")
+        queued = []
+        for _ in range(2):
+            AssetManager._queue_dagruns_nonpartitioned_slow_path(asset.id, {target}, session)
             session.flush()
-            target = DagModel(dag_id="stranded", bundle_name="dags-folder")
-            queued = []
-            for _ in range(2):
-                AssetManager._queue_dagruns_nonpartitioned_slow_path(asset.id, {target}, session)
-                session.flush()
-                session.expire_all()
-                row = session.scalars(select(AssetDagRunQueue).where(AssetDagRunQueue.asset_id == asset.id)).one()
-                queued.append(row.created_at)
-            assert queued[0] == queued[1]
-        finally:
-            session.rollback()
+            session.expire_all()
+            row = session.scalars(select(AssetDagRunQueue).where(AssetDagRunQueue.asset_id == asset.id)).one()
+            queued.append(row.created_at)
+        assert queued[0] == queued[1]
