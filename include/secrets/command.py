@@ -27,7 +27,9 @@ def show() -> None:
 
     with readable_errors():
         for each in _store(_running()).names():
-            line = f"{each['name']:<45} version {each['version']:<4} {each['type']}  {each['changed']:%Y-%m-%d %H:%M:%S}"
+            line = (
+                f"{each['name']:<45} version {each['version']:<4} {each['type']}  {each['changed']:%Y-%m-%d %H:%M:%S}"
+            )
             out.print(line, highlight=False, soft_wrap=True)
 
 
