@@ -161,8 +161,8 @@ def record(client: Client, events: list[Event]) -> None:
 def rollback(client: Client, day: date, by: str, to: int | None = None, bad: int | None = None) -> dict[str, Any]:
     """Put the last good version of a day back, all of its tables.
 
-    Where what is live is not what was last published or restored (it was damaged, or somebody was killed half-way), that is
-    put back. Doing it again with the same `by`, however it ended before, goes no further back.
+    Where what is live is not what was last published or restored (it was damaged, or somebody was killed half-way), and nobody
+    says that this is bad, it is put back. Doing it again with the same `by`, however it ended before, goes no further back.
 
     :param by: identifies the task of a run, or a person's command
     :param to: the version to restore, in place of the last good one
@@ -178,7 +178,7 @@ def rollback(client: Client, day: date, by: str, to: int | None = None, bad: int
         return _restore(client, past, current.version, "rollback", by)
     if bad is not None and current.version != bad:
         raise NothingToRestore(f"{day} is at version {current.version}: version {bad} is not live any more")
-    if to is None and live_prints(client, day) != current.prints:
+    if to is None and bad is None and live_prints(client, day) != current.prints:
         return _restore(client, past, current.version, "repair", by)
     target = past.last_good() if to is None else to
     if target is None or target not in past.kept:
