@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 KEPT = 3  # versions before the newest one
 SLOTS = KEPT + 2  # and one that is being written: a publication that dies has cost no version
 DATABASE = "warehouse_history"
+LIVE = {table: f"warehouse.{table}" for table in DAYS.tables}
 EVENTS = f"""CREATE TABLE IF NOT EXISTS {DATABASE}.events
 (
     flight_date Date,
@@ -108,8 +109,10 @@ class History:
 
 def history(client: Client, day: date) -> History:
     """What happened to a day; empty where nothing was ever published."""
-    if not _there(client):
-        return History(day)
+    return _history(client, day) if _there(client) else History(day)
+
+
+def _history(client: Client, day: date) -> History:
     sql = f"SELECT {', '.join(COLUMNS)} FROM {DATABASE}.events WHERE flight_date = {{day:Date}} ORDER BY seq, at"
     return History(day, [Event(*row) for row in client.query(sql, parameters={"day": day}).result_rows])
 
@@ -123,18 +126,18 @@ def keep(
     :returns: an event for each day whose contents are new, and the version that each day will be at
     """
     _create(client)
-    sources = {table: staged.get(table, f"warehouse.{table}") for table in DAYS.tables}
-    prints = {table: _prints(client, source) for table, source in sources.items()}
+    sources = LIVE | dict(staged)
+    prints = _prints(client, sources)
     live: dict[str, dict[date, str]] = {}
     new, numbers = [], {}
     for day in days:
-        past = history(client, day)
+        past = _history(client, day)
         if not past.events:  # published before there were versions?
-            live = live or {table: _prints(client, f"warehouse.{table}") for table in DAYS.tables}
+            live = live or _prints(client, LIVE)
             found = _of(live, day)
             if any(print_ != EMPTY for print_ in found.values()):
                 event = Event(day, 1, "found", 1, 0, by, found)
-                _copy_all(client, day, {table: f"warehouse.{table}" for table in DAYS.tables}, _slots(1))
+                _copy_all(client, day, LIVE, _slots(1))
                 record(client, [event])
                 past = History(day, [event])
         wanted, current = _of(prints, day), past.current
@@ -161,8 +164,8 @@ def record(client: Client, events: list[Event]) -> None:
 def rollback(client: Client, day: date, by: str, to: int | None = None, bad: int | None = None) -> dict[str, Any]:
     """Put the last good version of a day back, all of its tables.
 
-    Where what is live is not what was last published or restored (it was damaged, or somebody was killed half-way), that is
-    put back. Doing it again with the same `by`, however it ended before, goes no further back.
+    Where what is live is not what was last published or restored (it was damaged, or somebody was killed half-way), and nobody
+    says that this is bad, it is put back. Doing it again with the same `by`, however it ended before, goes no further back.
 
     :param by: identifies the task of a run, or a person's command
     :param to: the version to restore, in place of the last good one
@@ -178,7 +181,7 @@ def rollback(client: Client, day: date, by: str, to: int | None = None, bad: int
         return _restore(client, past, current.version, "rollback", by)
     if bad is not None and current.version != bad:
         raise NothingToRestore(f"{day} is at version {current.version}: version {bad} is not live any more")
-    if to is None and live_prints(client, day) != current.prints:
+    if to is None and bad is None and live_prints(client, day) != current.prints:
         return _restore(client, past, current.version, "repair", by)
     target = past.last_good() if to is None else to
     if target is None or target not in past.kept:
@@ -208,7 +211,7 @@ def undo(client: Client, day: date, by: str) -> dict[str, Any]:
 def live_prints(client: Client, day: date) -> dict[str, str]:
     """Rows and hash of each live table of a day."""
     create_tables(client)
-    return _of({table: _prints(client, f"warehouse.{table}", day) for table in DAYS.tables}, day)
+    return _of(_prints(client, LIVE, day), day)
 
 
 EMPTY = "0:0"
@@ -225,12 +228,12 @@ def _restore(client: Client, past: History, version: int, action: str, by: str) 
     if current is None or wanted is None:
         raise NothingToRestore(f"{day} has no version {version} any more: {KEPT} are kept before the newest")
     slots = _slots(version)
-    found = _of({table: _prints(client, slot, day) for table, slot in slots.items()}, day)
+    found = _of(_prints(client, slots, day), day)
     if broken := [table for table in slots if found[table] != wanted.prints[table]]:
         raise NothingToRestore(f"version {version} of {day} is not whole: {', '.join(broken)}; nothing was changed")
     if version != current.version:
         record(client, [Event(day, _next(past), action, version, current.version, by, wanted.prints)])
-    _copy_all(client, day, slots, {table: f"warehouse.{table}" for table in DAYS.tables})
+    _copy_all(client, day, slots, LIVE)
     if (live := live_prints(client, day)) != wanted.prints:
         raise RuntimeError(
             f"{day} is not version {version} after its restoration, somebody published it meanwhile: {live}"
@@ -248,11 +251,17 @@ def _copy_all(client: Client, day: date, sources: Mapping[str, str], targets: Ma
         replace_partition(client, targets[table], sources[table], {"flight_date": str(day)})
 
 
-def _prints(client: Client, table: str, day: date | None = None) -> dict[date, str]:
+def _prints(client: Client, tables: Mapping[str, str], day: date | None = None) -> dict[str, dict[date, str]]:
+    """Rows and hash by table and day, in one query: each costs a millisecond before it begins."""
     where = "WHERE flight_date = {day:Date}" if day else ""
-    sql = f"SELECT flight_date, {FINGERPRINT} FROM {table} {where} GROUP BY flight_date"
-    found = client.query(sql, parameters={"day": day} if day else None).result_rows
-    return {each: f"{rows}:{hashed}" for each, rows, hashed in found}
+    sql = " UNION ALL ".join(
+        f"SELECT '{table}', flight_date, {FINGERPRINT} FROM {name} {where} GROUP BY flight_date"
+        for table, name in tables.items()
+    )
+    prints: dict[str, dict[date, str]] = {table: {} for table in tables}
+    for table, each, rows, hashed in client.query(sql, parameters={"day": day} if day else None).result_rows:
+        prints[table][each] = f"{rows}:{hashed}"
+    return prints
 
 
 def _of(prints: Mapping[str, Mapping[date, str]], day: date) -> dict[str, str]:

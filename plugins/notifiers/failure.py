@@ -83,7 +83,7 @@ class FailureNotifier(BaseNotifier):
         arrived = self._tell(
             {
                 "Slack": lambda: self._slack(f"*{subject}*\n{text}"),
-                "e-mail": lambda: self._mail(f"{owner}@{MAIL_DOMAIN}", subject, text),
+                "e-mail": lambda: self._mail([f"{name}@{MAIL_DOMAIN}" for name in owner.split(", ")], subject, text),
             }
         )
         if arrived and file:
@@ -106,10 +106,11 @@ class FailureNotifier(BaseNotifier):
             thread.start()
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
+        seen = dict(outcome)  # who was left behind may add to it
         for name in channels:
-            said = outcome.get(name, f"not told: no answer within {self.budget:.0f} s")
+            said = seen.get(name, f"not told: no answer within {self.budget:.0f} s")
             (self.log.info if said == "told" else self.log.error)("%s: %s", name, said)
-        return [name for name, said in outcome.items() if said == "told"]
+        return [name for name, said in seen.items() if said == "told"]
 
     def _slack(self, text: str) -> None:
         from urllib.request import proxy_bypass
@@ -119,7 +120,7 @@ class FailureNotifier(BaseNotifier):
 
         notifier = SlackWebhookNotifier(
             slack_webhook_conn_id=self.slack_conn_id,
-            text=text,
+            text=html.escape(text, quote=False),  # else an error that says <!channel> would call everybody
             timeout=PATIENCE,
             retry_handlers=[RateLimitErrorRetryHandler(max_retry_count=1), ServerErrorRetryHandler(max_retry_count=1)],
         )
@@ -128,7 +129,7 @@ class FailureNotifier(BaseNotifier):
             client.proxy = None  # Slack's client takes the environment's proxy even for addresses that need none
         notifier.notify({})
 
-    def _mail(self, to: str, subject: str, text: str) -> None:
+    def _mail(self, to: list[str], subject: str, text: str) -> None:
         from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
         SmtpNotifier(

@@ -184,6 +184,9 @@ def test_what_is_live_and_damaged_is_repaired_before_anything_goes_back(warehous
     assert versions.rollback(warehouse, DAY, "x")["action"] == "repair"
     assert_live(warehouse, "UA")
     assert len(events(warehouse)) == 2
+    warehouse.command("TRUNCATE TABLE warehouse.flights")
+    assert versions.rollback(warehouse, DAY, "x", bad=2)["to"] == 1, "unless it is known to be bad"
+    assert_live(warehouse)
 
 
 def test_a_day_that_was_published_before_there_were_versions_becomes_one(warehouse, editions):
