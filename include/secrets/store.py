@@ -37,7 +37,27 @@ def merged(seeds: Mapping[str, str], kept: Mapping[str, str]) -> dict[str, str]:
     found = {**seeds, **kept}
     for name in seeds.keys() & kept.keys():
         if is_connection(name):
-            found[name] = json.dumps({**json.loads(seeds[name]), "password": json.loads(kept[name]).get("password")})
+            try:
+                password = json.loads(kept[name])["password"]
+            except (ValueError, TypeError, KeyError):
+                continue  # somebody wrote something else: it stays as it is, and the backend says what is wrong with it
+            found[name] = json.dumps({**json.loads(seeds[name]), "password": password})
+    return found
+
+
+def load(file: Path) -> dict[str, str]:
+    """What was written before; nothing where there is no file.
+
+    :raises SystemExit: the file cannot be read
+    """
+    try:
+        found: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        raise SystemExit(
+            f"{file} is damaged: restore it, or remove it to start with the stack's own values; rotated ones are then lost"
+        ) from None
     return found
 
 
@@ -64,7 +84,7 @@ class Store:
         self.file = file
         self.requests: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self._kept: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+        self._kept: dict[str, str] = load(file)
         self._ssm = ssm_backends[DEFAULT_ACCOUNT_ID][REGION]
         for name, value in merged(seeds, self._kept).items():
             self._ssm.put_parameter(name, "", value, "SecureString", "", "", True, [], "text", None, None)

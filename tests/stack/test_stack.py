@@ -46,6 +46,7 @@ def test_status_as_json_tells_every_part(stack):
     assert status["url"] == stack.settings.url
     assert {part["part"] for part in status["parts"]} == {
         "postgres",
+        "parameter-store",
         "catcher",
         "api-server",
         "scheduler",

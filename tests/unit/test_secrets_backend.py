@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from include.secrets.store import load, merged
 from parameter_stores import Misbehaving, running_store
 from plugins.secrets_backend import PATIENCE, SecretUnavailable
 
@@ -122,6 +123,23 @@ def test_what_was_rotated_outlives_the_store(tmp_path):
     with running_store(home) as second:
         assert json.loads(second.writer.value(PARTNER))["password"] == CANARY
         assert second.writer.value(PSEUDONYM) == CANARY
+
+
+@pytest.mark.claim("6.4")
+def test_a_rotated_password_stays_and_an_address_is_the_stacks(tmp_path):
+    seeds = {PARTNER: json.dumps({"host": "new", "port": 2, "password": "first"}), PSEUDONYM: "first"}
+    kept = {
+        PARTNER: json.dumps({"host": "old", "port": 1, "password": CANARY}),
+        PSEUDONYM: CANARY,
+        "/answers/own": "own",
+    }
+    found = merged(seeds, kept)
+    assert json.loads(found.pop(PARTNER)) == {"host": "new", "port": 2, "password": CANARY}
+    assert found == {PSEUDONYM: CANARY, "/answers/own": "own"}
+    assert merged(seeds, {PARTNER: "no JSON"})[PARTNER] == "no JSON", "the store comes up; the backend tells"
+    (tmp_path / "parameters.json").write_text('{"half')
+    with pytest.raises(SystemExit, match=r"parameters\.json is damaged: restore it"):
+        load(tmp_path / "parameters.json")
 
 
 @pytest.mark.claim("6.5")
