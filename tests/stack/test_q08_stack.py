@@ -3,13 +3,11 @@
 import json
 import os
 import platform
-import signal
 from datetime import date
 from functools import cache
 from importlib.metadata import version
 
 import httpx
-import psutil
 import pytest
 
 import expected
@@ -135,29 +133,6 @@ def test_an_implausible_day_is_told_taken_back_and_brought_again_by_hand(stack, 
     refused = stack.answers("rollback", "--date", DOUBTED, check=False)
     assert refused.returncode == 1
     assert "nothing was changed: 2013-07-09 is at version 1" in refused.stderr.replace("\n", " ")
-
-
-@pytest.mark.claim("8.1")
-def test_of_a_task_that_is_killed_again_and_again_the_dags_callback_tells(stack):
-    run_id = api(stack).start(Q08, date(2013, 7, 8))
-    path, killed = f"/dags/{Q08}/dagRuns/{run_id}/taskInstances/prepare", set()
-
-    def kill_every_try() -> bool:
-        task = api(stack).request("GET", path).json()
-        key = task["try_number"], task["pid"]
-        if task["state"] == "running" and task["pid"] and key not in killed and psutil.pid_exists(task["pid"]):
-            os.kill(task["pid"], signal.SIGKILL)
-            killed.add(key)
-        assert task["state"] != "success"
-        return task["state"] == "failed"
-
-    wait_for("every try to be killed", kill_every_try, pause=0.02)
-    assert finish(stack, [run_id])[0].state == "failed"
-    what = f"run: {run_id}\n"
-    wait_for("the message", lambda: caught(stack, "/mail", what))
-    (mail,) = caught(stack, "/mail", what)
-    assert mail["subject"] == "q08_recovery as a whole failed"
-    assert mail["to"] == ["data-platform@example.org"]
 
 
 @pytest.mark.claim("8.3")
