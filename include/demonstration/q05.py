@@ -55,13 +55,13 @@ def _settled(demo: Demo, opts: broker.Options) -> list[audit.Account]:
             break
         if time.monotonic() > deadline:
             raise ApiError(f"messages still wait: {accounts}; see {demo.settings.url}/dags?tags=q05")
-        time.sleep(1)
+        time.sleep(2)
     while True:  # a run returns its offsets a moment after it has written
         with demo.warehouse() as client:
             accounts = audit.audit(opts, client, demo.airflow)
         if not any(each.untracked or each.lag for each in accounts) or time.monotonic() > deadline:
             return accounts
-        time.sleep(1)
+        time.sleep(2)
 
 
 def _runs(demo: Demo, way: str) -> list[dict[str, str]]:
