@@ -12,6 +12,7 @@ from urllib.request import urlopen
 
 # Twice Airflow's default for a heartbeat that is too old, for laptops that are busy with other things.
 STALE_SECONDS = 60
+RELAY_GROUP = "answers-relay"  # as in include/kafka/broker.py, which an isolated Python does not find
 JOBS = {"scheduler": "SchedulerJob", "dag-processor": "DagProcessorJob", "triggerer": "TriggererJob"}
 
 
@@ -65,6 +66,14 @@ def spark_worker() -> bool:
     return any(known["host"] == address and known["state"] == "ALIVE" for known in workers)
 
 
+def kafka_relay() -> bool:
+    """The relay is a member of its consumer group."""
+    from confluent_kafka.admin import AdminClient
+
+    admin = AdminClient({"bootstrap.servers": os.environ["ANSWERS_KAFKA"]})
+    return bool(admin.describe_consumer_groups([RELAY_GROUP])[RELAY_GROUP].result(timeout=5).members)
+
+
 def main() -> None:
     """Check the part that the command line names; say why when it does not work."""
     part = sys.argv[1]
@@ -72,6 +81,7 @@ def main() -> None:
         "api-server": api_server,
         "worker": worker,
         "catcher": catcher,
+        "kafka-relay": kafka_relay,
         "spark-master": spark_master,
         "spark-worker": spark_worker,
     }

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from include.kafka import broker, produce, relay
+from include.stack import health
 from include.stack.client import Airflow
 
 TOPIC = broker.WAYS["webhook"]
@@ -100,3 +101,7 @@ def test_what_airflow_did_not_take_is_not_committed_and_comes_again(api, kafka, 
     api.answers = []
     assert relay.relay(api.airflow, kafka.options, most=1) == 1
     assert len(api.runs) == 2
+
+
+def test_the_containers_health_check_asks_for_the_relays_group():
+    assert health.RELAY_GROUP == broker.GROUPS["webhook"]
