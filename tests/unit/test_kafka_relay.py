@@ -104,4 +104,4 @@ def test_what_airflow_did_not_take_is_not_committed_and_comes_again(api, kafka, 
 
 
 def test_the_containers_health_check_asks_for_the_relays_group():
-    assert health.RELAY_GROUP == broker.GROUPS["webhook"]
+    assert broker.GROUPS["webhook"] == health.RELAY_GROUP
