@@ -208,7 +208,7 @@ class Imports:
     ) -> ModuleType:
         if not self._watch.active:
             return self._original(name, globals, locals, fromlist or (), level)
-        importer = (globals or {}).get("__name__") or ""
+        importer = globals.get("__name__") or "" if globals else ""
         if not self._stack and not self._local(importer):
             return self._original(name, globals, locals, fromlist or (), level)  # a function of a loaded module
         key = name if not level else f"{(globals or {}).get('__package__')}{'.' * level}{name}"

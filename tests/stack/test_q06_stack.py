@@ -1,8 +1,11 @@
 """Question 6 on a live stack: canaries in the parameter store are used, rotated, cut off, and hunted wherever anybody looks."""
 
 import hmac
+import json
+import os
 import subprocess
 import threading
+import time
 from contextlib import contextmanager
 from types import SimpleNamespace
 
@@ -11,6 +14,7 @@ import psutil
 import pytest
 
 from canary import ATTACK, CANARY, leaking_files, leaks
+from include.stack.client import ApiError
 from support import PROJECT, wait_for
 
 Q06 = "q06_partner_delivery"
@@ -217,3 +221,82 @@ def test_an_outage_is_told_retried_and_loses_nothing_and_the_next_task_has_the_n
     assert "isn't defined" not in log
     finish(stack, run.id)  # a later try: the store is back, with what was rotated
     assert signed_with(delivered(stack)[-1], rotated)
+
+
+@pytest.mark.skipif("SOAK_KILLS" not in os.environ, reason="takes more than a minute: make soak")
+def test_the_fernet_key_is_rotated_under_running_dags_with_no_failed_read(stack, run):
+    from include.secrets.fernet import opens, texts
+
+    # Two values: what is some connection's password the API shows as ***.
+    secret, shown = CANARY.format("at-rest"), CANARY.format("shown")
+    variable = {"key": "q06_at_rest", "value": shown}
+    stack.airflow.request("POST", "/variables", json=variable)
+    connection = {
+        "connection_id": "q06_at_rest",
+        "conn_type": "http",
+        "password": secret,
+        "extra": json.dumps({"a": secret}),
+    }
+    stack.airflow.request("POST", "/connections", json=connection)
+    before = stack.settings.secrets["FERNET_KEY"]
+    texts_before = list(texts(stack.settings))
+    assert len(texts_before) >= 3
+    assert all(text.startswith("gAAAA") and opens(text, before) for _, text in texts_before)
+
+    reads, over = [], threading.Event()
+    airflow = stack.airflow
+    airflow.request("GET", "/variables/q06_at_rest")  # signed in
+
+    def read() -> None:
+        """As a user of the API would, all the time; an API server that restarts may refuse, but never answer wrongly."""
+        client = httpx.Client(base_url=stack.settings.url, headers=dict(airflow._http.headers), trust_env=False)
+        while not over.wait(0.1):
+            try:
+                answer = client.get("/api/v2/variables/q06_at_rest")
+            except httpx.TransportError:
+                continue
+            reads.append((answer.status_code, answer.json().get("value")))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    began = time.monotonic()
+    rotation = subprocess.Popen(
+        stack.command("secrets", "rotate-fernet"),
+        env=stack.environment,
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    runs = []
+    try:
+        while rotation.poll() is None:
+            assert time.monotonic() - began < 400
+            try:
+                states = [stack.airflow.run(Q06, each).state for each in runs]
+                if states.count("success") == len(runs):
+                    runs.append(start(stack, run_id=f"rotation_{len(runs)}_{began:.0f}"))
+            except ApiError:
+                continue  # the API server restarts
+            time.sleep(0.5)
+    finally:
+        rotation.wait(120)
+        over.set()
+        reader.join()
+    assert rotation.returncode == 0, rotation.stdout.read()
+    finish(stack, *runs)
+    assert runs
+    tries = {(each, task): seen for each in runs for task, seen in stack.airflow.run(Q06, each).tasks.items()}
+    assert {seen[1] for seen in tries.values()} == {1}, tries
+    assert len(reads) > 20
+    assert set(reads) == {(200, shown)}
+
+    after = stack.settings.secrets["FERNET_KEY"]
+    rows = list(texts(stack.settings))
+    assert len(rows) >= 3
+    assert "," not in after
+    assert all(opens(text, after) and not opens(text, before) for _, text in rows)
+    found = {table: leaks(data, secret, shown) for table, data in dump(stack).items()}
+    assert not any(found.values()), found
+    for path in ("/variables/q06_at_rest", "/connections/q06_at_rest"):
+        stack.airflow.request("DELETE", path, expect=(204,))
