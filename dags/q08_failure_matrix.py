@@ -1,7 +1,8 @@
 """Q8 · One DAG for each way in which a task dies; which of five safety nets notices is recorded, and is the table of docs/q08.md.
 
-Look at: every DAG has all five: a task callback, a DAG callback, a teardown, a `one_failed` task and a deadline. Started by
-tests and by hand, never by schedule: `q08_matrix_sigkill_worker` kills the worker that runs it.
+Look at: every DAG has all five: a task callback, a DAG callback, a teardown, a `one_failed` task and a deadline. Where the task
+is killed, the DAG's callback also tells people. Started by tests and by hand, never by schedule:
+`q08_matrix_sigkill_worker` kills the worker that runs it.
 """
 
 from datetime import timedelta
@@ -14,6 +15,7 @@ from include.failure_matrix import SCENARIOS, die
 from plugins.callbacks.deadline_missed import deadline_missed
 from plugins.callbacks.witness import dag_failed, task_failed, witness
 from plugins.deadlines import RunDue
+from plugins.notifiers.failure import tell_failure
 
 OWNER = "data-platform"
 
@@ -31,10 +33,10 @@ for scenario, title in SCENARIOS.items():
         schedule=None,
         start_date=datetime(2013, 1, 1),
         dagrun_timeout=timedelta(seconds=8) if scenario == "dagrun_timeout" else None,
-        on_failure_callback=dag_failed,
+        on_failure_callback=[dag_failed, tell_failure] if scenario == "sigkill" else dag_failed,
         deadline=DeadlineAlert(
             reference=RunDue(),
-            interval=timedelta(seconds=30),
+            interval=timedelta(seconds=60),
             callback=AsyncCallback(deadline_missed, kwargs={"owner": OWNER}),
         ),
         default_args={"owner": OWNER},

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import subprocess
 from datetime import date
 from functools import cache
 from importlib.metadata import version
@@ -17,6 +18,7 @@ from support import PROJECT, interval, wait_for
 Q08 = "q08_recovery"
 FIRST, LAST = "2013-07-01", "2013-07-03"
 DOUBTED = "2013-07-09"
+SLACK, MAIL = "/slack/services/T000/B000/catcher", "/mail"
 MEASURED = PROJECT / "bench/results/failure_matrix.json"
 
 
@@ -110,13 +112,13 @@ def test_an_implausible_day_is_told_taken_back_and_brought_again_by_hand(stack, 
     assert (run.state, run.tasks["check"][0], run.tasks["rollback"][0]) == ("failed", "failed", "success")
     assert_published(stack, DOUBTED, DOUBTED)
 
-    for path in ("/slack/services/T000/B000/catcher", "/mail"):
+    for path in (SLACK, MAIL):
         (message,) = caught(stack, path, f"run: {run_id}\n")
         link = f"{stack.settings.url}/dags/{Q08}/runs/{run_id}/tasks/check?try_number=2"
         for fact in ("DAG: q08_recovery", "task: check", "try: 2 of ", "owner: data-platform", "next try: none", link):
             assert fact in message["text"]
         assert "Implausible: 2013-07-09 has " in message["text"]
-    assert caught(stack, "/mail", f"run: {run_id}\n")[0]["to"] == ["data-platform@example.org"]
+    assert caught(stack, MAIL, f"run: {run_id}\n")[0]["to"] == ["data-platform@example.org"]
     log = api(stack).log(Q08, run_id, "check", 2)
     assert "Slack: told" in log
     assert "e-mail: told" in log
@@ -133,6 +135,63 @@ def test_an_implausible_day_is_told_taken_back_and_brought_again_by_hand(stack, 
     refused = stack.answers("rollback", "--date", DOUBTED, check=False)
     assert refused.returncode == 1
     assert "nothing was changed: 2013-07-09 is at version 1" in refused.stderr.replace("\n", " ")
+
+
+@pytest.mark.claim("8.1")
+@pytest.mark.claim("8.5")
+def test_of_a_task_that_was_killed_the_dags_callback_tells(stack, matrix):
+    def told() -> bool:
+        return all(caught(stack, path, "DAG: q08_matrix_sigkill\n") for path in (SLACK, MAIL))
+
+    wait_for("the DAG's callback to tell", told)
+    (message,) = caught(stack, MAIL, "DAG: q08_matrix_sigkill\n")
+    text = message["text"].removesuffix("</pre>")
+    for fact in ("task: -\n", f"run: {matrix}\n", "owner: data-platform\n", "error: the run failed: task_failure\n"):
+        assert fact in text
+    assert text.endswith(f"log: {stack.settings.url}/dags/q08_matrix_sigkill/runs/{matrix}")
+    assert message["to"] == ["data-platform@example.org"]
+
+
+@pytest.fixture
+def full_disk(stack):
+    """Puts a file system without room where the logs of a DAG run go; the second function takes it away."""
+    folders = []
+
+    def fill(dag_id: str, run_id: str) -> None:
+        folder = stack.home / f"logs/dag_id={dag_id}/run_id={run_id}"
+        folder.mkdir(parents=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", folder], check=True)
+        folders.append(folder)
+        (folder / "filler").write_bytes(bytes(4096))
+
+    def free() -> None:
+        while folders:
+            subprocess.run(["umount", "--lazy", folders.pop()], check=True)
+
+    yield fill, free
+    free()
+
+
+@pytest.mark.claim("8.5")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system")
+def test_a_full_disk_of_the_task_logs_is_told_and_the_retry_finds_room(stack, full_disk):
+    fill, free = full_disk
+    day = date(2013, 7, 20)
+    run_id = f"answers__{day}"
+    fill(Q08, run_id)
+    api(stack).start(Q08, day)
+
+    def retried() -> bool:
+        state, tries, _ = api(stack).run(Q08, run_id).tasks["prepare"]
+        assert state != "success", "there was room for its log"
+        return tries > 1 or state == "up_for_retry"
+
+    wait_for("the task without a log to fail", retried)
+    free()
+    (run,) = finish(stack, [run_id])
+    assert run.state == "success"
+    assert_published(stack, str(day), str(day))
+    wait_for("the failure to be told", lambda: caught(stack, MAIL, f"run: {run_id}\n"))
 
 
 @pytest.mark.claim("8.3")
