@@ -167,7 +167,7 @@ def test_each_dag_of_the_matrix_has_all_five_nets(dag_of, scenario):
     from airflow.sdk import TriggerRule
 
     dag = dag_of("q08_failure_matrix", f"q08_matrix_{scenario}")
-    assert dag.on_failure_callback.__name__ == "dag_failed"
+    assert dag.on_failure_callback[0].__name__ == "dag_failed"
     assert dag.deadline
     work, tidy, recover = (dag.get_task(name) for name in ("work", "tidy_up", "recover"))
     assert [each.__name__ for each in work.on_failure_callback] == ["task_failed"]

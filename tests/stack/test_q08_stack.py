@@ -158,7 +158,7 @@ def full_disk(stack):
     folders = []
 
     def fill(dag_id: str, run_id: str) -> None:
-        folder = stack.home / f"logs/dag_id={dag_id}/run_id={run_id}"
+        folder = stack.home / f"logs/tasks/dag_id={dag_id}/run_id={run_id}"
         folder.mkdir(parents=True)
         subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", folder], check=True)
         folders.append(folder)
@@ -174,24 +174,19 @@ def full_disk(stack):
 
 @pytest.mark.claim("8.5")
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a file system")
-def test_a_full_disk_of_the_task_logs_is_told_and_the_retry_finds_room(stack, full_disk):
+def test_a_full_disk_of_the_task_logs_fails_the_tasks_is_told_and_leaves_nothing_behind(stack, full_disk):
     fill, free = full_disk
     day = date(2013, 7, 20)
     run_id = f"answers__{day}"
     fill(Q08, run_id)
     api(stack).start(Q08, day)
-
-    def retried() -> bool:
-        state, tries, _ = api(stack).run(Q08, run_id).tasks["prepare"]
-        assert state != "success", "there was room for its log"
-        return tries > 1 or state == "up_for_retry"
-
-    wait_for("the task without a log to fail", retried)
-    free()
     (run,) = finish(stack, [run_id])
-    assert run.state == "success"
+    assert (run.state, run.tasks["prepare"][:2]) == ("failed", ("failed", 4)), "each of its tries"
+    wait_for("the failure to be told", lambda: caught(stack, MAIL, f"task: prepare\nrun: {run_id}\ntry: 1 of 4"))
+    free()
+    api(stack).clear(Q08, run_id)
+    assert finish(stack, [run_id])[0].state == "success"
     assert_published(stack, str(day), str(day))
-    wait_for("the failure to be told", lambda: caught(stack, MAIL, f"run: {run_id}\n"))
 
 
 @pytest.mark.claim("8.3")
