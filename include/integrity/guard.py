@@ -188,10 +188,11 @@ class Imports:
         self._drivers = set(DRIVERS)
         self._known: set[str] = set()
         self._free: set[str] = set()
+        self._foreign: set[str] = set()
 
     def begin(self, local: Callable[[str], bool]) -> None:
         """Count for a new file. `local` tells by a module's name whether the file or a module beside it imports."""
-        self.asked, self._local, self._stack = {}, local, []
+        self.asked, self._local, self._stack, self._foreign = {}, local, [], set()
         builtins.__import__ = self._import
 
     def end(self) -> None:
@@ -206,11 +207,12 @@ class Imports:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> ModuleType:
-        if not self._watch.active:
-            return self._original(name, globals, locals, fromlist or (), level)
         importer = globals.get("__name__") or "" if globals else ""
+        if not self._watch.active or (importer in self._foreign and not self._stack):
+            return self._original(name, globals, locals, fromlist or (), level)
         if not self._stack and not self._local(importer):
-            return self._original(name, globals, locals, fromlist or (), level)  # a function of a loaded module
+            self._foreign.add(importer)  # a function of a loaded module, of which Airflow calls a hundred for a file
+            return self._original(name, globals, locals, fromlist or (), level)
         key = name if not level else f"{(globals or {}).get('__package__')}{'.' * level}{name}"
         if fromlist:
             key = f"{key} {','.join(fromlist)}"

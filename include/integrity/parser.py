@@ -9,6 +9,7 @@ import gc
 import hashlib
 import importlib.machinery
 import importlib.util
+import itertools
 import json
 import os
 import re
@@ -119,7 +120,7 @@ class Parser:
             self.watch.active = False
             self._leftovers(file, threads, result)
             # All are looked at before one is removed: the path of a namespace package is computed from its parent.
-            for name in [name for name in set(sys.modules) - loaded if self._local(name)]:
+            for name in [name for name in _added(loaded) if self._local(name)]:
                 del sys.modules[name]
             sys.path[:] = self._path
             if _environment() != environment:
@@ -192,6 +193,7 @@ class Parser:
             dag.resolve_template_files()
             if doc or not plain(dag):
                 document = serialization().serialize_dag(dag)
+                result["serialised"] = True
                 result.setdefault("texts", {})[dag.dag_id] = json.dumps(document, sort_keys=True, default=str)
         except Exception as error:
             found.append(("AA101", line, dag.dag_id, f"Airflow refuses the DAG: {_short(error)}"))
@@ -342,6 +344,12 @@ class Parser:
                 if self._unstable[origin]:
                     return True
         return False
+
+
+def _added(before: set[str]) -> list[str]:
+    """The modules that were not there before: usually the last ones, so that thousands need not be looked at."""
+    last = list(itertools.takewhile(lambda name: name not in before, reversed(sys.modules)))
+    return last if len(sys.modules) == len(before) + len(last) else list(set(sys.modules) - before)
 
 
 def _environment() -> dict[bytes, bytes]:

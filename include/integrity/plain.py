@@ -6,8 +6,10 @@ It errs on the side of no: then the DAG is serialised.
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from enum import Enum
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -23,6 +25,7 @@ TIMETABLES = {
 # Looked at below, made by Airflow itself, or only there as a flag.
 OF_TASKS = {"downstream_task_ids", "inlets", "outlets", "params", "start_trigger_args", "task_type", "template_fields",
             "template_ext", "weight_rule"}  # fmt: skip
+SIMPLE = {type(None), bool, int, float, timedelta}
 OF_DAGS = {"deadline", "edge_info", "fileloc", "relative_fileloc", "task_group", "timetable", "timezone"}
 
 
@@ -96,7 +99,7 @@ def _known_zone(name: str) -> bool:
 def _plain_task(task: Any) -> bool:
     if not isinstance(task, BaseOperator):
         return False
-    names, fields, _ = _names()
+    _, fields, _ = _names()
     if task.params or task.start_trigger_args or task.operator_extra_links:
         return False
     if not type(task.weight_rule).__module__.startswith("airflow.") and not isinstance(task.weight_rule, str):
@@ -106,7 +109,18 @@ def _plain_task(task: Any) -> bool:
         return False
     if not all(_asset(each) for each in (*task.inlets, *task.outlets)):
         return False
-    return all(_literal(getattr(task, name, None)) for name in (*names, *templated))
+    try:
+        values = _reader(tuple(templated))(task)
+    except AttributeError:  # Airflow will say what is wrong with it
+        return False
+    return all(type(value) in SIMPLE or _literal(value) for value in values)
+
+
+@functools.cache
+def _reader(templated: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    """Reads all that is serialised of an operator in one call."""
+    names, _, _ = _names()
+    return attrgetter(*names, *templated)
 
 
 def _asset(asset: Any) -> bool:

@@ -78,7 +78,7 @@ class Pool:
         self._selector, self._size, self._timeout, self._report = selector, jobs, timeout, report
         self._traces = Path(options["traces"])
         self.waiting: deque[Job] = deque()
-        self.ready = False
+        self.ready = self._serialises = False
         self._workers: dict[int, Worker] = {}
         self._next, self._received = 0, bytearray()
         self._confirmed: set[str] = set()
@@ -126,7 +126,8 @@ class Pool:
         self._next += 1
         worker = self._workers[self._next] = Worker(self._next, ours)
         with theirs:
-            socket.send_fds(self._control, [json.dumps({"spawn": worker.number}).encode() + b"\n"], [theirs.fileno()])
+            message = json.dumps({"spawn": worker.number, "serialises": self._serialises})
+            socket.send_fds(self._control, [message.encode() + b"\n"], [theirs.fileno()])
         self._selector.register(ours, selectors.EVENT_READ, lambda: self._from_worker(worker))
         self._feed(worker)
 
@@ -182,6 +183,7 @@ class Pool:
                 job, worker.current, worker.deadline = worker.given.popleft(), None, float("inf")
                 alone = worker.parsed == 0
                 worker.parsed += 1
+                self._serialises |= message.pop("serialised", False)
                 if message.get("retire"):
                     worker.closed = True
                 if not alone and self._should_confirm(message):

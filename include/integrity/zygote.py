@@ -1,9 +1,9 @@
 """A process that has Airflow imported and forks workers on request; nothing of a DAG file ever runs in it.
 
 Run as `python -m include.integrity.zygote FD`, FD being a socket to the command. It gets {"environment", "options"}, then
-{"spawn": number} with the worker's own socket attached, and answers {"spawned": number, "pid": pid} and
-{"ended": number, "status": status}. A worker gets a file a line, {"id", "file", "roots", "doc"}, and answers {"begin": id}
-and {"done": id, ...}.
+{"spawn": number, "serialises": bool} with the worker's own socket attached (`serialises`: a DAG so far had to be serialised),
+and answers {"spawned": number, "pid": pid} and {"ended": number, "status": status}. A worker gets a file a line,
+{"id", "file", "roots", "doc"}, and answers {"begin": id} and {"done": id, ...}.
 """
 
 from __future__ import annotations
@@ -86,8 +86,9 @@ def main() -> None:
                 _end_children()
                 os._exit(0)  # tidying up all of Airflow would take a third of a second
             for line, fd in zip(data.splitlines(), fds, strict=True):
-                number = json.loads(line)["spawn"]
-                if number > options["jobs"]:  # many files: some of their DAGs will need it
+                asked = json.loads(line)
+                number = asked["spawn"]
+                if asked["serialises"]:  # imported once here, not in each worker
                     parser.serialization()
                 if (pid := os.fork()) == 0:
                     os.close(alarm)
