@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint integrity format prove prove-faults bench up down test-compose soak lock clean
+.PHONY: help setup demo test coverage lint integrity integrity-reports format prove prove-faults bench up down image deploy test-compose test-kubernetes soak lock clean
 
 # The first Python that is new enough, or the one you name: make PYTHON=/path/to/python3.12
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
@@ -10,7 +10,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Check this machine and make .venv from the lock
 	@$(or $(PYTHON),python3) -I include/stack/preflight.py
@@ -19,7 +19,10 @@ demo: setup ## The answered questions on real days, embedded; stays up until Ctr
 	@$(BIN)/answers demo
 
 test: setup ## Every test that needs no Docker: unit, dag, stack
-	@$(BIN)/python -m pytest -m "not compose" -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -m "not compose and not kubernetes" -n 2 $(ARGS)
+
+coverage: setup ## The lines that the unit and dag tiers run; fails below what pyproject.toml asks for
+	@$(BIN)/python -m pytest tests/unit tests/dag -n 2 --cov --cov-report=term --cov-report=xml:results/coverage.xml $(ARGS)
 
 lint: setup ## Lint, format check, types and the DAGs' integrity
 	@$(BIN)/ruff check .
@@ -29,6 +32,12 @@ lint: setup ## Lint, format check, types and the DAGs' integrity
 
 integrity: setup ## Check the DAGs of this project (or any: make integrity ARGS=path)
 	@$(BIN)/answers integrity $(or $(ARGS),dags)
+
+integrity-reports: setup ## The same for CI, in results/: JUnit, SARIF, GitLab's code quality
+	@mkdir -p results
+	@$(BIN)/answers integrity dags --format junit --output results/junit-integrity.xml || true
+	@$(BIN)/answers integrity dags --format sarif --output results/integrity.sarif || true
+	@$(BIN)/answers integrity dags --format gitlab --output results/integrity.json
 
 format: setup ## Format the code
 	@$(BIN)/ruff check --fix .
@@ -52,8 +61,17 @@ up: ## Start the docker compose stack; the first time writes .env and prints the
 down: ## Stop the docker compose stack; its data stays
 	@docker compose down
 
+image: ## Build the image of every Airflow component (TAG=…, for Kubernetes ARGS="--build-arg KUBERNETES=1")
+	@docker build --tag airflow-answers:$(or $(TAG),latest) $(ARGS) .
+
+deploy: setup ## Ship a tag to the running stack, without downtime (TO=TAG)
+	@$(BIN)/answers deploy --to $(TO)
+
 test-compose: setup ## The questions on a docker compose stack of its own
 	@ANSWERS_REQUIRE_COMPOSE=1 $(BIN)/python -m pytest tests/compose -m compose $(ARGS)
+
+test-kubernetes: setup ## Celery and Kubernetes side by side, on the cluster of KUBECONFIG (docs/q07.md)
+	@ANSWERS_REQUIRE_KUBERNETES=1 $(BIN)/python -m pytest tests/kubernetes -m kubernetes $(ARGS)
 
 soak: setup ## For long: 1,000 Kafka messages at 50 a second under 20 kills (SOAK_SEED=…); the Fernet key rotated under runs
 	@SOAK_MESSAGES=$${SOAK_MESSAGES:-1000} SOAK_RATE=$${SOAK_RATE:-50} SOAK_KILLS=$${SOAK_KILLS:-20} \
@@ -65,4 +83,4 @@ lock: setup ## Compile requirements.txt from pyproject.toml (ARGS=--upgrade for 
 
 clean: ## Stop the embedded stack and remove what it and the tests made
 	@if [ -x $(BIN)/answers ]; then $(BIN)/answers down; fi
-	@rm -rf .airflow .pytest_cache .ruff_cache .mypy_cache .hypothesis results
+	@rm -rf .airflow .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage .coverage.* results

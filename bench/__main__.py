@@ -7,6 +7,10 @@ fleet    parsing 55 DAGs or one of them, a whole day, the pools' limits, the cri
 waiting  slot-seconds that poke, reschedule, deferrable and asset take while they wait for the same upstream
 stack    memory of the embedded stack while Spark runs, and one day end to end (brings a stack of its own up)
 kafka    three ways from a Kafka message to its effect beside the stock trigger: latency, events/s, loss under kills
+stages   of the throughput, each alone; needs no stack
+throughput  a generated feed, raw bytes in to rows queryable: sustained, each stage alone, the engine alone (BENCH_MINUTES=10)
+scheduling  tasks/s and hop latency beside `airflow standalone`, Prefect and Dagster (BENCH_SCALE=1)
+knobs    tasks/s and hop latency with each knob of the scheduler changed alone (BENCH_SCALE=0.25)
 integrity  the checker of DAG files against Airflow's own DagBag, on 50 and 1,000 generated files
 """
 
@@ -20,7 +24,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -28,6 +31,8 @@ from pathlib import Path
 
 from bench.integrity import integrity
 from bench.kafka import kafka
+from bench.memory import Peak
+from include.interrupts import interruptible
 
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).parent / "results"
@@ -182,8 +187,6 @@ def load(rows: int = 2_000_000) -> dict:
 
 def stack() -> dict:
     """Start-up, one day end to end, and the peak of the embedded stack's memory (PSS) while it runs."""
-    import psutil
-
     with tempfile.TemporaryDirectory() as home:
         os.environ["ANSWERS_HOME"] = f"{home}/stack"
         from include.stack import lifecycle
@@ -192,66 +195,65 @@ def stack() -> dict:
         start = time.perf_counter()
         settings = lifecycle.up(lambda line: None)
         first_start = time.perf_counter() - start
-        peak, spark_peak, stop = 0, 0, threading.Event()
-
-        def watch() -> None:
-            nonlocal peak, spark_peak
-            root = lifecycle.supervisor_process(settings)
-            while root and not stop.wait(0.5):
-                total = java = 0
-                for process in [root, *root.children(recursive=True)]:
-                    try:
-                        pss = process.memory_full_info().pss
-                        total += pss
-                        java += pss if "java" in process.name() else 0
-                    except psutil.Error:
-                        continue
-                peak, spark_peak = max(peak, total), max(spark_peak, java)
-
-        watcher = threading.Thread(target=watch)
-        watcher.start()
         try:
             airflow = Airflow(settings.url, settings.secrets["ADMIN_PASSWORD"])
             dag_id = airflow.find_dag("q01")
             days = []
-            for day in (date(2013, 6, 13) + timedelta(days=n) for n in range(3)):
-                begun = time.perf_counter()
-                *_, runs = airflow.watch(dag_id, [airflow.start(dag_id, day)], 600)
-                days.append(time.perf_counter() - begun)
-                tasks = {task: round(seconds or 0, 1) for task, (_, _, seconds) in runs[0].tasks.items()}
+            with Peak(settings) as peak:
+                for day in (date(2013, 6, 13) + timedelta(days=n) for n in range(3)):
+                    begun = time.perf_counter()
+                    *_, runs = airflow.watch(dag_id, [airflow.start(dag_id, day)], 600)
+                    days.append(time.perf_counter() - begun)
+                    tasks = {task: round(seconds or 0, 1) for task, (_, _, seconds) in runs[0].tasks.items()}
         finally:
-            stop.set()
-            watcher.join()
             lifecycle.down(lambda line: None)
     return {
         "first_start_s": round(first_start, 1),
         "day_end_to_end_s": round(statistics.median(days), 1),
         "tasks_s": tasks,
         "of_it_spark": round(tasks["transform"] / statistics.median(days), 2),
-        "peak_memory_mb": round(peak / 2**20),
-        "of_it_java_mb": round(spark_peak / 2**20),
+        "peak_memory_mb": round(peak.total / 2**20),
+        "of_it_java_mb": round(peak.java / 2**20),
     }
 
 
 def main() -> None:
     """Run what is asked for."""
+    from bench.compose import celery
     from bench.fleet import fleet, waiting
+    from bench.plots import plots
+    from bench.scheduling import knobs, scheduling
+    from bench.throughput import stages, throughput
 
     known = {"parse": parse, "fork": fork, "load": load, "fleet": fleet, "waiting": waiting, "stack": stack}
-    known |= {"integrity": integrity, "kafka": kafka}
+    known |= {
+        "integrity": integrity,
+        "kafka": kafka,
+        "stages": stages,
+        "throughput": throughput,
+        "scheduling": scheduling,
+        "celery": celery,
+        "knobs": knobs,
+    }
     parser = argparse.ArgumentParser(
         prog="python -m bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("names", nargs="*", metavar="NAME", help="which; all if none")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="which; all if none. `plots` draws what is recorded")
     names = parser.parse_args().names or list(known)
-    if unknown := [name for name in names if name not in known]:
-        parser.error(f"no benchmark {', '.join(unknown)}: there are {', '.join(known)}")
+    if unknown := [name for name in names if name not in (*known, "plots")]:
+        parser.error(f"no benchmark {', '.join(unknown)}: there are {', '.join(known)}, and plots")
     RESULTS.mkdir(exist_ok=True)
+    if "plots" in names:
+        print(*plots(), sep="\n")
+        names.remove("plots")
     for name in names:
         print(f"{name} ...", flush=True)
-        result = known[name]()
+        with interruptible():  # a stack of its own comes down with it
+            result = known[name]()
         facts = {"cpus": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()}
         facts |= {"command": f"python -m bench {name}", "at": datetime.now(UTC).isoformat(timespec="seconds")}
+        chosen = {key: value for key, value in os.environ.items() if key.startswith("BENCH_") and key != "BENCH_TIMES"}
+        facts |= {"environment": chosen} if chosen else {}
         (RESULTS / f"{name}.json").write_text(json.dumps({"machine": facts, "result": result}, indent=2) + "\n")
         print(json.dumps(result, indent=2), flush=True)
 

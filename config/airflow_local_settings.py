@@ -1,13 +1,16 @@
-"""Loaded by Airflow at start-up. Imports heavy provider modules once in the processes that fork tasks and parsers.
+"""Loaded by Airflow at start-up: imports heavy modules once in the processes that fork; gives tasks' pods their resources.
 
 Tasks fork from the executor's process (LocalExecutor: the scheduler; Celery: the worker), DAG files are parsed in forks
 of the DAG processor. What a DAG file and its hooks import is paid by every task of such a file; imported here it is paid
 once. `python -m bench fork` measures it; with the Kubernetes provider installed, which SparkSubmitOperator's hook then
-imports, it is seconds a task. Modules only: an engine with threads (chDB, Kafka clients) would be broken in the forks.
+imports, it is 0.6 s of CPU more. Modules only: an engine with threads (chDB, Kafka clients) would be broken in the forks.
 """
 
 import os
 from importlib import import_module
+from typing import Any
+
+from include.stack.pods import give_resources
 
 MODULES = (
     "airflow.providers.apache.spark.operators.spark_submit",
@@ -25,7 +28,13 @@ MODULES = (
     "yaml",
 )
 
+
+def pod_mutation_hook(pod: Any) -> None:
+    """Called by KubernetesExecutor with each pod before it is made."""
+    give_resources(pod, os.environ)
+
+
 if os.environ.get("ANSWERS_PRELOAD") == "1":
-    for name in MODULES:
+    for name in (*MODULES, *os.environ.get("ANSWERS_PRELOAD_ALSO", "").split()):
         import_module(name)
     import_module("plugins.secrets_backend").preload()

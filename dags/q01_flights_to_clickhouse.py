@@ -13,7 +13,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, task
 from pendulum import datetime
 
 from include.answers import doc_md
-from include.flights.spark import SMALL_JOB
+from include.flights.spark import EXECUTOR, SMALL_JOB
 from plugins.failures import permanent
 from plugins.notifiers.failure import TELL_FAILURES, tell_failure
 from plugins.operators.publish_partition import PublishPartitionOperator
@@ -60,7 +60,9 @@ with DAG(
         name="{{ dag.dag_id }} {{ data_interval_start | ds }}",
         conf=SMALL_JOB,
         durable=False,  # the default finds a cleared task's old job and turns green without running
+        executor=EXECUTOR,  # on Kubernetes a pod of its own, beside Celery's workers
         pool="spark",
+        queue="spark",
     )
 
     publish = PublishPartitionOperator(task_id="publish", landed=landed, pool="warehouse")

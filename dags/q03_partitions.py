@@ -136,6 +136,7 @@ def spark_path(airport: str, layers: list, carrier: str, rows: int) -> None:
         conf=SMALL_JOB,
         durable=False,
         pool="spark",
+        queue="spark",
     )
     publish = PublishPartitionOperator(
         task_id="publish", landed=landed, layout="chunks", tables=layers, pool="warehouse"

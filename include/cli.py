@@ -19,7 +19,10 @@ from rich.live import Live
 from rich.table import Table
 
 from include.answers.prove import prove
+from include.deploy.command import deploy
+from include.deploy.roll import command as roll
 from include.fleet.cli import app as fleet
+from include.flights.cli import app as flights
 from include.flights.command import rollback
 from include.integrity.command import integrity
 from include.interrupts import interruptible
@@ -39,10 +42,13 @@ app = typer.Typer(
 app.command()(prove)
 app.command()(sla)
 app.command()(rollback)
+app.command()(deploy)
+app.command("roll")(roll)
 app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})(
     airflow
 )
 app.add_typer(fleet, name="fleet")
+app.add_typer(flights, name="flights")
 app.add_typer(secrets, name="secrets")
 app.add_typer(kafka, name="kafka")
 app.command()(integrity)
@@ -69,6 +75,9 @@ def readable_errors() -> Iterator[None]:
 @app.command()
 def up(
     foreground: Annotated[bool, typer.Option("--foreground", "-f", help="Stay until Ctrl-C, then stop it.")] = False,
+    dags: Annotated[
+        str | None, typer.Option(help="Where the DAGs are from: local (the folder dags) or git (see `answers deploy`).")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Start the embedded stack and wait until it is healthy."""
@@ -78,7 +87,7 @@ def up(
     with readable_errors():
         try:
             with interruptible():
-                settings = lifecycle.up(say)
+                settings = lifecycle.up(say, dags=dags)
                 if as_json:
                     print(json.dumps({"url": settings.url, "user": "admin", "home": str(settings.home)}))
                 else:
@@ -245,6 +254,7 @@ def demo(
             raise typer.Exit(0 if shown else 130) from None
         finally:
             lifecycle.down(_say)
+            lifecycle.choose_dags("local")  # question 10 had them from Git
 
 
 def _say(line: str) -> None:

@@ -3,33 +3,68 @@
 import gzip
 import json
 import os
+import re
 import shutil
 import sqlite3
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-from support import HOME, PROJECT, open_warehouse
+from support import BROUGHT_UP, HOME, PROJECT, open_warehouse
 
 # What `answers prove` needs: the marker `claim`, the option `--claim`, and the events that it follows.
 pytest_plugins = ["include.answers.pytest_claims"]
 
 
+# With `-n 2`, in this order: the live stack's longest files, one after the other in one process; all that needs no stack; and
+# the stack's other files, by whichever process is free, on the stack that it has or on one of its own.
+LONGEST = ("test_fleet_stack", "test_q01_stack", "test_q02_monitoring_stack", "test_q02_stack", "test_q03_stack")
+# Where files share what takes long to start, they share a process.
+SHARED = re.compile(r"\bdef \w+\([^)]*\b(spark|kafka)\b")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """With `-n 2`: the live stack's tests in one process, which mostly waits, and all others in another."""
+    """Group the tests by file, or by what their files share."""
     from xdist.scheduler import LoadScopeScheduling
 
-    class ByTier(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return "stack" if "tests/stack/" in nodeid else "rest"
+    @cache
+    def scope(file: str) -> str:
+        if "tests/stack/" in file:
+            return "stack" if Path(file).stem in LONGEST else file
+        shared = SHARED.search((config.rootpath / file).read_text())
+        return shared[1] if shared else file
 
-    return ByTier(config, log)
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return scope(nodeid.partition("::")[0])
+
+    config.option.loadscopereorder = False
+    return ByFile(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    """In a process of xdist's, bring the tests into the order that the scheduler hands them out in."""
+    if hasattr(config, "workerinput"):
+        rank = {True: 0, False: 2}
+        items.sort(key=lambda item: rank[item.path.stem in LONGEST] if "tests/stack/" in item.nodeid else 1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Show the state of what its tier shares with the first test that fails; later ones would repeat it."""
+    report = yield
+    up = item.config.stash.get(BROUGHT_UP, {})
+    for tier in [tier for tier in up if report.failed and item.get_closest_marker(tier)]:
+        report.sections.append((tier, up.pop(tier).report()))
+    return report
 
 
 def pytest_sessionfinish() -> None:
@@ -45,9 +80,9 @@ def metadata_database() -> None:
     target = HOME / "airflow.db"
     if template.exists():
         shutil.copy(template, target)
-    code = "from airflow.utils import db; db.upgradedb()"
-    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
-    if not template.exists():
+    else:
+        code = "from airflow.utils import db; db.upgradedb()"
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
         cache.mkdir(parents=True, exist_ok=True)
         part = cache / f"{template.name}.{os.getpid()}"
         with sqlite3.connect(target) as source, sqlite3.connect(part) as copy:
@@ -70,11 +105,10 @@ def spark():
 @pytest.fixture
 def warehouse() -> Iterator[object]:
     """A client of the embedded warehouse, emptied. A process can hold one engine: all tests of a session share it."""
-    client = open_warehouse()
-    client.command("DROP DATABASE IF EXISTS warehouse SYNC")
-    client.command("DROP DATABASE IF EXISTS warehouse_history SYNC")
-    yield client
-    client.close()
+    with open_warehouse() as client:
+        client.command("DROP DATABASE IF EXISTS warehouse SYNC")
+        client.command("DROP DATABASE IF EXISTS warehouse_history SYNC")
+        yield client
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ Deliberately shares nothing with include/: results of Spark and ClickHouse are c
 to be made twice, in two ways. Missing values are NA, NaN or NaT. Instants are `datetime64[us, UTC]`.
 """
 
+from collections.abc import Callable
 from datetime import date
 from functools import cache
 from importlib.metadata import distribution
@@ -120,6 +121,17 @@ def daily_delays(day_from: Day, day_to: Day) -> pd.DataFrame:
     )
     result["p90_dep_delay"] = groups["dep_delay"].quantile(0.9, interpolation="linear")
     return result.reset_index()[DAILY_DELAYS]
+
+
+def assert_published(frame: Callable[[str], pd.DataFrame], day_from: Day, day_to: Day) -> pd.DataFrame:
+    """Fail unless the days' flights and delays in the warehouse, which `frame` queries, equal pandas; returns the flights."""
+    where = f"WHERE flight_date BETWEEN '{day_from}' AND '{day_to}'"
+    found = frame(f"SELECT * FROM warehouse.flights {where}")
+    assert len(found) > 600  # never empty equals empty
+    assert_equal(found, flights(day_from, day_to), FLIGHT_KEY)
+    delays = frame(f"SELECT * FROM warehouse.daily_delays {where}")
+    assert_equal(delays, daily_delays(day_from, day_to), DAILY_DELAYS_KEY)
+    return found
 
 
 def assert_equal(actual: pd.DataFrame, wanted: pd.DataFrame, key: list[str]) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from include.answers.catalog import ROOT, CatalogError
 
-SLOW_TIERS = ("compose", "stack")
+ELSEWHERE = ("compose", "kubernetes")  # tiers that need more than this machine and its packages
+SLOW_TIERS = (*ELSEWHERE, "stack")
 
 
 def resolve_anchor(anchor: str, root: Path | None = None) -> int:
@@ -80,7 +81,7 @@ class ClaimedTest:
     node_id: str
     file: str
     line: int
-    tier: str  # "fast" (unit and dag), "stack" or "compose"
+    tier: str  # "fast" (unit and dag), "stack", "compose" or "kubernetes"
 
 
 def claimed_tests(root: Path | None = None) -> list[ClaimedTest]:

@@ -16,7 +16,7 @@ from include.answers.anchors import claimed_tests
 from include.answers.catalog import Fault
 from include.answers.runner import TestRun, run_tests
 
-FAST = ["-m", "not stack and not compose", "-q", "-p", "no:cacheprovider"]
+FAST = ["-m", "not stack and not compose and not kubernetes", "-q", "-p", "no:cacheprovider"]
 NOT_COPIED = {".git", ".venv", ".airflow", ".env", "results", "node_modules", "__pycache__"}
 NOT_A_SYMPTOM = {"SyntaxError", "IndentationError", "ImportError", "ModuleNotFoundError"}
 
@@ -139,8 +139,8 @@ def prove_faults(
 
     :param root: the project's folder.
     :param faults: the faults to try.
-    :param jobs: how many copies are tested at a time.
-    :param on_verdict: called with each verdict as it is known, in this thread.
+    :param jobs: how many copies are tested at a time, the one without a fault among them.
+    :param on_verdict: called with each verdict as it is known, in this thread; after `on_baseline`.
     :param on_baseline: called with the run without any fault.
     :returns: the verdicts in the order of `faults`.
     :raises KeyboardInterrupt: after all runs have been ended and all copies removed.
@@ -150,12 +150,15 @@ def prove_faults(
     stop = threading.Event()
     pool = ThreadPoolExecutor(jobs)
     try:
-        baseline = pool.submit(_run, root, None, faults, stop).result()
+        without = pool.submit(_run, root, None, faults, stop)
+        tries = {pool.submit(_try, root, fault, stop): fault for fault in faults}
+        baseline = without.result()
         on_baseline(baseline)
         verdicts: dict[str, Verdict] = {}
-        for done in as_completed(pool.submit(_judge, root, fault, baseline, stop) for fault in faults):
-            verdicts[done.result().fault.id] = done.result()
-            on_verdict(done.result())
+        for done in as_completed(tries):
+            verdict = _judge(tries[done], done.result(), baseline)
+            verdicts[verdict.fault.id] = verdict
+            on_verdict(verdict)
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
@@ -180,16 +183,22 @@ def _targets(scratch: Path, faults: list[Fault]) -> list[str]:
     whole = {fault.claim for fault in faults if not fault.tests}
     files = {test.file for test in claimed_tests(scratch) if test.claim in whole and test.tier == "fast"}
     named = {name for fault in faults for name in fault.tests if name.partition("::")[0] not in files}
-    return sorted(files | {name for name in named if name.partition("::")[0] not in named - {name}})
+    chosen = files | {name for name in named if name.partition("::")[0] not in named - {name}}
+    return sorted(chosen, key=lambda name: (not name.startswith("tests/unit/"), name))  # the cheapest tier first
 
 
-def _judge(root: Path, fault: Fault, baseline: TestRun, stop: threading.Event) -> Verdict:
+def _try(root: Path, fault: Fault, stop: threading.Event) -> TestRun | FaultError:
+    try:
+        return _run(root, fault, [fault], stop)
+    except FaultError as error:
+        return error
+
+
+def _judge(fault: Fault, run: TestRun | FaultError, baseline: TestRun) -> Verdict:
     if unfit := _why_unfit(fault, baseline):
         return Verdict(fault, "error", reason=unfit)
-    try:
-        run = _run(root, fault, [fault], stop)
-    except FaultError as error:
-        return Verdict(fault, "error", reason=str(error))
+    if isinstance(run, FaultError):
+        return Verdict(fault, "error", reason=str(run))
     if run.exit_code == 0:
         return Verdict(fault, "not caught", run.seconds, reason="the claim's tests pass all the same")
     failed = next((test for test in run.tests.values() if test.outcome == "failed"), None)

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from include.answers.anchors import claimed_tests
+from include.answers.anchors import ELSEWHERE, claimed_tests
 from include.answers.catalog import ROOT, CatalogError, Claim, Fault, load_faults, load_questions, select_claims
 from include.answers.faults import FaultError, Verdict, make_exercise, prove_faults
 from include.answers.results import results_path, save_results, tests_as_data
@@ -32,8 +32,11 @@ def prove(
         bool, typer.Option("--faults", help="Break each mechanism on a copy: tests must notice.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the results as JSON, and nothing else.")] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="How many faults are tried at a time.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="How many faults are tried at a time.")] = os.cpu_count() or 1,
     compose: Annotated[bool, typer.Option("--compose", help="Also run the tests on the docker compose stack.")] = False,
+    kubernetes: Annotated[
+        bool, typer.Option("--kubernetes", help="Also run the tests on a Kubernetes cluster.")
+    ] = False,
     apply: Annotated[
         str | None, typer.Option(metavar="FAULT", help="Make an exercise: a copy with this fault.")
     ] = None,
@@ -52,7 +55,8 @@ def prove(
             _exercise(all_faults, apply, to)
             return
         claims = select_claims(load_questions(ROOT), asked or [])
-        good = _faults(claims, all_faults, jobs, as_json) if faults else _claims(claims, all_faults, compose, as_json)
+        also = {tier for tier, wanted in zip(ELSEWHERE, (compose, kubernetes), strict=True) if wanted}
+        good = _faults(claims, all_faults, jobs, as_json) if faults else _claims(claims, all_faults, also, as_json)
     except (CatalogError, FaultError) as error:
         Console(stderr=True).print(f"[red]{escape(str(error))}[/]", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
@@ -73,22 +77,26 @@ def _exercise(faults: list[Fault], fault_id: str | None, to: Path | None) -> Non
 
 
 def prove_claims(
-    root: Path, claims: list[Claim], compose: bool = False, on_event: Callable[[Event, TestRun], None] | None = None
+    root: Path,
+    claims: list[Claim],
+    also: Collection[str] = (),
+    on_event: Callable[[Event, TestRun], None] | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Runs the tests of the claims in one pytest process.
 
     :param root: the project's folder.
     :param claims: what to prove.
-    :param compose: also the tests of the compose tier.
+    :param also: tiers of ELSEWHERE whose tests are run, too.
     :param on_event: called with each event while the tests run.
     :returns: by claim id: `status` (proven, failed, or unproven: no test passed), `reason` (None when proven), `tests`.
     """
     ids = {claim.id for claim in claims}
-    marked = [t for t in claimed_tests(root) if t.claim in ids and (compose or t.tier != "compose")]
+    left_out = [tier for tier in ELSEWHERE if tier not in also]
+    marked = [t for t in claimed_tests(root) if t.claim in ids and t.tier not in left_out]
     run = TestRun(exit_code=5)
     if marked:
         chosen = [word for claim in sorted(ids) for word in ("--claim", claim)]
-        tiers = [] if compose else ["-m", "not compose"]
+        tiers = ["-m", " and ".join(f"not {tier}" for tier in left_out)] if left_out else []
         arguments = [*sorted({t.file for t in marked}), *chosen, *tiers, "-q", "--continue-on-collection-errors"]
         run = run_tests(root, arguments, dict(os.environ), on_event or (lambda event, run: None))
     proofs = {}
@@ -113,7 +121,7 @@ def _status(run: TestRun, claim: str, files: set[str]) -> tuple[str, str | None]
     return "proven", None
 
 
-def _claims(claims: list[Claim], faults: list[Fault], compose: bool, as_json: bool) -> bool:
+def _claims(claims: list[Claim], faults: list[Fault], also: Collection[str], as_json: bool) -> bool:
     console = Console(stderr=True)
     with _progress(console) as progress:
         task = progress.add_task("collecting", total=None)
@@ -135,7 +143,7 @@ def _claims(claims: list[Claim], faults: list[Fault], compose: bool, as_json: bo
                     if test.outcome == "failed":
                         _print_failure(console, id_, test.message or "")
 
-        proofs = prove_claims(ROOT, claims, compose, show)
+        proofs = prove_claims(ROOT, claims, also, show)
     questions = load_questions(ROOT)
     results = save_results(ROOT, questions, faults, proofs, {})
     if as_json:

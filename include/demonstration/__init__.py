@@ -72,7 +72,7 @@ def play(questions: list[str], days: list[date], out: Console, shown: Callable[[
     answered = [each.id for each in load_questions() if each.answered]
     if unknown := [each for each in questions if each not in answered]:
         raise ValueError(f"{', '.join(unknown)} cannot be shown; there are {', '.join(answered)}")
-    settings = lifecycle.up(lambda line: out.print(line, style="dim", markup=False))
+    settings = lifecycle.up(lambda line: out.print(line, style="dim", markup=False), dags="local")
     demo = Demo(Airflow(settings.url, settings.secrets["ADMIN_PASSWORD"]), settings, out, days, shown)
     for question in load_questions():
         if question.id in (questions or answered):

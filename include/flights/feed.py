@@ -1,6 +1,6 @@
 """Reads one data interval out of the feed's CSV files and lands it, text as received, as Parquet.
 
-A feed is a folder with flights, weather, planes and airports, each as NAME.csv, NAME.csv.gz or NAME.csv.zip.
+A feed is a folder with flights, weather, planes and airports, each as NAME.csv, NAME.csv.gz, NAME.csv.zip or NAME.parquet.
 Files are streamed, so memory depends on the interval and not on the file.
 """
 
@@ -15,17 +15,30 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from include.flights.contract import CONTRACT, ROW, ZONE, FeedError, FeedMissing, check, check_clock, check_header
+from include.flights.contract import (
+    CONTRACT,
+    ROW,
+    ZONE,
+    FeedError,
+    FeedMissing,
+    by_value,
+    check,
+    check_clock,
+    check_header,
+    decoded,
+    integers,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SUFFIXES = (".csv", ".csv.gz", ".csv.zip")
+SUFFIXES = (".csv", ".csv.gz", ".csv.zip", ".parquet")
 NULLS = ["", "NA"]
 BLOCK = 4 << 20  # bytes of CSV parsed at a time
 KEEP_RUNS = timedelta(days=7)  # for how long the files of a finished run stay, so that a task can be cleared
@@ -61,7 +74,7 @@ def find(feed_dir: Path, name: str) -> Path:
     """The file of the feed that holds `name`. Raises FeedMissing when there is none, FeedError when several."""
     found = [path for suffix in SUFFIXES if (path := feed_dir / f"{name}{suffix}").is_file()]
     if not found:
-        raise FeedMissing(f"{feed_dir} has no {name}.csv (nor .csv.gz, .csv.zip): not delivered yet?")
+        raise FeedMissing(f"{feed_dir} has no {name}.csv (nor .csv.gz, .csv.zip, .parquet): not delivered yet?")
     if len(found) > 1:
         raise FeedError(f"{feed_dir} has {' and '.join(path.name for path in found)}: keep one of them")
     return found[0]
@@ -87,6 +100,8 @@ def _open(path: Path) -> Iterator[IO[bytes] | gzip.GzipFile]:
 def read_file(feed_dir: Path, name: str, keep: Callable[[pa.Table], pa.Array] | None = None) -> pa.Table:
     """Read one file of the feed: every column of the contract as text, plus ROW (its line in the file).
 
+    The texts have dictionaries, except where the contract says `many`: what is asked of a value is then asked once.
+
     :param keep: from a block of records to a mask of those wanted; all without it
     :raises FeedMissing: the file is not there
     :raises FeedError: it is damaged or does not have the columns of the contract
@@ -96,9 +111,12 @@ def read_file(feed_dir: Path, name: str, keep: Callable[[pa.Table], pa.Array] | 
     import pyarrow.csv as csv
 
     path = find(feed_dir, name)
+    if path.suffix == ".parquet":
+        return _read_parquet(path, name, keep)
+    schema = _schema(name)
     columns = [column.name for column in CONTRACT[name].columns]
     convert = csv.ConvertOptions(
-        column_types=dict.fromkeys(columns, pa.string()),
+        column_types={column: schema.field(column).type for column in columns},
         null_values=NULLS,
         strings_can_be_null=True,
         include_columns=columns,
@@ -123,17 +141,55 @@ def read_file(feed_dir: Path, name: str, keep: Callable[[pa.Table], pa.Array] | 
                 rows = pa.array(np.arange(line, line + block.num_rows))
                 line += block.num_rows
                 part = pa.Table.from_batches([block]).append_column(ROW, rows)
-                parts.append(part.filter(keep(part)) if keep else part)
+                parts.append(_filtered(part, keep))
     except (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile) as error:
         raise FeedError(f"{path.name}, after row {line - 1}: the file is truncated or damaged ({error})") from error
     except pa.ArrowInvalid as error:
         raise _located(path, str(error), line, names) from error
     except UnicodeDecodeError as error:
         raise FeedError(f"{path.name}, row 1: the header is not UTF-8 ({error.reason})") from error
-    if parts:
-        return pa.concat_tables(parts)
-    schema = pa.schema([*((column, pa.string()) for column in columns), (ROW, pa.int64())])
-    return schema.empty_table()
+    return pa.concat_tables([schema.empty_table(), *parts]).unify_dictionaries()
+
+
+def _schema(name: str) -> pa.Schema:
+    """Of a file as it is read."""
+    import pyarrow as pa
+
+    coded = pa.dictionary(pa.int32(), pa.string())
+    types = ((column.name, pa.string() if column.many else coded) for column in CONTRACT[name].columns)
+    return pa.schema([*types, (ROW, pa.int64())])
+
+
+def _read_parquet(path: Path, name: str, keep: Callable[[pa.Table], pa.Array] | None) -> pa.Table:
+    """The same of a Parquet file, whatever types its columns have; ROW counts as if it were a CSV with a header."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = _schema(name)
+    columns = [column.name for column in CONTRACT[name].columns]
+    parts, line = [schema.empty_table()], 2
+    try:
+        with pq.ParquetFile(path) as file:
+            check_header(name, path.name, file.schema_arrow.names)
+            for block in file.iter_batches(columns=columns):
+                texts = [block[column].cast(pa.string()) for column in columns]
+                rows = pa.array(np.arange(line, line + block.num_rows))
+                line += block.num_rows
+                parts.append(_filtered(pa.table([*texts, rows], schema.names).cast(schema), keep))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise FeedError(f"{path.name}, after row {line - 1}: the file is truncated or damaged ({error})") from error
+    return pa.concat_tables(parts).unify_dictionaries()
+
+
+def _filtered(block: pa.Table, keep: Callable[[pa.Table], pa.Array] | None) -> pa.Table:
+    import pyarrow.compute as pc
+
+    mask = keep(block) if keep else None
+    if mask is None or pc.all(mask).as_py():
+        return block
+    # Its dictionaries anew: a value of records that were left out is nobody's concern.
+    return decoded(block.filter(mask)).cast(block.schema)
 
 
 def _located(path: Path, error: str, line: int, names: list[str]) -> FeedError:
@@ -160,34 +216,40 @@ def read_interval(
     :returns: name of the file -> records (text) that keep their contract
     :raises FeedMissing: a file is not there; :raises FeedError: the feed breaks its contract
     """
+    return {name: decoded(table) for name, table in _read_interval(feed_dir, start, end, only or {}).items()}
+
+
+def _read_interval(feed_dir: Path, start: datetime, end: datetime, only: Mapping[str, str]) -> dict[str, pa.Table]:
+    """`read_interval`, as `read_file` reads."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     days = local_days(start, end)
-    wanted = pa.array([day.year * 10000 + day.month * 100 + day.day for day in days], pa.int32())
+    wanted = pa.array([day.year * 10000 + day.month * 100 + day.day for day in days], pa.int64())
     source = find(feed_dir, "flights").name
     hours = [f"{edge.astimezone(UTC):%Y-%m-%dT%H:00:00Z}" for edge in (start, end)]
 
     def in_days(block: pa.Table) -> pa.Array:
         for column in ("year", "month", "day"):  # a row that cannot be placed cannot be passed over either
-            ok = pc.fill_null(pc.match_substring_regex(block[column], "^[0-9]{1,4}$"), False)
-            if (at := pc.index(ok, value=False).as_py()) >= 0:
+            good = by_value(block[column], lambda texts: pc.match_substring_regex(texts, "^[0-9]{1,4}$"))
+            if (at := pc.index(pc.fill_null(good, False), value=False).as_py()) >= 0:
                 row, value = block[ROW][at].as_py(), block[column][at].as_py()
                 raise FeedError(f"{source}, row {row}, column {column}: {value!r} is not a part of a date")
-        year, month, day = (pc.cast(block[column], pa.int32()) for column in ("year", "month", "day"))
+        year, month, day = (integers(block[column]) for column in ("year", "month", "day"))
         number = pc.add(pc.add(pc.multiply(year, 10000), pc.multiply(month, 100)), day)
         mask = pc.is_in(number, wanted)
-        for column, value in (only or {}).items():
+        for column, value in only.items():
             # A record without a value is nobody's slice: it stays, for `check` to refuse.
-            mask = pc.and_(mask, pc.fill_null(pc.equal(block[column], value), True))
+            mask = pc.and_(mask, pc.fill_null(by_value(block[column], partial(pc.equal, value)), True))
         return mask
 
     def in_hours(block: pa.Table) -> pa.Array:
         # ISO 8601 texts of one shape sort like the instants; other shapes are kept, for `check` to refuse
-        hour = block["time_hour"]
-        odd = pc.invert(pc.fill_null(pc.match_substring_regex(hour, "^[0-9-]{10}T[0-9:]{8}Z$"), False))
-        inside = pc.and_(pc.greater_equal(hour, hours[0]), pc.less(hour, hours[1]))
-        return pc.or_(odd, pc.fill_null(inside, False))
+        def keeps(hour: pa.Array) -> pa.Array:
+            odd = pc.invert(pc.match_substring_regex(hour, "^[0-9-]{10}T[0-9:]{8}Z$"))
+            return pc.or_(odd, pc.and_(pc.greater_equal(hour, hours[0]), pc.less(hour, hours[1])))
+
+        return pc.fill_null(by_value(block["time_hour"], keeps), True)
 
     tables = {
         "flights": read_file(feed_dir, "flights", in_days),
@@ -221,7 +283,7 @@ def land(
     import pyarrow.parquet as pq
 
     only = {key: value for key, value in (("origin", origin), ("carrier", carrier)) if value}
-    tables = read_interval(feed_dir, start, end, only)
+    tables = _read_interval(feed_dir, start, end, only)
     days = local_days(start, end)
     forget_old_runs(data_root / "runs")
     owner = " ".join([run, *only.values()])
@@ -230,7 +292,10 @@ def land(
     landing.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
         part = landing / f".{name}.parquet"
-        pq.write_table(table, part, compression="zstd")
+        # Read once and whole: statistics, and a dictionary of row numbers, would take half of the time.
+        coded = [column.name for column in CONTRACT[name].columns if not column.many]
+        options: dict[str, Any] = {"compression": "zstd", "write_statistics": False, "store_schema": False}
+        pq.write_table(table, part, use_dictionary=coded, **options)
         part.replace(landing / f"{name}.parquet")
     return {
         "folder": str(folder),
@@ -239,6 +304,11 @@ def land(
         "last_day": str(days[-1]),
         "slice": only,
     }
+
+
+def forget(landed: Mapping[str, Any]) -> None:
+    """Remove the files of one run's interval, given what `land` returned: they are published, and the feed has them still."""
+    shutil.rmtree(landed["folder"], ignore_errors=True)
 
 
 def forget_old_runs(folder: Path) -> None:

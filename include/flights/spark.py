@@ -1,4 +1,10 @@
-"""How Spark is set for jobs of this size: a day's thousand rows, or a part of them."""
+"""How Spark is set for a job: a day's thousand rows or a part of them, or a chunk of millions (question 7)."""
+
+import os
+
+# The executor of the tasks that run Spark, one of those in [core] executor; None: the first of these. Airflow refuses a DAG
+# that names one which the platform does not have, so the platform names it (deploy/kubernetes/settings.env).
+EXECUTOR = os.environ.get("ANSWERS_SPARK_EXECUTOR") or None
 
 SMALL_JOB = {
     "spark.ui.enabled": "false",
@@ -8,4 +14,13 @@ SMALL_JOB = {
     "spark.sql.adaptive.enabled": "false",
     # A job of seconds ends before optimised code and parallel collection pay: a third less CPU.
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+}
+
+# Memory is left to the place: a driver beside Celery's tasks has less than one that is the whole of Spark.
+LARGE_JOB = {
+    "spark.ui.enabled": "false",
+    "spark.log.level": "WARN",
+    "spark.sql.shuffle.partitions": "4",
+    # On two cores a collector with threads of its own costs a sixth more CPU, and time.
+    "spark.driver.extraJavaOptions": "-XX:+UseSerialGC",
 }

@@ -105,6 +105,8 @@ class Watch:
         if forks and ("AA404", self.line()) not in [entry[:2] for entry in self.seen]:
             self.note("AA404", f"starts a process ({event})")
 
+    _audit.__cantrace__ = True  # type: ignore[attr-defined]  # Python hides audit hooks from debuggers and coverage otherwise
+
     def _guard_airflow(self) -> None:
         """Take Airflow's own seams: where look-ups arrive, and the session that Airflow 3 keeps from DAG files.
 
@@ -113,12 +115,14 @@ class Watch:
         from airflow import settings
         from airflow.models.connection import Connection
         from airflow.models.variable import Variable
+        from airflow.sdk import Connection as GivenConnection
         from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError, ErrorType
         from airflow.sdk.execution_time import context
         from airflow.sdk.execution_time.comms import ErrorResponse
         from airflow.secrets.environment_variables import EnvironmentVariablesBackend
 
         environment = EnvironmentVariablesBackend()
+        environment._set_connection_class(GivenConnection)  # the metadata database's own needs all of its models
 
         def get_variable(key: str, deserialize_json: bool = False) -> Any:
             self.lookup("variable", key)
@@ -170,8 +174,7 @@ class Watch:
             self.note("AA401", f"connects to a database ({module.__name__})")
             raise Refused("answers integrity: no database while a DAG file is parsed")
 
-        if hasattr(module, "connect") and not isinstance(module.connect, type(refuse)):
-            module.__dict__["connect"] = refuse
+        module.__dict__["connect"] = refuse
 
 
 class Imports:
@@ -239,7 +242,8 @@ class Imports:
             self.needs.setdefault(key, set()).update(entry[1])
             if not self._local(name):
                 self._known.add(key)
-            for driver in [each for each in self._drivers if each in sys.modules]:
+            # One that is still being imported has it later.
+            for driver in [each for each in self._drivers if hasattr(sys.modules.get(each), "connect")]:
                 self._drivers.discard(driver)
                 self._watch.guard_driver(sys.modules[driver])
 

@@ -19,6 +19,7 @@ from typing import Any
 from include.integrity.launch import Zygote
 
 AHEAD = 3  # files that a worker is given at a time, so that it never waits for the command
+LAST_WORDS = 0.5  # seconds for a worker that is late to say where it is
 Result = dict[str, Any]
 
 
@@ -110,9 +111,12 @@ class Pool:
         for worker in self._workers.values():
             if worker.current and now > worker.deadline and not worker.late and worker.pid:
                 worker.late = True
-                with contextlib.suppress(ProcessLookupError):
+                with contextlib.suppress(ProcessLookupError, FileNotFoundError):
                     os.kill(worker.pid, signal.SIGUSR1)  # says where it is
+                    while not (self._traces / str(worker.pid)).stat().st_size and time.monotonic() < now + LAST_WORDS:
+                        time.sleep(0.01)
                     time.sleep(0.05)
+                with contextlib.suppress(ProcessLookupError):
                     os.killpg(worker.pid, signal.SIGKILL)
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ import select
 import signal
 import socket
 import sys
+import time
 from importlib import import_module, reload
 from types import ModuleType
 from typing import Any
@@ -30,6 +31,7 @@ FIRST = (
     "structlog", "upath", "yaml",
 )  # fmt: skip
 LINUX = sys.platform == "linux"
+PATIENCE = 0.5  # seconds for workers to end when the command has
 SET_DEATH_SIGNAL, SET_SUBREAPER = 1, 36  # of prctl(2)
 
 
@@ -79,10 +81,12 @@ def main() -> None:
         ready = select.select(inputs, [], [])[0]
         if wakeup in ready:
             os.read(wakeup, 4096)
-            _reap(control, workers)
+            for number, status in _reap(workers):
+                _send(control, {"ended": number, "status": status})
         if control in ready:
             data, fds, _, _ = socket.recv_fds(control, 65536, 8)
             if not data:
+                _let_end(workers, wakeup)
                 _end_children()
                 os._exit(0)  # tidying up all of Airflow would take a third of a second
             for line, fd in zip(data.splitlines(), fds, strict=True):
@@ -177,23 +181,34 @@ def _limit_memory(megabytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
-def _reap(control: socket.socket, workers: dict[int, int]) -> None:
+def _reap(workers: dict[int, int]) -> list[tuple[int, int]]:
+    """Number and exit status of the workers that have ended, with what they had started."""
+    ended: list[tuple[int, int]] = []
     while True:
         try:
             pid, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            return
+            return ended
         if not pid:
             break
         if (number := workers.pop(pid, None)) is not None:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(pid, signal.SIGKILL)
-            _send(control, {"ended": number, "status": os.waitstatus_to_exitcode(status)})
+            ended.append((number, os.waitstatus_to_exitcode(status)))
     if LINUX:
         for pid in _children():
             if pid not in workers:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
+    return ended
+
+
+def _let_end(workers: dict[int, int], wakeup: int) -> None:
+    """Let idle workers, whose sockets are closed, end by themselves."""
+    deadline = time.monotonic() + PATIENCE
+    while workers and select.select([wakeup], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        os.read(wakeup, 4096)
+        _reap(workers)
 
 
 def _end_children() -> None:

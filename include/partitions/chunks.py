@@ -78,24 +78,23 @@ def by_path(planned: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
 
 
 def light(
-    client: Client, landed: Mapping[str, Any], run: str, layers: Collection[str] | None = None
+    client: Client, landed: Mapping[str, Any], run: str, layers: Collection[str] | None = None, layout: str = "chunks"
 ) -> dict[str, object]:
     """Transform what landed in the warehouse's own engine and publish it: the Spark path's work, at once.
 
     :param landed: what `feed.land` returned for the chunk
     :param run: identifies the DAG run
+    :param layout: a key of `warehouse.LAYOUTS`
     :returns: what `publish_day` does
     :raises ValidationError: nothing was published
     """
     from include.flights import warehouse
-    from include.flights.light import transform
+    from include.flights.light import computed
 
-    folder = Path(landed["folder"])
-    transform(client, folder)
     first, last = (date.fromisoformat(landed[edge]) for edge in ("first_day", "last_day"))
-    return warehouse.publish_day(
-        client, folder, first, last, landed["rows"], run, warehouse.CHUNKS, landed["slice"], layers
-    )
+    chosen = (warehouse.LAYOUTS[layout], landed["slice"], layers)
+    with computed(client, Path(landed["folder"])):
+        return warehouse.publish_day(client, None, first, last, landed["rows"], run, *chosen)
 
 
 def settle(client: Client, airport: str, day: str, planned: Mapping[str, Any], published: str) -> dict[str, int]:

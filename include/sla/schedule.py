@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 from include.flights.contract import midnight
@@ -69,9 +70,11 @@ def _within(dag: Any) -> Any:
 def main() -> None:
     """Answer the question in the first argument."""
     question = json.loads(sys.argv[1])
-    from airflow.dag_processing.dagbag import DagBag
+    from airflow import settings
+    from airflow.dag_processing.dagbag import BundleDagBag
 
-    bag = DagBag()
+    # As the DAG processor does it, with the folder on sys.path: a file may import what lies beside it.
+    bag = BundleDagBag(dag_folder=settings.DAGS_FOLDER, bundle_path=Path(settings.DAGS_FOLDER), bundle_name="dags")
     first, last = (date.fromisoformat(question[key]) for key in ("from", "to"))
     found, wanted = {}, question["dags"]
     for dag_id, dag in sorted(bag.dags.items()):

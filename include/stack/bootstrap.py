@@ -25,6 +25,7 @@ def variables(feed: Path, data_root: Path) -> dict[str, tuple[str, str]]:
             "address of the register of airlines: http(s)://, file://, s3://",
         ),
         "q02_report_within": ("1800", "seconds that a run of q02_daily_punctuality_report may take"),
+        "q07_feed": (str(data_root / "q07" / "feed"), "folder of the generated feed: answers flights generate --to"),
         "q03_config": (
             (data_root / "q03" / "config.json").absolute().as_uri(),
             "address of the document that shapes q03_partitions: file://, s3:// or gs://",

@@ -28,7 +28,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 KEPT = 1000  # messages in memory
 MAX_BODY = 1 << 20  # bytes
@@ -89,22 +89,21 @@ class Catcher(ThreadingHTTPServer):
             self.messages.clear()
 
 
+class _RefusedError(Exception):
+    """A request that is not taken: its code and the reason."""
+
+
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = 30  # a silent client does not hold its thread for ever
     server: Catcher
 
     def do_POST(self) -> None:
-        length = self.headers.get("Content-Length", "")
-        if not length.isdigit():
-            return self._refuse(411, "say the body's length: Content-Length")
-        if int(length) > MAX_BODY:
-            return self._refuse(413, f"{length} bytes are too many: at most {MAX_BODY}")
         try:
-            body = json.loads(self.rfile.read(int(length)))
-        except ValueError as error:
-            return self._refuse(400, f"the body is not JSON: {error}")
-        path = urlsplit(self.path).path
+            body = self._body()
+        except _RefusedError as error:
+            return self._refuse(*error.args)
+        path = self._url().path
         if told := self.server.misbehave(path):
             time.sleep(told.get("seconds", 0))
             return self._answer(told.get("code", 200), {"error": "as it was told"}, told.get("headers", {}))
@@ -112,16 +111,28 @@ class _Handler(BaseHTTPRequestHandler):
         return self._answer(200, {"status": "ok"})
 
     def do_PUT(self) -> None:
-        if urlsplit(self.path).path != "/behaviour":
+        if self._url().path != "/behaviour":
             return self._refuse(404, "there is PUT /behaviour")
-        told = json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
-        if told and not isinstance(told.get("path"), str):
-            return self._refuse(400, "say for which path")
-        self.server.behaviour = told
+        try:
+            told = self._body()
+        except _RefusedError as error:
+            return self._refuse(*error.args)
+        kinds = {"path": str, "code": int, "headers": dict, "seconds": int | float, "times": int}
+        wrong = told and (
+            not isinstance(told, dict)
+            or "path" not in told
+            or any(not isinstance(value, kinds.get(key, ())) for key, value in told.items())
+            or not all(isinstance(value, str) for value in told.get("headers", {}).values())
+            or not 200 <= told.get("code", 200) <= 599
+            or told.get("seconds", 0) < 0
+        )
+        if wrong:
+            return self._refuse(400, "say for which path, with which code, headers, seconds and times")
+        self.server.behaviour = told or {}
         return self._answer(200, {"status": "ok"})
 
     def do_GET(self) -> None:
-        url = urlsplit(self.path)
+        url = self._url()
         if url.path == "/health":
             return self._answer(200, {"status": "ok"})
         if url.path == "/messages":
@@ -129,10 +140,31 @@ class _Handler(BaseHTTPRequestHandler):
         return self._refuse(404, "there are GET /messages and GET /health")
 
     def do_DELETE(self) -> None:
-        if urlsplit(self.path).path != "/messages":
+        if self._url().path != "/messages":
             return self._refuse(404, "there is DELETE /messages")
         self.server.forget()
         return self._answer(200, {"status": "ok"})
+
+    def _url(self) -> SplitResult:
+        try:
+            return urlsplit(self.path)
+        except ValueError:  # such as http://[
+            return SplitResult("", "", self.path, "", "")
+
+    def _body(self) -> Any:
+        """The request's JSON.
+
+        :raises _RefusedError: with code and reason
+        """
+        length = self.headers.get("Content-Length", "")
+        if not (length.isascii() and length.isdecimal()):
+            raise _RefusedError(411, "say the body's length: Content-Length")
+        if len(length) > 18 or int(length) > MAX_BODY:
+            raise _RefusedError(413, f"{length[:30]} bytes are too many: at most {MAX_BODY}")
+        try:
+            return json.loads(self.rfile.read(int(length)))
+        except (ValueError, RecursionError) as error:
+            raise _RefusedError(400, f"the body is not JSON: {error}") from error
 
     def _refuse(self, code: int, why: str) -> None:
         self.close_connection = True  # what is left of the body is not the next request

@@ -46,6 +46,7 @@ KEYS = {
     "API_SECRET_KEY": lambda: secrets.token_hex(32),
     "POSTGRES_PASSWORD": password,
     "REDIS_PASSWORD": password,
+    "RABBITMQ_PASSWORD": password,  # made even where Redis is the broker, so that the choice stays one line
     "CLICKHOUSE_PASSWORD": password,
     "SPARK_SECRET": password,
     # Of the parameter store's two identities (include/secrets), and what question 6 keeps in it.

@@ -43,9 +43,13 @@ def job(part: str) -> bool:
 def worker() -> bool:
     """The Celery worker of this container answers a ping through the broker."""
     from celery import Celery
+    from kombu import pools
 
     app = Celery(broker=os.environ["AIRFLOW__CELERY__BROKER_URL"])
-    return bool(app.control.ping(destination=[f"celery@{socket.gethostname()}"], timeout=5, limit=1))
+    try:
+        return bool(app.control.ping(destination=[f"celery@{socket.gethostname()}"], timeout=5, limit=1))
+    finally:
+        pools.reset()  # RabbitMQ's log has a warning for each connection that is not closed
 
 
 def catcher() -> bool:

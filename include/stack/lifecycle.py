@@ -23,6 +23,8 @@ from typing import Any
 import httpx
 import psutil
 
+from include.deploy import bundles
+from include.deploy.repository import RepositoryError
 from include.stack import postgres
 from include.stack.preflight import memory_available
 from include.stack.settings import PROJECT, Settings
@@ -141,15 +143,17 @@ def healthy(settings: Settings) -> bool:
     return all(parts.get(part) == "healthy" for part in wanted)
 
 
-def up(say: Say = print, patience: float = 180) -> Settings:
+def up(say: Say = print, patience: float = 180, dags: str | None = None) -> Settings:
     """Start the stack, or the parts of it that are down, and wait until it is healthy.
 
     :param say: told what happens
     :param patience: seconds to wait for each step
+    :param dags: where the DAGs are from, "local" or "git"; as it was if not given
     :raises StackError: naming the part that does not come up, with the end of its log
     """
     settings = Settings.load()
     with _one_at_a_time(settings.home):
+        choose_dags(dags)
         if supervisor_process(settings) is None:
             settings = _start_supervisor(settings, say)
         settings.write_passwords()
@@ -167,6 +171,18 @@ def up(say: Say = print, patience: float = 180) -> Settings:
         _wait_for("catcher", lambda: _catcher_answers(settings), settings, patience, say)
         _wait_for("Airflow", lambda: healthy(settings), settings, patience, say)
     return settings
+
+
+def choose_dags(dags: str | None) -> None:
+    """Note where the DAGs of the next start are from, "local" or "git"; as it was if None.
+
+    :raises StackError: it is neither, or the stack runs with the other, or there is no commit to begin with
+    """
+    settings = Settings.load()
+    try:
+        bundles.choose(settings.home, PROJECT, dags, running=supervisor_process(settings) is not None)
+    except RepositoryError as error:
+        raise StackError(str(error)) from error
 
 
 def restart(settings: Settings, parts: Sequence[str], say: Say = print, patience: float = 180) -> None:

@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from include.deploy import bundles
 from include.secrets import contents, names
 from include.stack import dotenv
 
@@ -145,6 +146,8 @@ class Settings:
             "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
             "ANSWERS_POOLS": "fleet=2,spark=2,warehouse=1",
         }
+        if bundles.chosen(self.home) == "git":
+            own |= bundles.settings(bundles.repository(self.home), self.home / "bundles")
         own |= {name: value for name, value in os.environ.items() if name.startswith("AIRFLOW__")}
         own |= self.core()
         if self.ports:
@@ -169,7 +172,7 @@ class Settings:
         return {
             "AIRFLOW_HOME": str(self.home / "airflow"),
             "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
-            "AIRFLOW__CORE__PLUGINS_FOLDER": str(PROJECT / "plugins"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": os.environ.get("ANSWERS_PLUGINS", str(PROJECT / "plugins")),
             "AIRFLOW__CORE__FERNET_KEY": self.secrets["FERNET_KEY"],
             "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.home / "passwords.json"),
             "AIRFLOW__API__SECRET_KEY": self.secrets["API_SECRET_KEY"],
@@ -180,6 +183,8 @@ class Settings:
             "ANSWERS_HOME": str(self.home),
             "ANSWERS_STACK": str(self.home),  # marks every process of this stack, see lifecycle.leftovers
             "ANSWERS_PYTHON": sys.executable,
+            # Whether the parts that fork tasks and parsers import modules first, see config/airflow_local_settings.py.
+            "ANSWERS_FORKS_PRELOAD": os.environ.get("ANSWERS_FORKS_PRELOAD", "1"),
             "ANSWERS_SUPERVISOR_PASSWORD": self.secrets["SUPERVISOR_PASSWORD"],
             "JAVA_HOME": str(find_java(self.home)),
             # The name of this machine may not resolve.

@@ -63,6 +63,7 @@ class Stack:
         (folder / "monitoring").mkdir()
         self.override = faster_monitoring(folder / "monitoring")
         self.settings = dotenv.read(self.dotenv)
+        self.overlays: list[Path] = []  # further compose files, as long as they are in force
         self.url = f"http://127.0.0.1:{self.settings['UI_PORT']}"
         # A variable of the caller would win over the file.
         self.environment = {
@@ -71,10 +72,16 @@ class Stack:
             if key not in dotenv.KEYS and (not key.startswith("COMPOSE_") or key == "COMPOSE_PARALLEL_LIMIT")
         }
 
+    @property
+    def project(self) -> list[str]:
+        """What names this project to `docker compose`."""
+        files = (PROJECT / "docker-compose.yaml", self.override, *self.overlays)
+        given = [argument for file in files for argument in ("-f", str(file))]
+        return ["-p", self.name, "--env-file", str(self.dotenv), *given]
+
     def run(self, *arguments: str, check: bool = True) -> bytes:
         """Standard output of `docker compose ARGUMENTS`; an error with all of its output if it fails."""
-        files = ["-f", str(PROJECT / "docker-compose.yaml"), "-f", str(self.override)]
-        command = ["docker", "compose", "-p", self.name, "--env-file", str(self.dotenv), *files, *arguments]
+        command = ["docker", "compose", *self.project, *arguments]
         done = subprocess.run(command, cwd=PROJECT, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True)
         if check and done.returncode:
             shown = " ".join(command[2:])
@@ -85,14 +92,20 @@ class Stack:
 
     def up(self) -> None:
         """Remove what an earlier run left, build and start everything, wait until it is healthy."""
-        self.run("down", "--volumes", "--remove-orphans", "--timeout", "5")
+        self._remove(5)
         self.run("up", "--detach", "--build", "--wait", "--wait-timeout", "300")
+
+    def _remove(self, seconds: int) -> None:
+        """All of the project, the volume included that only an overlay names: its password is that of the stack which made it."""
+        self.overlays = [PROJECT / "docker-compose.rabbitmq.yaml"]  # which puts Redis into a profile
+        self.run("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", str(seconds))
+        self.overlays = []
 
     def down(self) -> None:
         """Remove containers, network and volumes. A second Ctrl-C does not leave half of them."""
         previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
-            self.run("down", "--volumes", "--remove-orphans", "--timeout", "10")
+            self._remove(10)
         finally:
             signal.signal(signal.SIGINT, previous)
 

@@ -38,7 +38,7 @@ def run_day(dag_of, monkeypatch) -> Callable:
     dag.test() infers the data interval of a manual run, which is the one *before* the logical date: hence the next day.
     """
 
-    def run(file: str, day: str, feed: str | None = None, dag_id: str | None = None):
+    def run(file: str, day: str, feed: str | None = None, dag_id: str | None = None, conf: dict | None = None):
         from airflow.utils.session import create_session
 
         if feed:
@@ -46,7 +46,7 @@ def run_day(dag_of, monkeypatch) -> Callable:
         next_day = str(date.fromisoformat(day) + timedelta(days=1))
         dag = dag_of(file, dag_id)
         dag.deadline = None  # on 3.3.2 dag.test() raises when a run of a DAG with a deadline succeeds
-        result = dag.test(logical_date=interval(next_day)[0])
+        result = dag.test(logical_date=interval(next_day)[0], run_conf=conf)
         with create_session() as session:
             from airflow.models import DagRun
 

@@ -13,7 +13,8 @@ each_file = pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 
 
 def parse(code: str, **environment: str) -> str:
-    """The last line that a fresh process prints."""
+    """The last line that a fresh process prints. The DAGs folder is on its path, as a bundle's is."""
+    environment["PYTHONPATH"] = os.pathsep.join((os.environ["PYTHONPATH"], str(PROJECT / "dags")))
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=PROJECT, env=os.environ | environment
     )

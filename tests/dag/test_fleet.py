@@ -85,13 +85,13 @@ def test_the_task_runner_says_which_dag_it_wants(monkeypatch):
 def test_a_mistake_in_the_file_is_an_import_error_that_names_it_and_half_a_fleet_is_none(
     metadata_database, monkeypatch, tmp_path
 ):
-    from airflow.dag_processing.dagbag import DagBag
+    from airflow.dag_processing.dagbag import BundleDagBag
 
     rollups = [*fleet.document()["rollups"], {"id": "one", "title": "One", "waits_for": ["one"]}]
     monkeypatch.setenv("ANSWERS_FLEET", file := fleet.write(tmp_path, fleet.document(rollups=rollups)))
-    bag = DagBag(dag_folder=PROJECT / "dags")
+    bag = BundleDagBag(dag_folder=PROJECT / "dags", bundle_path=PROJECT / "dags", bundle_name="dags")
     ((broken, error),) = bag.import_errors.items()
-    assert broken == str(FILE)
+    assert broken == FILE.name
     assert f"{file}: rollups: a cycle, one waits for one" in error
     assert not [dag_id for dag_id in bag.dags if dag_id.startswith("fleet_")]
     assert "q01_flights_to_clickhouse" in bag.dags
@@ -260,10 +260,10 @@ def test_a_carriers_day_is_moved_though_the_day_before_it_failed(run_day, wareho
     assert state == "success"
     state, tasks, _ = run_day("fleet", DAY, dag_id="fleet_transform_US")
     assert state == "success", tasks
-    client = open_warehouse()
-    flights = client.query_df("SELECT * FROM warehouse.carrier_flights")
-    wanted = expected.flights(DAY, DAY).query("carrier == 'US'")
-    expected.assert_equal(flights, wanted, expected.FLIGHT_KEY)
+    with open_warehouse() as client:
+        flights = client.query_df("SELECT * FROM warehouse.carrier_flights")
+        wanted = expected.flights(DAY, DAY).query("carrier == 'US'")
+        expected.assert_equal(flights, wanted, expected.FLIGHT_KEY)
 
 
 @pytest.mark.claim("4.6")

@@ -112,20 +112,20 @@ def test_a_run_publishes_its_day_and_a_second_run_changes_nothing(run_day, wareh
     state, tasks, run = run_day(Q01, DAY)
     assert state == "success"
     assert set(tasks.values()) == {("success", 1)}
-    client = open_warehouse()
-    expected.assert_equal(
-        client.query_df("SELECT * FROM warehouse.flights"), expected.flights(DAY, DAY), expected.FLIGHT_KEY
-    )
-    wanted = expected.daily_delays(DAY, DAY)
-    expected.assert_equal(client.query_df("SELECT * FROM warehouse.daily_delays"), wanted, expected.DAILY_DELAYS_KEY)
-    before = contents(client)
-    client.close()
+    with open_warehouse() as client:
+        expected.assert_equal(
+            client.query_df("SELECT * FROM warehouse.flights"), expected.flights(DAY, DAY), expected.FLIGHT_KEY
+        )
+        wanted = expected.daily_delays(DAY, DAY)
+        expected.assert_equal(
+            client.query_df("SELECT * FROM warehouse.daily_delays"), wanted, expected.DAILY_DELAYS_KEY
+        )
+        before = contents(client)
     again, tasks, second = run_day(Q01, DAY)
     assert again == "success"
     assert second.id == run.id, "the run was cleared and ran again"
-    client = open_warehouse()
-    assert contents(client) == before
-    client.close()
+    with open_warehouse() as client:
+        assert contents(client) == before
 
 
 @pytest.mark.claim("1.5")
@@ -152,9 +152,8 @@ def test_a_broken_contract_fails_at_once_and_leaves_the_published_day_untouched(
     assert state == "failed"
     assert tasks["ingest"] == ("failed", 1), "no retry is used up on what cannot succeed"
     assert tasks["publish"][0] == "upstream_failed"
-    client = open_warehouse()
-    assert contents(client) == before
-    client.close()
+    with open_warehouse() as client:
+        assert contents(client) == before
 
 
 def test_the_document_of_the_dag_tells_question_and_claims(dag_of):

@@ -181,10 +181,11 @@ def as_the_scheduler_sees_it(dag):
 def all_dags(metadata_database):
     """Every DAG of the project, parsed in a fresh process with the platform's settings as they are deployed."""
     code = """
-import json
-from airflow.dag_processing.dagbag import DagBag
+import json, pathlib
+from airflow import settings
+from airflow.dag_processing.dagbag import BundleDagBag
 from airflow.serialization.serialized_objects import DagSerialization
-bag = DagBag()
+bag = BundleDagBag(settings.DAGS_FOLDER, bundle_path=pathlib.Path(settings.DAGS_FOLDER), bundle_name="dags")
 assert not bag.import_errors, bag.import_errors
 found = {}
 for dag_id, dag in bag.dags.items():

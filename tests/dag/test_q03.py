@@ -62,20 +62,14 @@ def run(dag_of, make_feed, monkeypatch):
 
 def published(layer: str = "flights") -> set:
     """(airport, carrier) that are published."""
-    client = open_warehouse()
-    try:
+    with open_warehouse() as client:
         return set(client.query(f"SELECT DISTINCT origin, carrier FROM warehouse.chunk_{layer}").result_rows)
-    finally:
-        client.close()
 
 
 def assert_equals_pandas(day: str, chunks: set) -> None:
     """Both tables hold these chunks of the day, as pandas computes them, and nothing else."""
-    client = open_warehouse()
-    try:
+    with open_warehouse() as client:
         flights, delays = (client.query_df(f"SELECT * FROM warehouse.chunk_{t}") for t in ("flights", "daily_delays"))
-    finally:
-        client.close()
 
     def of_chunks(table):
         return table[[pair in chunks for pair in zip(table["origin"], table["carrier"], strict=True)]]

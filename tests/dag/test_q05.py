@@ -38,11 +38,8 @@ def run(dag_of, kafka, warehouse):
 
 
 def account(kafka, way: str) -> audit.Account:
-    client = open_warehouse()
-    try:
+    with open_warehouse() as client:
         return audit.audit(kafka.options, client, ways=[way])[0]
-    finally:
-        client.close()
 
 
 def everything(kafka, way: str) -> dict:

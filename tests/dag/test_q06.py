@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import threading
 from types import SimpleNamespace
 
 import pandas as pd
@@ -13,9 +12,8 @@ import pytest
 
 from canary import ATTACK, CANARY, leaking_files, leaks
 from include.flights.feed import default_feed
-from include.stack.catcher import Catcher
 from parameter_stores import Misbehaving, running_store
-from support import HOME, PROJECT
+from support import HOME, PROJECT, catching
 
 FILE = "q06_secrets"
 PARTNER, PSEUDONYM = CANARY.format("p"), CANARY.format("s")
@@ -31,9 +29,8 @@ def delivery(dag_of, tmp_path_factory):
     with (
         pytest.MonkeyPatch.context() as patch,
         running_store(folder / "home") as store,
-        Catcher(("127.0.0.1", 0), folder / "partner" / "catcher.jsonl") as partner,
+        catching(folder / "partner") as partner,
     ):
-        threading.Thread(target=partner.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         connection = {"conn_type": "http", "host": "127.0.0.1", "port": partner.server_port, "password": PARTNER}
         store.writer.put("/answers/connections/q06_partner", json.dumps(connection))
         store.writer.rotate("q06_pseudonym_secret", PSEUDONYM)
@@ -62,7 +59,6 @@ def delivery(dag_of, tmp_path_factory):
             messages=partner.seen("/partner"),
             asked={name.removeprefix("GetParameter "): count for name, count in asked.items() if count},
         )
-        partner.shutdown()
     clear_secrets_backends_cache()
 
 
@@ -115,7 +111,8 @@ def test_parsing_every_dag_file_asks_the_store_nothing(metadata_database):
     store = Misbehaving()
     store.document = {"Parameter": {"Value": "x"}}
     code = (
-        "from airflow.dag_processing.dagbag import DagBag; bag = DagBag(dag_folder='dags'); "
+        "from pathlib import Path; from airflow.dag_processing.dagbag import BundleDagBag; "
+        "bag = BundleDagBag('dags', bundle_path=Path('dags'), bundle_name='dags'); "
         "assert not bag.import_errors, bag.import_errors; print(len(bag.dags)); "
         "from airflow.sdk import Variable; Variable.get('q06_pseudonym_secret')"
     )

@@ -8,7 +8,7 @@ from datetime import date
 import pytest
 
 import expected
-from include import failure_matrix
+from include import failure_matrix, misses
 from include.flights import versions
 from support import PROJECT, interval, open_warehouse
 from tests.unit.test_failure_notifier import catcher, mails, texts  # noqa: F401 (the fixture)
@@ -63,11 +63,10 @@ def test_an_implausible_day_is_taken_back_and_the_run_fails_and_its_owner_is_tol
         "done": "upstream_failed",
     }
     assert state == "failed", "the rollback's success is not the run's"
-    client = open_warehouse()
-    assert_live(client)
-    events = versions.history(client, date.fromisoformat(DAY)).events
-    assert [(each.action, each.version) for each in events] == [("publish", 1), ("publish", 2), ("rollback", 1)]
-    client.close()
+    with open_warehouse() as client:
+        assert_live(client)
+        events = versions.history(client, date.fromisoformat(DAY)).events
+        assert [(each.action, each.version) for each in events] == [("publish", 1), ("publish", 2), ("rollback", 1)]
     (mail,), (text,) = mails(catcher), texts(catcher)
     assert mail["subject"] == "q08_recovery check failed"
     assert mail["to"] == ["data-platform@example.org"]
@@ -79,28 +78,24 @@ def test_an_implausible_day_is_taken_back_and_the_run_fails_and_its_owner_is_tol
 def test_a_run_that_publishes_nothing_takes_nothing_back(run, make_feed):
     run()
     run(make_feed(DAY, flights=without("UA")))
-    client = open_warehouse()
-    before = versions.history(client, date.fromisoformat(DAY)).current
-    client.close()
+    with open_warehouse() as client:
+        before = versions.history(client, date.fromisoformat(DAY)).current
     state, tasks = run(make_feed(DAY, flights=lambda text: text.replace(",2475,", ",far,", 1)))
     assert (state, tasks["prepare"][0], tasks["rollback"][0]) == ("failed", "failed", "skipped")
-    client = open_warehouse()
-    assert versions.history(client, date.fromisoformat(DAY)).current == before
-    client.close()
+    with open_warehouse() as client:
+        assert versions.history(client, date.fromisoformat(DAY)).current == before
 
 
 @pytest.mark.claim("8.3")
 def test_running_a_damaged_day_again_repairs_it_although_its_contents_are_no_news(run):
     run()
-    client = open_warehouse()
-    client.command("ALTER TABLE warehouse.flights DELETE WHERE carrier = 'DL' SETTINGS mutations_sync = 2")
-    client.command("TRUNCATE TABLE warehouse.daily_delays")
-    client.close()
+    with open_warehouse() as client:
+        client.command("ALTER TABLE warehouse.flights DELETE WHERE carrier = 'DL' SETTINGS mutations_sync = 2")
+        client.command("TRUNCATE TABLE warehouse.daily_delays")
     assert run()[0] == "success"
-    client = open_warehouse()
-    assert_live(client)
-    assert len(versions.history(client, date.fromisoformat(DAY)).events) == 1
-    client.close()
+    with open_warehouse() as client:
+        assert_live(client)
+        assert len(versions.history(client, date.fromisoformat(DAY)).events) == 1
 
 
 @pytest.mark.claim("8.1")
@@ -174,6 +169,28 @@ def test_each_dag_of_the_matrix_has_all_five_nets(dag_of, scenario):
     assert tidy.is_teardown
     assert recover.trigger_rule == TriggerRule.ONE_FAILED
     assert {"tidy_up", "recover", "done"} <= work.downstream_task_ids
+
+
+@pytest.mark.claim("8.5")
+def test_a_witness_is_found_by_its_run_with_the_process_it_was_in(dag_of, monkeypatch, tmp_path):
+    """Both callbacks of a run leave their mark, once each; another run has none."""
+    from callbacks import witness
+
+    monkeypatch.setenv("AIRFLOW_VAR_DATA_ROOT", str(tmp_path))
+    dag = dag_of("q08_failure_matrix", "q08_matrix_raise")
+    context = {"dag": dag, "run_id": "one", "reason": "task_failure", "exception": ValueError("as it was told")}
+    for _ in range(2):
+        witness.task_failed(context)
+    witness.dag_failed(context)
+    failure_matrix.note(
+        tmp_path, dag.dag_id, "two", "teardown", {"dag_id": dag.dag_id, "run_id": "two", "process": "task"}
+    )
+    misses.record(tmp_path, {"dag_id": dag.dag_id, "run_id": "two", "id": "1"})
+    assert failure_matrix.observed(tmp_path, dag.dag_id, "one") == {"task_callback": "task", "dag_callback": "task"}
+    assert failure_matrix.observed(tmp_path, dag.dag_id, "two") == {"teardown": "task", "deadline": "triggerer"}
+    assert failure_matrix.observed(tmp_path, dag.dag_id, "three") == {}
+    written = "".join(file.read_text() for file in tmp_path.rglob("*.json"))
+    assert "ValueError('as it was told')" in written
 
 
 @pytest.mark.claim("8.5")

@@ -2,14 +2,34 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from coverage import Coverage
 
 from support import PROJECT, wait_for
+
+# The platform's settings, only sooner: what is waited for in these tests comes in seconds.
+SOONER = {
+    "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1",
+    # The tests edit no DAG file; parsing all of them every ten seconds would take a quarter of a core from them. Not never:
+    # a watcher of an asset that died with its broker starts again when its DAG is parsed.
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
+    # A task that was killed with its worker is missed after this (60 s).
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    # What a killed scheduler or triggerer left is taken over by the next one (45 s, 15 s).
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "2",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
+    "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+    "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "8",
+}
 
 
 def pytest_collection_modifyitems(items):
@@ -19,14 +39,28 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.stack)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """What only a live stack runs does not count as covered."""
+    measuring = Coverage.current() if item.get_closest_marker("stack") else None
+    if measuring:
+        measuring.stop()
+    try:
+        return (yield)
+    finally:
+        if measuring:
+            measuring.start()
+
+
 class Stack:
     """One embedded stack in a folder of its own."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        clean = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "ANSWERS"))}
-        # Retries are the platform's, only sooner.
-        self.environment = clean | {"ANSWERS_HOME": str(home), "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1"}
+        clean = {
+            name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "ANSWERS", "COV"))
+        }
+        self.environment = clean | {"ANSWERS_HOME": str(home)} | SOONER
 
     def command(self, *args: str) -> list[str]:
         return [sys.executable, "-m", "include.cli", *args]
@@ -101,9 +135,34 @@ def new_stack(tmp_path_factory) -> Iterator[Callable[[], Stack]]:
 
 
 @pytest.fixture(scope="session")
-def stack(new_stack) -> Stack:
+def datagrams() -> Iterator[tuple[list[str], int]]:
+    """(Every line of metrics that came over UDP so far, the port that takes them)."""
+    lines: list[str] = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 21)
+        receiver.bind(("127.0.0.1", 0))
+
+        def receive() -> None:
+            while data := receiver.recv(65536):
+                lines.extend(data.decode().splitlines())
+
+        thread = threading.Thread(target=receive)
+        thread.start()
+        yield lines, receiver.getsockname()[1]
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"", receiver.getsockname())
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def stack(new_stack, datagrams) -> Stack:
     """The stack that most tests share."""
     stack = new_stack()
+    stack.environment |= {
+        "AIRFLOW__METRICS__STATSD_ON": "True",
+        "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
+        "AIRFLOW__METRICS__STATSD_PORT": str(datagrams[1]),
+    }
     stack.answers("up")
     wait_for("q01 to be parsed", lambda: "q01_flights_to_clickhouse" in stack.airflow.dag_ids())
     return stack

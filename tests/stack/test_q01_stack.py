@@ -18,11 +18,7 @@ Q01 = "q01_flights_to_clickhouse"
 
 def assert_published(stack, first: str, last: str) -> None:
     """The days' tables equal pandas, and no staging table is left."""
-    where = f"WHERE flight_date BETWEEN '{first}' AND '{last}'"
-    flights = stack.frame(f"SELECT * FROM warehouse.flights {where}")
-    expected.assert_equal(flights, expected.flights(first, last), expected.FLIGHT_KEY)
-    delays = stack.frame(f"SELECT * FROM warehouse.daily_delays {where}")
-    expected.assert_equal(delays, expected.daily_delays(first, last), expected.DAILY_DELAYS_KEY)
+    expected.assert_published(stack.frame, first, last)
     tables = {row["name"] for row in stack.sql("SHOW TABLES FROM warehouse")}
     assert tables >= {"flights", "daily_delays", "delay_features"}
     assert not any(name.startswith(STAGING) for name in tables)

@@ -41,13 +41,15 @@ def audit(stack) -> dict:
 
 def settled(stack):
     """The accounts, once nothing waits any more; what is lost and doubled is for the test to say."""
+    accounts: list[dict] = []
 
     def look():
         done = stack.answers("kafka", "audit", "--json", check=False)
-        accounts = json.loads(done.stdout) if done.stdout else []  # no answer while the broker is away
-        return accounts and not any(each["lag"] or each["untracked"] for each in accounts) and accounts
+        accounts[:] = json.loads(done.stdout) if done.stdout else []  # no answer while the broker is away
+        return accounts and not any(each["lag"] or each["untracked"] for each in accounts)
 
-    return {each["way"]: each for each in wait_for("the backlog to empty", look, 420 if LONG else 150, pause=1)}
+    wait_for("the backlog to empty", look, 420 if LONG else 150, pause=1, seen=lambda: accounts)
+    return {each["way"]: each for each in accounts}
 
 
 def effects(stack, way: str) -> list[str]:

@@ -15,7 +15,7 @@ import pytest
 
 from canary import ATTACK, CANARY, leaking_files, leaks
 from include.stack.client import ApiError
-from support import PROJECT, wait_for
+from support import PROJECT, meanwhile, wait_for
 
 Q06 = "q06_partner_delivery"
 PARTNER, PSEUDONYM = CANARY.format("partner"), CANARY.format("pseudonym")
@@ -64,9 +64,8 @@ def again(stack, run_id: str, *tasks: str) -> None:
 def process_list():
     """Every command line that any process of the machine shows meanwhile."""
     seen: set[bytes] = set()
-    over = threading.Event()
 
-    def look() -> None:
+    def look(over: threading.Event) -> None:
         while not over.wait(0.02):
             for pid in psutil.pids():
                 try:
@@ -75,13 +74,8 @@ def process_list():
                 except OSError:
                     continue
 
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
+    with meanwhile(look):
         yield seen
-    finally:
-        over.set()
-        thread.join()
 
 
 def dump(stack) -> dict[str, bytes]:

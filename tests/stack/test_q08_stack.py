@@ -33,14 +33,6 @@ def finish(stack, run_ids: list[str], dag_id: str = Q08) -> list:
     return runs
 
 
-def assert_published(stack, first: str, last: str) -> None:
-    where = f"WHERE flight_date BETWEEN '{first}' AND '{last}'"
-    flights = stack.frame(f"SELECT * FROM warehouse.flights {where}")
-    expected.assert_equal(flights, expected.flights(first, last), expected.FLIGHT_KEY)
-    delays = stack.frame(f"SELECT * FROM warehouse.daily_delays {where}")
-    expected.assert_equal(delays, expected.daily_delays(first, last), expected.DAILY_DELAYS_KEY)
-
-
 def caught(stack, path: str, what: str) -> list[dict]:
     """What came to the catcher on a path and has this in its text."""
     address = f"http://127.0.0.1:{stack.settings.ports['catcher']}/messages"
@@ -110,7 +102,7 @@ def test_an_implausible_day_is_told_taken_back_and_brought_again_by_hand(stack, 
     finally:
         point(before)
     assert (run.state, run.tasks["check"][0], run.tasks["rollback"][0]) == ("failed", "failed", "success")
-    assert_published(stack, DOUBTED, DOUBTED)
+    expected.assert_published(stack.frame, DOUBTED, DOUBTED)
 
     for path in (SLACK, MAIL):
         (message,) = caught(stack, path, f"run: {run_id}\n")
@@ -126,12 +118,12 @@ def test_an_implausible_day_is_told_taken_back_and_brought_again_by_hand(stack, 
     # Clearing the rollback goes no further back; a person can take it back, and roll back again.
     api(stack).clear(Q08, run_id, ["rollback"])
     assert finish(stack, [run_id])[0].tasks["rollback"][0] == "success"
-    assert_published(stack, DOUBTED, DOUBTED)
+    expected.assert_published(stack.frame, DOUBTED, DOUBTED)
     undone = json.loads(stack.answers("rollback", "--date", DOUBTED, "--undo", "--json").stdout)
     lost = (expected.flights(DOUBTED, DOUBTED)["carrier"] == "UA").sum()
     assert (undone["to"], undone["rows"]["flights"]) == (2, len(expected.flights(DOUBTED, DOUBTED)) - lost)
     assert json.loads(stack.answers("rollback", "--date", DOUBTED, "--json").stdout)["to"] == 1
-    assert_published(stack, DOUBTED, DOUBTED)
+    expected.assert_published(stack.frame, DOUBTED, DOUBTED)
     refused = stack.answers("rollback", "--date", DOUBTED, check=False)
     assert refused.returncode == 1
     assert "nothing was changed: 2013-07-09 is at version 1" in refused.stderr.replace("\n", " ")
@@ -186,7 +178,7 @@ def test_a_full_disk_of_the_task_logs_fails_the_tasks_is_told_and_leaves_nothing
     free()
     api(stack).clear(Q08, run_id)
     assert finish(stack, [run_id])[0].state == "success"
-    assert_published(stack, str(day), str(day))
+    expected.assert_published(stack.frame, str(day), str(day))
 
 
 @pytest.mark.claim("8.3")
@@ -194,7 +186,7 @@ def test_tasks_clear_and_backfill_create_repair_a_damaged_period(stack):
     days = [f"2013-07-0{day}" for day in (1, 2, 3)]
     run_ids = [api(stack).start(Q08, date.fromisoformat(day)) for day in days]
     assert {run.state for run in finish(stack, run_ids)} == {"success"}
-    assert_published(stack, FIRST, LAST)
+    expected.assert_published(stack.frame, FIRST, LAST)
 
     delete = "ALTER TABLE warehouse.{} DELETE WHERE flight_date = '{}' SETTINGS mutations_sync = 2"
     stack.answers("sql", delete.format("daily_delays", FIRST))
@@ -206,7 +198,7 @@ def test_tasks_clear_and_backfill_create_repair_a_damaged_period(stack):
     assert (run.state, run.tasks["prepare"][1], run.tasks["publish"][1]) == ("success", 1, 2), (
         "nothing before it ran again"
     )
-    assert_published(stack, FIRST, LAST)
+    expected.assert_published(stack.frame, FIRST, LAST)
 
     for day in days[1:]:
         stack.answers("sql", delete.format("flights", day))
@@ -221,7 +213,7 @@ def test_tasks_clear_and_backfill_create_repair_a_damaged_period(stack):
 
     wait_for("the backfill's runs", repaired, patience=200)
     assert api(stack).run(Q08, run_ids[0]).tasks["publish"][1] == 2, "days outside of the period were left alone"
-    assert_published(stack, FIRST, LAST)
+    expected.assert_published(stack.frame, FIRST, LAST)
 
 
 @pytest.mark.claim("8.5")

@@ -7,7 +7,6 @@ import stat
 import subprocess
 
 import psutil
-import pytest
 
 from support import PROJECT, wait_for
 
@@ -103,28 +102,6 @@ def test_a_half_made_database_is_made_anew_and_ctrl_c_leaves_no_process(new_stac
     assert second.wait(90) == 0
     assert not [process for process in processes if process.is_running()]
     assert not stack.processes()
-
-
-@pytest.mark.parametrize("args", [("status",), ("run", "q01", "--date", "2013-06-13"), ("open",)])
-def test_commands_say_what_to_do_when_nothing_runs(new_stack, args):
-    done = new_stack().answers(*args, check=False)
-    assert done.returncode == 1
-    assert "answers up" in done.stdout + done.stderr or "not running" in done.stdout
-
-
-@pytest.mark.parametrize(
-    ("args", "message"),
-    [
-        (("--date", "13.06.2013"), "write it as 2013-06-13"),
-        (("--date", "2014-01-01"), "lies outside of the data"),
-        (("--from", "2013-06-13"), "say which days"),
-        (("--from", "2013-06-13", "--to", "2013-06-12"), "lies before"),
-    ],
-)
-def test_answers_run_refuses_days_that_are_none(new_stack, args, message):
-    done = new_stack().answers("run", "q01", *args, check=False)
-    assert done.returncode == 1
-    assert message in " ".join(done.stderr.split())
 
 
 def _parts(stack):

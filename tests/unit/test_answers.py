@@ -36,6 +36,7 @@ def test_every_claim_has_a_test_that_needs_no_stack(claim):
     assert any(test.tier == "fast" for test in tests), f"claim {claim} is tested in {tests[0].tier} only"
 
 
+@pytest.mark.claim("9.5")
 @pytest.mark.parametrize("claim", OF_ANSWERED)
 def test_every_claim_has_a_fault(claim):
     assert any(fault.claim == claim for fault in FAULTS)

@@ -10,16 +10,13 @@ import pytest
 from include.secrets.contents import compose_connections
 from include.stack import catcher
 from include.stack.settings import Settings
+from support import catching
 
 
 @pytest.fixture
 def server(tmp_path):
-    with catcher.Catcher(("127.0.0.1", 0), tmp_path / "new" / "catcher.jsonl") as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with catching(tmp_path / "new") as server:
         yield server
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -3,15 +3,14 @@
 import asyncio
 import json
 import socket
-import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
 
 from include import misses
-from include.stack.catcher import Catcher
 from plugins.callbacks import deadline_missed as module
+from support import catching
 
 DUE = datetime(2013, 6, 14, 4, 30, tzinfo=UTC)
 
@@ -20,13 +19,9 @@ DUE = datetime(2013, 6, 14, 4, 30, tzinfo=UTC)
 def catcher(tmp_path, monkeypatch):
     monkeypatch.setenv("AIRFLOW_VAR_DATA_ROOT", str(tmp_path))
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://airflow.example:8080")
-    with Catcher(("127.0.0.1", 0), tmp_path / "catcher.jsonl") as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with catching(tmp_path) as server:
         point_to(monkeypatch, server.server_port)
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def point_to(monkeypatch, port: int) -> None:

@@ -56,11 +56,11 @@ def test_a_taken_port_is_avoided():
         assert dotenv.free_port(port) != port
 
 
-def test_example_and_compose_file_name_the_same_keys():
-    compose = (PROJECT / "docker-compose.yaml").read_text()
+def test_example_and_compose_files_name_the_same_keys():
+    compose = "".join((PROJECT / f"docker-compose{which}.yaml").read_text() for which in ("", ".rabbitmq"))
     example = (PROJECT / ".env.example").read_text()
     required = set(re.findall(r"\$\{(\w+):\?", compose))
-    optional = set(re.findall(r"\$\{(\w+):-", compose))
+    optional = set(re.findall(r"\$\{(\w+):-", compose)) | {"COMPOSE_FILE", "COMPOSE_PROFILES"}  # compose's own
     assert required | {"UI_PORT"} == set(dotenv.KEYS)
     assert set(re.findall(r"^#?([A-Z_]+)=", example, re.M)) == required | optional
     assert re.findall(r"^[A-Z_]+=(.+)$", example, re.M) == []  # no value that someone could leave as it is

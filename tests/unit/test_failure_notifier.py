@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import pytest
 
 from include import notifications, records
-from include.stack.catcher import Catcher
 from include.stack.dotenv import free_port
 from include.stack.mail_sink import serve
 from plugins.notifiers.failure import FailureNotifier
+from support import catching
 
 SLACK = "/slack/services/T000/B000/x"
 
@@ -23,15 +23,11 @@ SLACK = "/slack/services/T000/B000/x"
 def catcher(tmp_path, monkeypatch):
     monkeypatch.setenv("AIRFLOW_VAR_DATA_ROOT", str(tmp_path))
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://airflow.example:8080")
-    with Catcher(("127.0.0.1", 0), tmp_path / "catcher.jsonl") as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
+    with catching(tmp_path) as server:
         mail = serve("127.0.0.1", free_port(0), lambda body: server.keep("/mail", body))
         point_to(monkeypatch, server.server_port, mail.port)
         yield server
         mail.stop()
-        server.shutdown()
-        thread.join()
 
 
 def point_to(monkeypatch, slack: int | None = None, mail: int | None = None) -> None:

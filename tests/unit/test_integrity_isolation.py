@@ -71,6 +71,7 @@ def found(tmp_path_factory):
     return by_file, code, errors, folder, home, marks, temporary
 
 
+@pytest.mark.claim("9.3")
 @pytest.mark.parametrize("name", BAD)
 def test_the_bad_file_is_reported(found, name):
     by_file, code, errors, *_ = found
@@ -86,6 +87,7 @@ def test_the_bad_file_is_reported(found, name):
         assert code_line > 10  # within the part that hangs or crashes, not the file's first line
 
 
+@pytest.mark.claim("9.3")
 @pytest.mark.parametrize("name", BAD)
 def test_the_file_beside_it_is_still_checked(found, name):
     by_file = found[0]

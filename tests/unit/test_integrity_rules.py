@@ -189,6 +189,7 @@ def test_every_rule_has_an_example():
     assert not set(EXAMPLES) & ELSEWHERE
 
 
+@pytest.mark.claim("9.3")
 @pytest.mark.parametrize("rule", EXAMPLES)
 def test_the_rule_finds_what_it_is_for_and_nothing_else(found, rule):
     result, errors = found

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from include.partitions import config as shape
 from include.partitions.config import ConfigInvalid, parse
 from include.partitions.in_force import LAST_GOOD, ConfigUnreadable, in_force
+from support import meanwhile
 
 GOOD = {
     "version": 1,
@@ -292,21 +293,14 @@ def test_a_crash_while_a_version_is_kept_leaves_the_one_before(document, tmp_pat
 
 
 def test_runs_that_start_together_never_see_half_a_version(document, tmp_path):
-    found, stop = [], threading.Event()
-
-    def rewrite() -> None:
+    def rewrite(stop: threading.Event) -> None:
         while not stop.is_set():
             in_force(document, tmp_path)
 
-    writer = threading.Thread(target=rewrite)
     in_force(document, tmp_path)
-    writer.start()
-    try:
+    with meanwhile(rewrite):
         missing = tmp_path / "missing.json"
         found = [in_force(missing, tmp_path)["version"] for _ in range(200)]
-    finally:
-        stop.set()
-        writer.join()
     assert set(found) == {"last good"}
     assert stat.S_IMODE((tmp_path / LAST_GOOD).stat().st_mode) == 0o644
 

@@ -90,14 +90,16 @@ def test_a_question_without_claims_is_not_proven(project):
     assert project.prove("q01").returncode == 1
 
 
-def test_tests_of_the_compose_tier_run_only_when_asked_for(project):
-    project.write("tests/compose/test_up.py", 'import pytest\n@pytest.mark.claim("1.2")\ndef test_up(): ...\n')
+@pytest.mark.parametrize("tier", ["compose", "kubernetes"])
+def test_tests_of_a_tier_that_needs_another_machine_run_only_when_asked_for(project, tier):
+    project.write(f"tests/{tier}/test_up.py", 'import pytest\n@pytest.mark.claim("1.2")\ndef test_up(): ...\n')
     project.prove("1.2")
     assert len(project.claims()["1.2"]["tests"]) == 1
-    project.prove("1.2", "--compose")
+    project.prove("1.2", f"--{tier}")
     assert len(project.claims()["1.2"]["tests"]) == 2
 
 
+@pytest.mark.claim("9.5")
 def test_a_fault_that_a_test_notices_is_caught(project):
     project.write_faults({})
     done = project.prove("--faults", "1.1")
@@ -115,6 +117,7 @@ def test_verdicts_outlive_a_later_run_of_the_claims(project):
     assert project.claims()["1.1"]["faults"][0]["verdict"] == "caught"
 
 
+@pytest.mark.claim("9.5")
 def test_a_fault_that_no_test_notices_is_reported(project):
     project.write_faults({"find": '"EUR"', "replace": '"USD"'})
     done = project.prove("--faults", "1.1")
@@ -123,6 +126,7 @@ def test_a_fault_that_no_test_notices_is_reported(project):
     assert "not caught" in done.stdout
 
 
+@pytest.mark.claim("9.5")
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
@@ -152,6 +156,7 @@ def test_a_fault_that_breaks_collection_is_an_error_and_not_caught(project):
     assert "pytest ended with 2" in fault["reason"]
 
 
+@pytest.mark.claim("9.5")
 def test_a_fault_proves_nothing_when_the_tests_fail_without_it(project):
     project.write("shop/price.py", "def total(prices):\n    return sum(prices) + 1\n")
     project.write_faults({})
@@ -169,6 +174,7 @@ def test_faults_are_tried_side_by_side_and_only_by_the_tests_they_name(project):
     assert [claim["faults"][0]["verdict"] for claim in project.claims().values()] == ["caught", "caught"]
 
 
+@pytest.mark.claim("9.5")
 def test_a_claim_without_a_fault_is_not_proven_by_faults(project):
     project.write_faults({})
     done = project.prove("--faults")

@@ -1,11 +1,13 @@
 """The secrets backend against the stacks' own parameter store, and against one that denies, throttles, sleeps or babbles."""
 
+import io
 import json
 import time
 from types import SimpleNamespace
 
 import pytest
 
+from include.secrets import client
 from include.secrets.store import load, merged
 from parameter_stores import Misbehaving, running_store
 from plugins.secrets_backend import PATIENCE, SecretUnavailable
@@ -271,3 +273,42 @@ def test_a_client_costs_a_task_little_once_the_parent_has_read_what_it_needs(mis
     assert backend.client
     assert time.process_time() - began < 0.5
     assert not misbehaving.asked
+
+
+# -- the command in the container of the store
+
+
+def test_the_containers_command_lists_seeds_and_rotates_without_showing_a_value(tmp_path, monkeypatch, capsys):
+    with running_store(tmp_path / "home") as store:
+        environment = {
+            name: f"made-of-{name}" for name in ("CLICKHOUSE_PASSWORD", "PARTNER_SECRET", "PSEUDONYM_SECRET")
+        }
+        environment |= {
+            "PARAMETER_STORE": store.endpoint,
+            "PARAMETER_WRITE_SECRET": store.secrets["PARAMETER_WRITE_SECRET"],
+        }
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        client.main(["seed"])
+        assert PARTNER in capsys.readouterr().out.splitlines()
+        assert json.loads(store.writer.value(PARTNER))["password"] == "made-of-PARTNER_SECRET"
+
+        monkeypatch.setattr("sys.stdin", io.StringIO("another one\nand no more\n"))
+        client.main(["rotate", "q06_partner"])
+        told = capsys.readouterr().out
+        assert json.loads(store.writer.value(PARTNER))["password"] == "another one"
+        client.main(["list"])
+        told += capsys.readouterr().out
+        (version,) = [each["version"] for each in store.writer.names() if each["name"] == PARTNER]
+        assert f"q06_partner is version {version}" in told
+        assert f"{PARTNER} version {version} SecureString" in told
+        assert "another one" not in told
+        assert "made-of" not in told
+
+        monkeypatch.setattr("sys.stdin", io.StringIO(""))
+        with pytest.raises(SystemExit, match="secrets: no new value for q06_partner"):
+            client.main(["rotate", "q06_partner"])
+        with pytest.raises(SystemExit, match="nobody"):
+            client.main(["rotate", "nobody"])
+    with pytest.raises(SystemExit, match=r"at http://127\.0\.0\.1:.*is the stack up\?"):
+        client.main(["list"])

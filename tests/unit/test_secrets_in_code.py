@@ -12,7 +12,15 @@ from include.secrets import contents, names
 from support import PROJECT
 
 FOLDERS = ("dags", "plugins", "include", "config", ".ci")
-FILES = ("docker-compose.yaml", "Dockerfile", "Makefile", ".env.example", ".gitlab-ci.yml", "pyproject.toml")
+FILES = (
+    "docker-compose.yaml",
+    "docker-compose.rabbitmq.yaml",
+    "Dockerfile",
+    "Makefile",
+    ".env.example",
+    ".gitlab-ci.yml",
+    "pyproject.toml",
+)
 # What looks like a secret and is none: file -> how many.
 HARMLESS = {
     "docker-compose.yaml": 1,  # the name of a variable of .env

@@ -3,9 +3,13 @@
 import json
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from deploys import Project
+from include.deploy import bundles
+from include.deploy.repository import Repository, RepositoryError
 from include.stack.settings import PORTS, SECRETS, Settings, find_java, java_version
 
 
@@ -63,3 +67,27 @@ def test_secrets_are_made_once(home):
     assert Settings.load().secrets == first
     assert len(set(first.values())) == len(first) == len(SECRETS)
     assert (home / "secrets.env").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.claim("10.1")
+def test_the_stack_has_its_dags_from_git_once_that_is_chosen(home, tmp_path):
+    settings = Settings.load()
+    assert "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST" not in settings.environment()
+    project = Project(tmp_path)
+    commit = project.commit("one", {"dags/none.py": ""})
+    bundles.choose(home, project.folder, "git", running=False)
+    (bundle,) = json.loads(settings.environment()["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
+    followed = Repository(Path(bundle["kwargs"]["repo_url"])).head(bundle["kwargs"]["tracking_ref"])
+    assert followed == commit
+    bundles.choose(home, project.folder, None, running=True)
+    assert bundles.chosen(home) == "git"
+
+
+@pytest.mark.claim("10.1")
+def test_a_stack_that_runs_is_not_given_other_dags(home, tmp_path):
+    Settings.load()
+    with pytest.raises(RepositoryError, match="runs with DAGs from local: `answers down` first"):
+        bundles.choose(home, tmp_path, "git", running=True)
+    with pytest.raises(RepositoryError, match="--dags svn: should be local or git"):
+        bundles.choose(home, tmp_path, "svn", running=False)
+    assert bundles.chosen(home) == "local"

@@ -31,9 +31,8 @@ def editions(tmp_path_factory):
             return made[without, day]
         if day not in landed:
             landed[day] = land(default_feed(), tmp_path_factory.mktemp("day"), *interval(str(day)), run="versions")
-            client = open_warehouse()
-            light.transform(client, Path(landed[day]["folder"]))
-            client.close()
+            with open_warehouse() as client:
+                light.transform(client, Path(landed[day]["folder"]))
         folder = tmp_path_factory.mktemp("edition")
         for table in loader.KEYS:
             (file,) = (Path(landed[day]["folder"]) / "transformed" / table).glob("*.parquet")
@@ -232,14 +231,13 @@ client = clickhouse_connect.get_client(interface="chdb", path={str(HOME / "wareh
 versions.rollback(client, date({DAY.year}, {DAY.month}, {DAY.day}), "task of a run")
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == -9
-    client = open_warehouse()
-    if call == 1:
-        with pytest.raises(AssertionError):
-            assert_live(client, "UA")
-    by = "a person" if call == 2 else "task of a run"
-    assert versions.rollback(client, DAY, by)["to"] == 2
-    assert_live(client, "UA")
-    client.close()
+    with open_warehouse() as client:
+        if call == 1:
+            with pytest.raises(AssertionError):
+                assert_live(client, "UA")
+        by = "a person" if call == 2 else "task of a run"
+        assert versions.rollback(client, DAY, by)["to"] == 2
+        assert_live(client, "UA")
 
 
 @pytest.mark.claim("8.4")
@@ -263,13 +261,12 @@ day = date({DAY.year}, {DAY.month}, {DAY.day})
 warehouse.publish_day(client, Path({str(folder)!r}), day, day, {rows}, "run")
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == -9
-    client = open_warehouse()
-    assert_live(client, "EV")
-    assert versions.rollback(client, DAY, "the oldest", to=1)["to"] == 1, "its slot was not overwritten"
-    publish(client, (folder, rows))
-    assert_live(client, "DL")
-    assert events(client)[-1] == ("publish", 5, 1)
-    client.close()
+    with open_warehouse() as client:
+        assert_live(client, "EV")
+        assert versions.rollback(client, DAY, "the oldest", to=1)["to"] == 1, "its slot was not overwritten"
+        publish(client, (folder, rows))
+        assert_live(client, "DL")
+        assert events(client)[-1] == ("publish", 5, 1)
 
 
 @pytest.mark.claim("8.4")

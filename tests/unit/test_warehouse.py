@@ -1,5 +1,6 @@
 """The loader: staging -> validation -> REPLACE PARTITION. Doing it again changes nothing; bad data is never published."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ import expected
 from include.flights import transform
 from include.flights import warehouse as loader
 from include.flights.feed import default_feed, land
-from support import HOME, contents, interval, open_warehouse
+from support import HOME, PROJECT, contents, interval, open_warehouse
 
 DAY = "2013-06-13"
 
@@ -114,13 +115,11 @@ def test_two_runs_of_one_day_at_once_leave_the_contents_of_one(warehouse, transf
     errors = []
 
     def work(run):
-        client = open_warehouse()
         try:
-            publish(client, folder, rows, run=run)
+            with open_warehouse() as client:
+                publish(client, folder, rows, run=run)
         except Exception as error:
             errors.append(error)
-        finally:
-            client.close()
 
     publish(warehouse, folder, rows)
     before = contents(warehouse)
@@ -161,12 +160,11 @@ day = date.fromisoformat({DAY!r})
 warehouse.publish_day(client, Path({str(folder)!r}), day, day, {rows}, "killed run")
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == -9
-    client = open_warehouse()
-    assert tables(client) != set(loader.KEYS), "the kill left its staging tables, else this test tests nothing"
-    publish(client, folder, rows, run="killed run")
-    assert contents(client) == before
-    assert tables(client) == set(loader.KEYS)
-    client.close()
+    with open_warehouse() as client:
+        assert tables(client) != set(loader.KEYS), "the kill left its staging tables, else this test tests nothing"
+        publish(client, folder, rows, run="killed run")
+        assert contents(client) == before
+        assert tables(client) == set(loader.KEYS)
 
 
 @pytest.mark.claim("1.4")
@@ -273,6 +271,21 @@ sys.stdin.read()
     finally:
         holder.stdin.close() if not holder.stdin.closed else None
         holder.wait(30)
+
+
+def test_a_process_does_not_wait_for_its_own_client(warehouse):
+    """Of a task that leaves one open, say: the process holds the engine, and can open it again."""
+    path = HOME / "warehouse"
+    assert loader.held_by(path) is None
+    in_another = (
+        "import sys; from include.flights import warehouse; print(warehouse.held_by(warehouse.Path(sys.argv[1])))"
+    )
+    seen = subprocess.run(
+        [sys.executable, "-c", in_another, path], capture_output=True, text=True, check=True, cwd=PROJECT
+    )
+    assert seen.stdout == f"process {os.getpid()}\n"
+    with open_warehouse() as other, loader.connect(lambda: other, str(path), patience=1) as client:
+        assert client.command("SELECT 1") == 1
 
 
 @pytest.mark.claim("1.5")

@@ -11,7 +11,7 @@ SELECT
     toHour(sched_dep_utc, 'America/New_York') * 60 + toMinute(sched_dep_utc)            AS local_minute,
     intDiv(toInt64(sched_arr_utc) - toInt64(sched_dep_utc), 60)                         AS sched_minutes,
     distance,
-    count() OVER (PARTITION BY origin, toStartOfHour(sched_dep_utc))                    AS departures_in_hour,
+    departures_in_hour,
     temp,
     wind_speed,
     precip,
@@ -20,3 +20,9 @@ SELECT
     plane_seats,
     arr_delay > 15                                                                      AS late
 FROM flights
+-- Counted and joined: a window would sort all flights for it.
+INNER JOIN (
+    SELECT origin, toStartOfHour(sched_dep_utc) AS hour, count() AS departures_in_hour
+    FROM flights
+    GROUP BY origin, hour
+) AS hours ON hours.origin = flights.origin AND hours.hour = toStartOfHour(flights.sched_dep_utc)

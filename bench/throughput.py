@@ -1,0 +1,245 @@
+"""How many raw bytes a second become queryable rows: the pipeline of q07_scale sustained, its stages alone, the engine alone.
+
+A raw byte is a byte of the flights as CSV, whatever is compressed later; weather, planes and airports are not counted. The
+feed lies on this disk, in the page cache after its first reading. Environment: BENCH_MINUTES (10) of each sustained run,
+BENCH_CHUNK_MB (256) and BENCH_CHUNKS (4) of the feed, BENCH_PATHS (engine,spark), BENCH_SKIP: stages to leave out, e.g.
+transform_spark.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from datetime import date, timedelta
+from pathlib import Path
+
+import psutil
+
+from bench.fleet import live
+from bench.memory import Peak
+
+PROJECT = Path(__file__).resolve().parents[1]
+GOAL = 2e12 / 86400 / 1e6  # MB/s of two terabytes a day
+FIRST = date(2013, 6, 10)
+DAG = "q07_scale"
+# For chunks of seconds, not hops of milliseconds: what the project's configuration spends on quick starts and edits goes to work.
+FOR_THROUGHPUT = {
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1",  # Airflow's default; the project's is 0.1
+    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",  # Airflow's default is 30, the project's 10
+}
+
+
+def throughput() -> dict:
+    """The sustained runs by both paths on a live stack, and everything alone on the same feed."""
+    from include.flights import generate
+
+    minutes = float(os.environ.get("BENCH_MINUTES", 10))
+    megabytes = float(os.environ.get("BENCH_CHUNK_MB", 256))
+    days = [FIRST + timedelta(days=n) for n in range(int(os.environ.get("BENCH_CHUNKS", 4)))]
+    with tempfile.TemporaryDirectory() as folder:
+        feed = Path(folder) / "feed"
+        copies = round(megabytes * 1e6 / generate.BYTES_A_COPY)
+        begun = time.perf_counter()
+        chunks = generate.generate(feed, days, copies)
+        raw = sum(chunk.raw_bytes for chunk in chunks)
+        generated = raw / 1e6 / (time.perf_counter() - begun)
+        alone = stages_alone(chunks[0], Path(folder))
+        sustained_by = {}
+        with live(**FOR_THROUGHPUT) as (settings, airflow):
+            airflow.find_dag("q07")
+            change = {"key": "q07_feed", "value": str(feed)}
+            airflow.request("PATCH", "/variables/q07_feed", json=change)
+            for path in os.environ.get("BENCH_PATHS", "engine,spark").split(","):
+                sustained_by[path] = sustained(settings, airflow, path, minutes * 60, raw)
+                print(path, sustained_by[path], flush=True)
+    return {
+        "goal_mb_s": round(GOAL, 1),
+        "feed": {"chunks": len(chunks), "raw_mb": round(raw / 1e6), "rows": sum(chunk.rows for chunk in chunks)},
+        "generator_mb_s": round(generated, 1),
+        "configuration": FOR_THROUGHPUT,
+        "sustained": sustained_by,
+        "alone": alone,
+        "load_before": [round(each, 1) for each in os.getloadavg()],
+    }
+
+
+def stages() -> dict:
+    """Each stage alone, on one chunk; no stack."""
+    from include.flights import generate
+
+    copies = round(float(os.environ.get("BENCH_CHUNK_MB", 256)) * 1e6 / generate.BYTES_A_COPY)
+    load = os.getloadavg()[0]
+    with tempfile.TemporaryDirectory() as folder:
+        (chunk,) = generate.generate(Path(folder) / "feed", [FIRST], copies)
+        alone = stages_alone(chunk, Path(folder))
+    return {"raw_mb": round(chunk.raw_bytes / 1e6), "rows": chunk.rows, "alone": alone, "load_before": round(load, 1)}
+
+
+def sustained(settings, airflow, path: str, seconds: float, raw: int) -> dict:
+    """Runs of the DAG, two at a time, started for so many seconds: from the first trigger to the last one's verification."""
+    before, begun = psutil.cpu_times(), time.perf_counter()
+    runs, active, spent = [], [], {}
+    with Peak(settings) as peak:
+        while active or time.perf_counter() - begun < seconds:
+            if len(active) < 2 and time.perf_counter() - begun < seconds:
+                run_id = f"bench__{path}__{len(runs)}"
+                body = {"dag_run_id": run_id, "logical_date": None, "conf": {"path": path}}
+                airflow.request("PATCH", f"/dags/{DAG}", json={"is_paused": False})
+                airflow.request("POST", f"/dags/{DAG}/dagRuns", json=body)
+                runs.append(run_id)
+                active.append(run_id)
+            time.sleep(1)  # between two looks
+            for run in [airflow.run(DAG, run_id) for run_id in active]:
+                if run.done:
+                    if run.state != "success":
+                        raise SystemExit(f"{run.run_id}: {run.tasks}")
+                    active.remove(run.run_id)
+                    for task, (_, _, taken) in run.tasks.items():
+                        stage = task.partition("[")[0].rpartition(".")[2]
+                        spent[stage] = spent.get(stage, 0.0) + (taken or 0)
+    took, after = time.perf_counter() - begun, psutil.cpu_times()
+    idle = (after.idle + after.iowait - before.idle - before.iowait) / took / os.cpu_count()
+    rate = raw * len(runs) / 1e6 / took
+    whole = sum(spent.values())
+    return {
+        "seconds": round(took),
+        "raw_gb": round(raw * len(runs) / 1e9, 2),
+        "mb_s": round(rate, 1),
+        "tb_day": round(rate * 86400 / 1e6, 2),
+        "ratio_to_goal": round(rate / GOAL, 2),
+        "machine_cpu_share": round(1 - idle, 2),
+        "peak_memory_mb": round(peak.total / 2**20),
+        "of_it_java_mb": round(peak.java / 2**20),
+        "share_of_task_time": {
+            stage: round(taken / whole, 3) for stage, taken in spent.items() if taken / whole > 0.005
+        },
+    }
+
+
+def stages_alone(chunk, folder: Path) -> dict:
+    """Each stage on one chunk with nothing beside it, in a process of its own: MB of raw CSV a second, CPU seconds a GB."""
+    data = folder / "alone"
+    results = {}
+    steps: dict[str, Callable] = {
+        "land": _land,
+        "transform_spark": _spark,
+        "transform_engine": _engine,
+        "publish": _publish,
+        "engine_whole_csv": _engine_whole,
+        "engine_whole_parquet": _engine_whole_parquet,
+    }
+    for name, step in steps.items():
+        if name in os.environ.get("BENCH_SKIP", "").split(","):
+            continue
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
+            wall, cpu = fresh.submit(_measured, step, chunk, data).result()
+        results[name] = {
+            "mb_s": round(chunk.raw_bytes / 1e6 / wall, 1),
+            "cpu_s_a_gb": round(cpu / chunk.raw_bytes * 1e9, 1),
+        }
+        print(name, results[name], flush=True)
+    return results
+
+
+def _measured(step: Callable, chunk, data: Path) -> tuple[float, float]:
+    sys.path.insert(0, str(PROJECT))
+
+    def cpu() -> float:
+        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+        return sum(each.ru_utime + each.ru_stime for each in used)
+
+    work = step(chunk, data)  # imports and preparation first
+    before, begun = cpu(), time.perf_counter()
+    work()
+    return time.perf_counter() - begun, cpu() - before
+
+
+def _landed(chunk, data: Path) -> dict:
+    (folder,) = (data / "runs").iterdir()
+    return {"folder": str(folder), "rows": chunk.rows, "first_day": chunk.day, "last_day": chunk.day, "slice": {}}
+
+
+def _land(chunk, data: Path) -> Callable:
+    import pyarrow.csv
+    import pyarrow.parquet  # noqa: F401
+
+    from include.flights import feed
+    from include.flights.contract import midnight
+
+    day = date.fromisoformat(chunk.day)
+    return lambda: feed.land(Path(chunk.folder), data, midnight(day), midnight(day + timedelta(days=1)), "bench")
+
+
+def _spark(chunk, data: Path) -> Callable:
+    from include.flights.spark import LARGE_JOB
+    from include.stack.settings import Settings
+
+    conf = [word for key, value in LARGE_JOB.items() for word in ("--conf", f"{key}={value}")]
+    os.environ["ANSWERS_HOME"] = str(data / "home")
+    command = ["spark-submit", "--master", "local[*]", *conf, "include/flights/transform.py"]
+    environment = Settings.load().environment()
+    folder = _landed(chunk, data)["folder"]
+    return lambda: subprocess.run([*command, folder], cwd=PROJECT, env=environment, check=True, capture_output=True)
+
+
+def _client(data: Path):
+    import clickhouse_connect
+
+    return clickhouse_connect.get_client(interface="chdb", path=str(data / "warehouse"))
+
+
+def _publish(chunk, data: Path) -> Callable:
+    from include.flights import warehouse
+
+    client, landed, day = _client(data), _landed(chunk, data), date.fromisoformat(chunk.day)
+    folder = Path(landed["folder"])
+    return lambda: warehouse.publish_day(client, folder, day, day, chunk.rows, "bench", warehouse.GENERATED)
+
+
+def _engine(chunk, data: Path) -> Callable:
+    from include.flights import light
+
+    client, folder = _client(data), Path(_landed(chunk, data)["folder"])
+    return lambda: light.transform(client, folder)
+
+
+def _engine_whole_parquet(chunk, data: Path) -> Callable:
+    return _engine_whole(chunk, data, "Parquet")
+
+
+def _engine_whole(chunk, data: Path, fmt: str = "CSVWithNames") -> Callable:
+    """The engine reads the feed itself and inserts all three tables: no contract, no staging, no validation."""
+    from include.flights import light, warehouse
+    from include.flights.contract import CONTRACT
+    from include.flights.generated import verify
+
+    client = _client(data)
+    warehouse.create_tables(client, warehouse.GENERATED)
+    for table in warehouse.GENERATED.tables:
+        client.command(f"TRUNCATE TABLE warehouse.generated_{table}")
+    for name in light.INPUTS:
+        file = Path(chunk.folder) / f"{name}.csv"
+        columns = ", ".join(f"{column.name} Nullable(String)" for column in CONTRACT[name].columns)
+        source = f"file({warehouse.quoted(str(file))}, 'CSVWithNames', {warehouse.quoted(columns)})"
+        if fmt == "Parquet":
+            landed = Path(_landed(chunk, data)["folder"]) / "landing" / f"{name}.parquet"
+            source = f"file({warehouse.quoted(str(landed))}, 'Parquet', {warehouse.quoted(columns)})"
+        client.command(
+            f"CREATE OR REPLACE VIEW feed_{name} AS SELECT *, rowNumberInAllBlocks() + 2 AS source_row FROM {source}"
+        )
+    client.command("CREATE OR REPLACE VIEW flights AS SELECT * FROM warehouse.generated_flights")
+
+    def work() -> None:
+        for output in light.OUTPUTS:
+            sql = (light.SQL / f"{output}.sql").read_text()
+            client.command(f"INSERT INTO warehouse.generated_{output} SELECT * FROM ({sql})", settings=light.SETTINGS)
+        verify(client, [chunk])
+
+    return work

@@ -1,0 +1,110 @@
+"""What a deploy has done, a JSON object a line, on the disk before the next step: a killed one can be finished or undone."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ENDS = ("done", "rolled-back", "given-up")
+
+
+class Busy(RuntimeError):
+    """Another deploy holds the lock."""
+
+
+@dataclass
+class State:
+    """A deploy as the journal tells it."""
+
+    id: str
+    tag: str
+    old: str
+    new: str
+    options: dict[str, Any]
+    steps: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The last entry of each step."""
+    paused: list[str] = field(default_factory=list)
+    """The DAGs that the deploy has paused, or was about to, and not resumed."""
+    at: str = ""
+
+    @property
+    def end(self) -> str | None:
+        """How it ended; None if it has not."""
+        return next((step for step in ENDS if step in self.steps), None)
+
+
+class Journal:
+    """The journal in a folder. Write only while `alone`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.file = folder, folder / "journal.jsonl"
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the lock that keeps two deploys apart. It ends with the process, however that ends.
+
+        :raises Busy: another process holds it
+        """
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (self.folder / "lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                lock.seek(0)
+                holder = lock.read().strip() or "another process"
+                raise Busy(f"{holder} deploys at this moment: wait for it, or see `answers deploy --status`") from None
+            lock.truncate(0)
+            lock.write(f"process {os.getpid()}")
+            lock.flush()
+            self._mend()
+            yield
+
+    def write(self, deploy: str, step: str, **fields: Any) -> None:
+        """Add a step, and return once it is on the disk."""
+        entry = {"at": datetime.now(UTC).isoformat(timespec="milliseconds"), "deploy": deploy, "step": step, **fields}
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Every entry, the oldest first. A last line that a crash cut off does not count."""
+        try:
+            lines = self.file.read_text(encoding="utf-8").split("\n")
+        except FileNotFoundError:
+            return []
+        return [json.loads(line) for line in lines[:-1]]
+
+    def deploys(self) -> list[State]:
+        """Every deploy, the oldest first."""
+        found: dict[str, State] = {}
+        for entry in self.entries():
+            step = entry["step"]
+            if step == "begin":
+                found[entry["deploy"]] = State(
+                    entry["deploy"], entry["tag"], entry["old"], entry["new"], entry["options"], at=entry["at"]
+                )
+            state = found[entry["deploy"]]
+            state.steps[step] = entry
+            if step == "pausing" and entry["dag"] not in state.paused:
+                state.paused.append(entry["dag"])
+            elif step == "resumed" and entry["dag"] in state.paused:
+                state.paused.remove(entry["dag"])
+        return list(found.values())
+
+    def unfinished(self) -> State | None:
+        """The deploy that has neither ended well nor been undone."""
+        return next((state for state in self.deploys() if state.end is None), None)
+
+    def _mend(self) -> None:
+        """Cut off a line that a crash left incomplete, so that the next one does not run into it."""
+        if self.file.exists() and (content := self.file.read_bytes()) and not content.endswith(b"\n"):
+            with self.file.open("r+b") as file:
+                file.truncate(content.rfind(b"\n") + 1)

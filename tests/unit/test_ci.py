@@ -1,0 +1,146 @@
+"""CI runs what a developer runs: every line of its files is a make target, and the files are what GitLab and GitHub take."""
+
+import re
+import shlex
+import subprocess
+import sys
+from itertools import chain
+
+import pytest
+import yaml
+
+from support import PROJECT
+
+GITLAB, GITHUB = PROJECT / ".gitlab-ci.yml", PROJECT / ".github/workflows/ci.yml"
+TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+# What a bare machine needs before make can begin.
+TOOLS = {"apt-get update -qq && apt-get install -qq -y --no-install-recommends make curl git openjdk-21-jre-headless"}
+KEYWORDS = {"stages", "workflow", "variables", "default", "include"}
+
+
+def gitlab() -> dict[str, dict]:
+    """The jobs by name, with what they extend."""
+    document = yaml.safe_load(GITLAB.read_text())
+    entries = {name: entry for name, entry in document.items() if name not in KEYWORDS}
+    jobs = {}
+    for name, entry in entries.items():
+        bases = entry.get("extends", [])
+        merged = {}
+        for base in [bases] if isinstance(bases, str) else bases:
+            merged |= entries[base]
+        if not name.startswith("."):
+            jobs[name] = merged | entry
+    return jobs
+
+
+def lines_of(script: str | list) -> list[str]:
+    return [script] if isinstance(script, str) else [line for each in script for line in lines_of(each)]
+
+
+def commands_of_gitlab() -> list[str]:
+    document = yaml.safe_load(GITLAB.read_text())
+    parts = [document["default"], *gitlab().values()]
+    return list(
+        chain.from_iterable(lines_of(part.get(key, [])) for part in parts for key in ("before_script", "script"))
+    )
+
+
+def commands_of_github() -> list[str]:
+    found = []
+    for job in yaml.safe_load(GITHUB.read_text())["jobs"].values():
+        for step in job["steps"]:
+            for line in step.get("run", "").splitlines():
+                matrix = job.get("strategy", {}).get("matrix", {}).get("make", [])
+                found += (
+                    [line.replace("${{ matrix.make }}", each) for each in matrix] if "matrix.make" in line else [line]
+                )
+    return found
+
+
+def targets_of(command: str) -> set[str]:
+    """The make targets of a line. Fails for a line that is neither make nor one of TOOLS."""
+    if command in TOOLS:
+        return set()
+    program, *words = shlex.split(command)
+    assert program == "make", f"CI runs something that no make target runs: {command}"
+    assert not set(command) & set(";|&`"), command
+    return {word for word in words if "=" not in word}
+
+
+@pytest.mark.claim("9.4")
+@pytest.mark.parametrize(("schema", "file"), [("vendor.gitlab-ci", GITLAB), ("vendor.github-workflows", GITHUB)])
+def test_the_file_is_what_the_published_schema_allows(schema, file):
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.claim("9.4")
+@pytest.mark.parametrize(
+    ("schema", "file", "right", "wrong"),
+    [
+        ("vendor.gitlab-ci", GITLAB, "script: make lint", "script: {}"),
+        ("vendor.gitlab-ci", GITLAB, "\nbuild-image:", "\nimage:"),  # a keyword
+        ("vendor.github-workflows", GITHUB, "    runs-on: ubuntu-24.04\n", ""),
+    ],
+)
+def test_the_schema_refuses_what_would_not_run(schema, file, right, wrong, tmp_path):
+    assert right in file.read_text()
+    broken = tmp_path / file.name
+    broken.write_text(file.read_text().replace(right, wrong))
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, str(broken)]
+    assert subprocess.run(command, capture_output=True).returncode == 1
+
+
+@pytest.mark.claim("9.4")
+@pytest.mark.parametrize("commands", [commands_of_gitlab, commands_of_github], ids=["gitlab", "github"])
+def test_every_line_of_ci_is_a_make_target_that_exists(commands):
+    found = [targets_of(command) for command in commands()]
+    assert set.union(*found) <= TARGETS
+    assert len(found) >= 5
+
+
+@pytest.mark.claim("9.4")
+@pytest.mark.parametrize("commands", [commands_of_gitlab, commands_of_github], ids=["gitlab", "github"])
+def test_ci_leaves_no_tier_out(commands):
+    told = "\n".join(commands())
+    for tier in ("make lint", "integrity-reports", "tests/stack", "make test-compose", "make prove-faults"):
+        assert tier in told
+    assert "make coverage" in told or ("tests/unit" in told and "tests/dag" in told)
+
+
+@pytest.mark.claim("9.4")
+def test_the_stages_come_in_order_and_each_job_has_one():
+    stages = yaml.safe_load(GITLAB.read_text())["stages"]
+    assert stages == ["lint", "integrity", "unit", "dag", "stack", "compose", "image", "deploy"]
+    jobs = gitlab()
+    assert {job["stage"] for job in jobs.values()} == set(stages)
+    for name, job in jobs.items():
+        for needed in job.get("needs", []):
+            assert stages.index(jobs[needed]["stage"]) < stages.index(job["stage"]), f"{name} needs {needed}"
+
+
+@pytest.mark.claim("9.4")
+def test_a_job_that_deploys_waits_for_a_person_and_a_nightly_one_tries_the_faults():
+    jobs = gitlab()
+    assert [rule.get("when") for rule in jobs["deploy"]["rules"]] == ["manual"]
+    nightly = [name for name, job in jobs.items() if any('== "schedule"' in rule["if"] for rule in job["rules"])]
+    assert nightly == ["faults"]
+    assert "schedule" in yaml.safe_load(GITHUB.read_text())[True], "YAML reads the key `on` as true"
+
+
+@pytest.mark.claim("9.4")
+def test_every_report_that_a_job_declares_is_written_by_its_command():
+    makefile = (PROJECT / "Makefile").read_text()
+    for name, job in gitlab().items():
+        for report in job.get("artifacts", {}).get("reports", {}).values():
+            path = report["path"] if isinstance(report, dict) else report
+            written = " ".join(lines_of(job["script"])) + (makefile if "integrity-reports" in job["script"] else "")
+            assert path.partition("*")[0] in written, f"{name}: nothing writes {path}"
+
+
+def test_the_local_run_is_the_same_commands():
+    """What .ci/run calls is what a person would type."""
+    called = re.findall(r"^run '[^']+' (make .*)$", (PROJECT / ".ci/run").read_text(), re.MULTILINE)
+    assert len(called) == 3
+    assert set.union(*(targets_of(command) for command in called)) == {"lint", "test", "test-compose"}

@@ -1,0 +1,331 @@
+"""A deploy step by step: what it pauses, ships, verifies and undoes, and that it can be killed anywhere."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from deploys import World, document, git
+from include.deploy.deploy import DeployError
+from include.deploy.journal import Busy, Journal
+from include.deploy.repository import RepositoryError
+from support import PROJECT
+
+pytestmark = pytest.mark.claim("10.4")
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch):
+    """Airflow has two seconds to follow; here it does at once or never."""
+    monkeypatch.setattr("include.deploy.deploy.SETTLE", 2.0)
+
+
+@pytest.fixture
+def world(tmp_path) -> World:
+    """`steady` stays as it is, `renamed` loses a task, `weekly` gets another schedule, `held` is paused by a person."""
+    world = World(
+        tmp_path,
+        [document("steady", "a"), document("renamed", "a", "b"), document("weekly", "a"), document("held", "a", "b")],
+    )
+    world.new = world.project.documents(
+        "two",
+        document("steady", "a", "more"),
+        document("renamed", "a", "c"),
+        document("weekly", "a", timetable="@weekly"),
+        document("held", "a"),
+    )
+    world.seam.change(paused=["held"])
+    return world
+
+
+def calls(world: World, kind: str) -> list[str]:
+    return [dag_id for what, dag_id in world.seam.state["calls"] if what == kind]
+
+
+def test_it_pauses_what_is_incompatible_and_resumes_what_it_has_paused(world):
+    assert world.deploy("two").end == "done"
+    assert world.head == world.new
+    assert calls(world, "pause") == calls(world, "resume") == ["renamed", "weekly"]
+    assert world.seam.state["paused"] == ["held"]
+    steps = [entry["step"] for entry in world.journal.entries()]
+    assert steps == ["begin", "planned", "pausing", "pausing", "shipping", "verified", "resumed", "resumed", "done"]
+
+
+def test_a_dag_is_paused_on_request_too(world):
+    world.deploy("two", pause=("steady",))
+    assert calls(world, "pause") == calls(world, "resume") == ["renamed", "weekly", "steady"]
+
+
+def test_a_second_deploy_of_the_same_tag_changes_nothing(world):
+    world.deploy("two")
+    before = world.seam.state["calls"]
+    assert world.deploy("two").end == "done"
+    assert (world.head, world.seam.state["calls"]) == (world.new, before)
+
+
+def test_runs_under_way_are_waited_for_before_their_dag_is_paused(world):
+    """Airflow schedules nothing of a paused DAG: a run that is waited for would never end."""
+    world.seam.change(under_way={"renamed": ["scheduled__1"]})
+    with pytest.raises(DeployError, match=r"renamed: scheduled__1\. --leave"):
+        world.deploy("two")
+    assert world.head == world.old
+    assert "renamed" not in calls(world, "pause")
+    assert world.seam.state["paused"] == ["held"]
+    assert world.deploy("two", leave=True).end == "done"
+    assert world.seam.state["paused"] == ["held"]
+
+
+def test_a_run_that_begins_at_the_last_moment_is_let_go_again(world, monkeypatch):
+    arrived = []
+
+    def under_way(dag_id):  # nothing at the first look, a run at the second, after the DAG is paused
+        arrived.append(dag_id)
+        return ["late"] if dag_id == "renamed" and arrived.count("renamed") == 2 else []
+
+    monkeypatch.setattr(world.seam, "under_way", under_way)
+    assert world.deploy("two", wait=30).end == "done"
+    assert calls(world, "pause").count("renamed") == 2
+    assert world.seam.state["paused"] == ["held"]
+
+
+def test_runs_that_a_killed_deploy_has_frozen_are_let_go_before_they_are_waited_for(world):
+    """The first deploy leaves them, and is killed; the second one waits."""
+    world.seam.change(under_way={"renamed": ["scheduled__1"]})
+    assert killed(world, 8, lambda: world.deploy("two", leave=True))
+    assert "renamed" in world.seam.state["paused"]
+    with pytest.raises(DeployError, match="renamed: scheduled__1"):
+        world.deploy("two")
+    assert world.seam.state["paused"] == ["held"]
+    assert ["resume", "renamed"] in world.seam.state["calls"]
+
+
+def test_what_cannot_be_resumed_is_said_and_resumed_by_the_same_command(world, monkeypatch):
+    pause = world.seam.pause
+
+    def refuse(dag_id, paused):
+        if not paused:
+            raise RuntimeError("no answer")
+        pause(dag_id, paused)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.seam, "pause", refuse)
+        with pytest.raises(DeployError, match="two is in force and verified, but not every DAG is resumed: no answer"):
+            world.deploy("two")
+    assert world.deploy("two").end == "done"
+    assert world.seam.state["paused"] == ["held"]
+
+
+def test_a_dag_whose_file_moves_or_is_gone_has_to_end_its_runs_whatever_is_asked(world):
+    world.project.documents("moved", document("steady", "a", relative_fileloc="other/steady.py"))
+    world.seam.change(under_way={"steady": ["scheduled__1"], "weekly": ["scheduled__2"]})
+    with pytest.raises(DeployError, match=r"steady: scheduled__1; weekly: scheduled__2"):
+        world.deploy("moved", leave=True)
+    assert world.head == world.old
+
+
+def test_a_canary_that_fails_takes_everything_back(world):
+    world.project.documents("bad", document("steady", "breaks"), document("renamed", "a", "c"))
+    with pytest.raises(DeployError, match=r"(?s)deploy__.* of steady failed.*bad is not deployed; one .* is in force"):
+        world.deploy("bad", canary="steady")
+    assert world.head == world.old
+    assert world.seam.state["paused"] == ["held"]
+    assert world.journal.deploys()[-1].end == "rolled-back"
+
+
+def test_a_canary_that_is_itself_incompatible_is_resumed_for_its_run(world):
+    assert world.deploy("two", canary="renamed").end == "done"
+    assert world.seam.state["paused"] == ["held"]
+
+
+def test_a_tag_without_the_canary_is_refused_before_anything_is_done(world):
+    with pytest.raises(DeployError, match="no DAG q10_canary to verify it with"):
+        world.deploy("two", canary="q10_canary")
+    assert (world.head, calls(world, "pause")) == (world.old, [])
+
+
+def test_what_airflow_cannot_import_is_taken_back(world, monkeypatch):
+    monkeypatch.setattr(
+        world.seam, "import_errors", lambda since: ["new.py: NameError"] if world.head == world.new else []
+    )
+    with pytest.raises(DeployError, match=r"cannot import what was shipped: new\.py: NameError"):
+        world.deploy("two")
+    assert world.head == world.old
+
+
+def test_ctrl_c_takes_everything_back(world, monkeypatch):
+    def interrupt(since):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(world.seam, "import_errors", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        world.deploy("two")
+    assert (world.head, world.seam.state["paused"]) == (world.old, ["held"])
+    assert world.journal.unfinished() is None
+
+
+# -- killed anywhere
+
+
+def killed(world: World, point: int, action) -> bool:
+    """Do it in a process that is killed at the `point`-th of the instants before and after each effect; False if it ended."""
+    pid = os.fork()
+    if pid == 0:
+        left = [point]
+
+        def tick() -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        def around(owner, name: str) -> None:
+            original = getattr(owner, name)
+
+            def wrapped(*args, **kwargs):
+                tick()
+                result = original(*args, **kwargs)
+                tick()
+                return result
+
+            setattr(owner, name, wrapped)
+
+        for owner, names in (
+            (world.journal, ["write"]),
+            (world.seam, ["pause", "start"]),
+            (world.repository, ["move"]),
+        ):
+            for name in names:
+                around(owner, name)
+        try:
+            action()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(pid, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)
+
+
+def rollback(world: World):
+    with world.journal.alone():
+        return world.engine().undo(world.journal.unfinished(), "asked for")
+
+
+def many_worlds(tmp_path):
+    point = 0
+    while True:
+        folder = tmp_path / str(point)
+        world = World(folder, [document("steady", "a"), document("renamed", "a", "b"), document("held", "a", "b")])
+        world.new = world.project.documents(
+            "two", document("steady", "a"), document("renamed", "a", "c"), document("held", "a")
+        )
+        world.seam.change(paused=["held"])
+        if not killed(world, point, lambda world=world: world.deploy("two", canary="steady")):
+            assert point > 15
+            return
+        yield world
+        point += 1
+
+
+def test_killed_at_any_point_the_same_command_finishes_it(tmp_path):
+    for world in many_worlds(tmp_path):
+        assert world.deploy("two", canary="steady").end == "done"
+        assert (world.head, world.seam.state["paused"]) == (world.new, ["held"])
+        assert world.journal.unfinished() is None
+
+
+def test_killed_at_any_point_rollback_undoes_it(tmp_path):
+    for world in many_worlds(tmp_path):
+        done = world.journal.deploys() and world.journal.deploys()[-1].end == "done"
+        if world.journal.unfinished() is not None:
+            assert rollback(world).end in ("rolled-back", "given-up")
+        assert (world.head, world.seam.state["paused"]) == (world.new if done else world.old, ["held"])
+
+
+def test_killed_while_it_rolls_back_the_next_call_goes_on_with_that(world):
+    for point in range(40):
+        killed(world, 15, lambda: world.deploy("two"))  # after it has shipped
+        assert world.head == world.new
+        if not killed(world, point, lambda: rollback(world)):
+            break
+        if world.journal.unfinished() is not None and "undoing" in world.journal.unfinished().steps:
+            with pytest.raises(DeployError, match="failed and is undone now: asked for"):
+                world.deploy("two")
+        elif world.journal.unfinished() is not None:
+            rollback(world)
+        assert (world.head, world.seam.state["paused"]) == (world.old, ["held"])
+    assert point > 5
+    assert world.head == world.old
+
+
+def test_another_tag_has_to_wait_until_an_interrupted_deploy_is_finished_or_undone(world):
+    world.project.documents("three", document("steady", "a"))
+    assert killed(world, 8, lambda: world.deploy("two"))
+    with pytest.raises(DeployError, match="deploy of two was interrupted: `answers deploy --to two` finishes it"):
+        world.deploy("three")
+
+
+# -- the journal, the lock, the repository
+
+
+def test_two_deploys_at_once_are_one_too_many(world):
+    code = (
+        "import sys; from pathlib import Path; from include.deploy.journal import Journal\n"
+        "with Journal(Path(sys.argv[1])).alone():\n    print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", code, str(world.journal.folder)]
+    holder = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    with pytest.raises(Busy, match=f"process {holder.pid} deploys at this moment"):
+        world.deploy("two")
+    holder.kill()
+    holder.wait()
+    assert world.deploy("two").end == "done"
+
+
+def test_a_line_that_a_crash_cut_off_does_not_count(tmp_path):
+    journal = Journal(tmp_path)
+    with journal.alone():
+        journal.write("1", "begin", tag="two", old="a", new="b", options={})
+    with journal.file.open("a") as file:
+        file.write('{"deploy": "1", "st')
+    assert [entry["step"] for entry in journal.entries()] == ["begin"]
+    with journal.alone():
+        journal.write("1", "done")
+    assert [json.loads(line)["step"] for line in journal.file.read_text().splitlines()] == ["begin", "done"]
+
+
+def test_a_branch_that_somebody_moved_is_not_overwritten(world, monkeypatch):
+    strange = world.project.documents("strange", document("steady", "a"))
+    world.repository.fetch()
+
+    def moved_meanwhile(since):
+        world.repository.git("update-ref", "refs/heads/deployed", strange)
+
+    plan = world.plan
+    monkeypatch.setattr(world, "plan", lambda old, new: (moved_meanwhile(None), plan(old, new))[1])
+    with pytest.raises(DeployError, match=r"(?s)could not be undone completely: deployed is at strange"):
+        world.deploy("two")
+    assert world.head == strange
+
+
+def test_a_tag_that_was_moved_is_refused(world):
+    world.repository.fetch()
+    git(world.project.folder, "tag", "--force", "two", world.old)
+    with pytest.raises(RepositoryError, match="a tag was moved since it was fetched"):
+        world.repository.fetch()
+
+
+def test_an_unknown_tag_is_named_with_those_that_there_are(world):
+    with pytest.raises(RepositoryError, match=r"no tag 'tow' \(the latest are .*two"):
+        world.deploy("tow")
+
+
+def test_a_project_without_a_commit_is_told_so(tmp_path):
+    from include.deploy.bundles import create
+
+    with pytest.raises(RepositoryError, match="is no Git repository with a commit"):
+        create(tmp_path / "dags.git", tmp_path)
+    assert not (tmp_path / "dags.git").exists()

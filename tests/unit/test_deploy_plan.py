@@ -1,0 +1,139 @@
+"""What a deploy knows before it does anything: which changes are incompatible, and that broken DAGs are not shipped."""
+
+from pathlib import Path
+
+import pytest
+
+from deploys import Project, document
+from include.deploy.bundles import BRANCH, create
+from include.deploy.deploy import DeployError
+from include.deploy.plan import planner
+from include.deploy.shape import compare
+from support import PROJECT
+
+pytestmark = pytest.mark.claim("10.4")
+
+
+def mapped(dag_id: str, task: str) -> dict:
+    made = document(dag_id, task)
+    made["tasks"][0]["__var"]["_is_mapped"] = True
+    return made
+
+
+def with_outlet(dag_id: str, task: str, asset: str) -> dict:
+    made = document(dag_id, task)
+    made["tasks"][0]["__var"]["outlets"] = [{"__type": "asset", "name": asset, "uri": asset}]
+    return made
+
+
+def param(**changes: object) -> list:
+    return [["size", {"default": 1, "schema": {"type": "integer"}} | changes]]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "why"),
+    [
+        (document("d", "a"), document("d", "a", "b"), ()),
+        (document("d", "a"), document("d", "a", doc_md="other words", max_active_runs=2), ()),
+        (document("d", "a", "b"), document("d", "a"), ("the task b is gone",)),
+        (document("d", "a"), mapped("d", "a"), ("the task a is another kind: EmptyOperator before, mapped EmptyOp",)),
+        (document("d", "a"), document("d", "a", timetable="@hourly"), ("its schedule changes",)),
+        (document("d", "a"), document("d", "a", catchup=True), ("its catchup changes",)),
+        (document("d", "a"), document("d", "a", start_date=1.0), ("its start date changes",)),
+        (document("d", "a"), document("d", "a", relative_fileloc="e.py"), ("its file moves from d.py to e.py",)),
+        (document("d", "a", params=param()), document("d", "a"), ("the param size is gone",)),
+        (document("d", "a"), document("d", "a", params=param()), ()),
+        (
+            document("d", "a"),
+            document("d", "a", params=param(default=None)),
+            ("the param size is new and has no default",),
+        ),
+        (
+            document("d", "a", params=param()),
+            document("d", "a", params=param(schema={"type": "string"})),
+            ("the param size accepts other values",),
+        ),
+        (document("d", "a", params=param()), document("d", "a", params=param(default=2)), ()),
+        (with_outlet("d", "a", "old"), with_outlet("d", "a", "new"), ("no longer outlet of a: ", "now outlet of a: ")),
+    ],
+)
+def test_what_makes_a_change_incompatible(before, after, why):
+    (change,) = compare({"d": before}, {"d": after})
+    assert change.kind == "changed"
+    assert len(change.why) == len(why)
+    assert all(found.startswith(said) for found, said in zip(change.why, why, strict=True))
+
+
+def test_added_removed_and_code():
+    old = {each: document(each, "a") for each in ("gone", "same", "code")}
+    new = {each: document(each, "a") for each in ("same", "code", "new")}
+    found = {each.dag_id: (each.kind, bool(each.why), each.must_end) for each in compare(old, new, ["code.py"])}
+    assert found == {
+        "gone": ("removed", True, True),
+        "code": ("code", False, False),
+        "new": ("added", False, False),
+    }
+
+
+DAG = '''"""One DAG."""
+
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.sdk import DAG
+
+with DAG("small", schedule=None, default_args={{"owner": "us"}}, tags=["q10"], description="d", doc_md="d") as dag:
+    EmptyOperator(task_id="{task}"){more}
+'''
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory) -> tuple[Project, Path]:
+    """Real DAG files: `one` in force, `two` renames a task, `broken` does not import, `cyclic` has a cycle."""
+    folder = tmp_path_factory.mktemp("plan")
+    project = Project(folder)
+    project.commit("one", {"dags/small.py": DAG.format(task="a", more="")})
+    create(folder / "dags.git", project.folder)
+    project.commit("two", {"dags/small.py": DAG.format(task="b", more="")})
+    project.commit("broken", {"dags/small.py": DAG.format(task="a", more="\nimport nothing_like_it")})
+    cycle = ' >> EmptyOperator(task_id="b") >> dag.get_task("a")'
+    project.commit("cyclic", {"dags/small.py": DAG.format(task="a", more=cycle)})
+    return project, folder / "dags.git"
+
+
+def plan(project, tag: str):
+    repository = create(project[1], project[0].folder)
+    repository.fetch()
+    return planner(repository)(repository.head(BRANCH), repository.commit(tag))
+
+
+def test_two_commits_are_compared_as_airflow_serialises_them(project):
+    made = plan(project, "two")
+    (change,) = made.changes
+    assert (change.dag_id, change.kind, change.why) == ("small", "changed", ("the task a is gone",))
+    assert made.dags == ["small"]
+
+
+@pytest.mark.parametrize(
+    ("tag", "says"),
+    [("broken", r"dags/small\.py:8 AA101 .*nothing_like_it"), ("cyclic", r"dags/small\.py:6 AA201 ")],
+)
+def test_a_broken_dag_never_reaches_the_server(project, tag, says):
+    with pytest.raises(DeployError, match=rf"(?s)not fit to be shipped:.*{says}"):
+        plan(project, tag)
+
+
+def test_a_fix_can_be_shipped_although_what_is_in_force_does_not_parse(project):
+    repository = create(project[1], project[0].folder)
+    repository.fetch()
+    made = planner(repository)(repository.commit("broken"), repository.commit("two"))
+    assert [(each.dag_id, bool(each.why)) for each in made.changes] == [("small", True)]
+
+
+def test_the_breaking_change_of_the_demonstration_is_one(tmp_path):
+    """include/deploy/breaking.patch fits the DAG as it is, and renames a task of it."""
+    project = Project(tmp_path)
+    files = {f"dags/{name}": (PROJECT / "dags" / name).read_text() for name in ("q10_deploy.py", "q10/seats.py")}
+    project.commit("one", files)
+    repository = create(tmp_path / "dags.git", project.folder)
+    new = repository.apply(repository.head(BRANCH), PROJECT / "include/deploy/breaking.patch", "two")
+    made = planner(repository)(repository.head(BRANCH), new)
+    assert [(each.dag_id, each.why) for each in made.changes] == [("q10_canary", ("the task report is gone",))]

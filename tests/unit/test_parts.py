@@ -1,0 +1,224 @@
+"""The parts of the embedded stack that are not Airflow's, under their real supervisor: PostgreSQL and the parameter store."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import psutil
+import pytest
+from typer.testing import CliRunner
+
+from include import cli
+from include.kafka import kills
+from include.secrets import fernet
+from include.stack import dotenv, health, kafka, lifecycle, postgres, preflight
+from include.stack.settings import Settings
+from support import PROJECT, wait_for
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    """A supervisor with what it starts by itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANSWERS_HOME", str(tmp_path_factory.mktemp("parts") / "home"))
+        patch.setenv("ANSWERS_MIN_MEMORY", "0")
+        patch.setenv("COLUMNS", "300")
+        patch.delenv("AIRFLOW_CONN_CLICKHOUSE_DEFAULT", raising=False)
+        said = []
+        settings = lifecycle._start_supervisor(Settings.load(), said.append)
+        try:
+            assert "starting PostgreSQL and Airflow" in said
+            yield settings
+        finally:
+            lifecycle.down(said.append)
+        assert lifecycle.leftovers(settings) == []
+
+
+@pytest.fixture
+def up(settings):
+    """The same, once both parts answer."""
+    lifecycle._wait_for("postgres", lambda: lifecycle._database_answers(settings), settings, 60, print)
+    lifecycle._wait_for("parameter-store", lambda: lifecycle._parameters_answer(settings), settings, 60, print)
+    return settings
+
+
+def states(settings) -> dict[str, str]:
+    return {part["part"]: part["state"] for part in lifecycle.status(settings)}
+
+
+def answers(*arguments: str, code: int = 0, **options) -> str:
+    done = CliRunner().invoke(cli.app, arguments, **options)
+    assert done.exit_code == code, f"{done.output}\n{done.exception!r}"
+    return done.output
+
+
+def test_what_starts_by_itself_runs_and_airflow_does_not(up):
+    found = states(up)
+    assert {part for part, state in found.items() if state == "RUNNING"} >= {"postgres", "parameter-store"}
+    assert {found[part] for part in lifecycle.AIRFLOW_PARTS} == {"STOPPED"}
+    assert not lifecycle.healthy(up)
+    assert lifecycle.health(up) == {"api-server": "no answer (ConnectError)"}
+    told = answers("status", code=1)
+    assert "postgres" in told
+    assert "MB" in told
+    document = json.loads(answers("status", "--json", code=1))
+    assert (document["running"], document["health"]) == (False, lifecycle.health(up))
+    assert f"{up.url}  user admin, password {up.secrets['ADMIN_PASSWORD']}" in answers("open", "--print")
+
+
+def test_airflows_own_command_line_has_the_stacks_settings(up):
+    command = [sys.executable, "-m", "include.cli", "airflow", "config", "get-value", "core", "executor"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT)
+    assert done.stdout.splitlines()[-1:] == ["LocalExecutor"], done.stderr
+
+
+def test_postgresql_wants_its_password_and_listens_on_loopback_only(up):
+    import psycopg2
+
+    with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+        psycopg2.connect(host="127.0.0.1", port=up.ports["postgres"], user="airflow", password="x", dbname="postgres")
+    pid = postgres.running(up.home / "postgres")
+    listening = [each.laddr.ip for each in psutil.net_connections("tcp") if each.pid == pid and each.status == "LISTEN"]
+    assert listening == ["127.0.0.1"]
+
+
+def test_a_part_that_is_killed_comes_back(up):
+    before = postgres.running(up.home / "postgres")
+    os.kill(before, signal.SIGKILL)
+    wait_for("PostgreSQL", lambda: postgres.running(up.home / "postgres") not in (None, before))
+    wait_for("its answer", lambda: lifecycle._database_answers(up))
+
+
+@pytest.mark.parametrize("content", ["", "no number", "1\n", f"{2**22}\n"])
+def test_a_pid_file_of_another_time_is_forgotten(tmp_path, content):
+    (tmp_path / "postmaster.pid").write_text(content)
+    assert postgres.running(tmp_path) is None
+    postgres.forget_stale_pid(tmp_path)
+    assert not (tmp_path / "postmaster.pid").exists()
+
+
+def test_secrets_are_listed_and_rotated_without_being_shown(up):
+    names = answers("secrets", "list")
+    assert "/answers/connections/clickhouse_default" in names
+    assert "version 1 " in names
+    assert "q06_partner is version 2" in answers("secrets", "rotate", "q06_partner")
+    secret = "a-value-of-somebodys"
+    told = answers("secrets", "rotate", "q06_partner", "--stdin", input=f"{secret}\n")
+    assert "version 3" in told
+    assert secret not in told
+    assert "/answers/connections/q06_partner" in answers("secrets", "seed")
+    assert "not kept in the parameter store" in answers("secrets", "rotate", "nobody", code=1)
+
+
+def test_kafka_is_not_there_until_it_is_asked_for(up):
+    assert not kafka.answers(up.ports["kafka"])
+    assert "kafka" not in states(up)
+    kafka.stop(up, "kafka")
+    assert kills._busy(up, "task") == kills._busy(up, "worker") == []
+    assert kills._strike(up, "kafka", None) is None
+
+
+def test_kafka_is_started_killed_comes_back_and_is_stopped(up):
+    said = []
+    kafka.up(up, said.append)
+    assert said == [f"Kafka listens on 127.0.0.1:{up.ports['kafka']}"]
+    assert states(up)["kafka"] == "RUNNING"
+    kafka.start(up, "kafka")
+    (kill,) = kills.carry_out(up, [kills.Kill(0, "kafka")], 1, said.append)
+    assert kill.part == "kafka"
+    pid = int(said[-1].rpartition("(")[2].rstrip(")"))
+    assert said[-1].endswith(f"SIGKILL kafka ({pid})")
+    wait_for("its end", lambda: not psutil.pid_exists(pid))
+    wait_for("the broker to come back", lambda: kafka.answers(up.ports["kafka"]), 60)
+    kafka.stop(up, "kafka")
+    assert not kafka.answers(up.ports["kafka"])
+    assert "kafka" not in states(up)
+    assert "does not answer" in answers("kafka", "down", code=1), "Airflow, whose DAGs it would pause"
+
+
+def test_the_metadata_database_is_made_once_and_its_values_are_encrypted(up, monkeypatch):
+    import psycopg2
+
+    said = []
+    for _ in range(2):
+        lifecycle._migrate(up, said.append)
+        assert said == ["creating the metadata database"]
+    texts = dict(fernet.texts(up))
+    assert len(texts) > 3
+    assert {where.split()[0] for where in texts} == {"variable"}
+    other = dotenv.KEYS["FERNET_KEY"]()
+    assert all(fernet.opens(text, up.secrets["FERNET_KEY"]) for text in texts.values())
+    assert not any(fernet.opens(text, other) for text in texts.values())
+
+    # A container's scheduler is healthy as long as its heart beats.
+    monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", up.database())
+    assert not health.job("scheduler")
+    server = psycopg2.connect(lifecycle._dsn(up, "airflow"))
+    server.autocommit = True
+    with server.cursor() as cursor:
+        row = ("SchedulerJob", "running", socket.gethostname())
+        cursor.execute("INSERT INTO job (job_type, state, hostname, latest_heartbeat) VALUES (%s, %s, %s, now())", row)
+        assert health.job("scheduler")
+        assert not health.job("triggerer")
+        cursor.execute(
+            "UPDATE job SET latest_heartbeat = now() - %s * interval '1 second'", (health.STALE_SECONDS + 1,)
+        )
+        assert not health.job("scheduler")
+    server.close()
+
+
+def test_a_part_that_does_not_come_up_is_named_with_its_log(up):
+    (up.home / "logs" / "catcher.log").write_text("the last words\n")
+    with pytest.raises(lifecycle.StackError, match=r"(?s)catcher is not up after 0 s .*the last words"):
+        lifecycle._wait_for("catcher", lambda: lifecycle._catcher_answers(up), up, 0, print)
+
+
+def test_a_second_supervisor_finds_what_a_killed_one_left(settings):
+    """The last test of the file: it kills."""
+    left = lifecycle.leftovers(settings)
+    assert lifecycle.orphans(settings) == []
+    lifecycle.supervisor_process(settings).kill()
+    wait_for("its end", lambda: lifecycle.supervisor_process(settings) is None)
+    assert lifecycle.orphans(settings)
+    said = []
+    again = lifecycle._start_supervisor(settings, said.append)
+    assert any("processes that a crash left behind" in line for line in said)
+    assert not any(each.is_running() for each in left)
+    lifecycle._wait_for("postgres", lambda: lifecycle._database_answers(again), again, 60, print)
+
+
+# -- the schedule of kills
+
+
+def test_a_schedule_of_kills_is_the_same_for_a_seed_and_spares_no_part():
+    plan = kills.schedule(7, 18, 60)
+    assert plan == kills.schedule(7, 18, 60) != kills.schedule(8, 18, 60)
+    assert [each.at for each in plan] == sorted(each.at for each in plan)
+    for first in range(0, 18, 6):
+        assert {each.part for each in plan[first : first + 6]} == set(kills.PARTS)
+
+
+# -- before there is anything
+
+
+def test_preflight_finds_this_machine_fit_and_says_what_another_lacks(monkeypatch):
+    assert preflight.problems() == []
+    assert preflight.memory_available() > 1 << 20
+    monkeypatch.setattr(preflight, "NEWEST", (3, 10))
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(preflight, "VENV", PROJECT / "nowhere")
+    monkeypatch.setattr(preflight, "DISK", 1 << 62)
+    for words in ("is not supported: install Python", "WSL on Windows", "of free disk", "cannot be written"):
+        assert any(words in found for found in preflight.problems())
+
+
+def test_preflight_is_done_at_once_where_the_environment_is_that_of_the_lock():
+    script = PROJECT / "include/stack/preflight.py"
+    done = subprocess.run([sys.executable, "-I", str(script), "--help"], capture_output=True, text=True)
+    assert (done.returncode, "make setup" in done.stdout) == (0, True)
+    assert preflight.locked("uv").startswith("uv==")
+    assert preflight.digest() == preflight.digest()
