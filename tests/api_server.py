@@ -1,7 +1,6 @@
 """A real API server of the tests' own, on a database of its own. No scheduler: the test says what ends."""
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +11,7 @@ import httpx
 
 from include.stack import dotenv
 from include.stack.settings import Settings
-from support import HOME, PROJECT, wait_for
+from support import HOME, PROJECT, copy_database, wait_for
 
 # Stores DAGs as the DAG processor would, in the database of the environment.
 STORE = """
@@ -37,7 +36,10 @@ class ApiServer:
 
     def __init__(self, database: Path) -> None:
         self.url = f"http://127.0.0.1:{dotenv.free_port(0)}"
-        self.environment = os.environ | {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}"}
+        self.environment = os.environ | {
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}",
+            "PYTHONFAULTHANDLER": "1",
+        }
 
     def store(self, files: list[Path], bundle: str = "dags-folder", version: str = "") -> None:
         """Have it know the DAGs of these files, as of a version of their bundle."""
@@ -51,17 +53,22 @@ def running_server(
 ) -> Iterator[ApiServer]:
     """A server that knows these DAGs, for as long as the block lasts. Needs the fixture `metadata_database`."""
     database = folder / "airflow.db"
-    shutil.copy(HOME / "airflow.db", database)
+    copy_database(HOME / "airflow.db", database)
     server = ApiServer(database)
     server.store(files, bundle, version)
     Settings.load().write_passwords()
     port = server.url.rpartition(":")[2]
     command = [sys.executable, "-m", "airflow", "api-server", "--host", "127.0.0.1", "--port", port, "--workers", "1"]
-    with database.with_name("log").open("w") as log:
-        process = subprocess.Popen(command, env=server.environment, stdout=log, stderr=log)
+    log = database.with_name("log")
+    with log.open("w") as output:
+        process = subprocess.Popen(command, env=server.environment, stdout=output, stderr=output)
+
+        def check() -> None:
+            code = process.poll()
+            assert code is None, f"the API server has ended with {code}:\n{log.read_text()[-5000:]}"
 
         def answers() -> bool:
-            assert process.poll() is None, "the API server has ended"
+            check()
             try:
                 return httpx.get(f"{server.url}/api/v2/version", trust_env=False).is_success
             except httpx.TransportError:
@@ -70,6 +77,7 @@ def running_server(
         try:
             wait_for("the API server", answers)
             yield server
+            check()
         finally:
             process.terminate()
             process.wait(30)

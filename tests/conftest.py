@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shutil
-import sqlite3
 import subprocess
 import sys
 import zipfile
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from support import BROUGHT_UP, HOME, PROJECT, open_warehouse
+from support import BROUGHT_UP, HOME, PROJECT, copy_database, open_warehouse
 
 # What `answers prove` needs: the marker `claim`, the option `--claim`, and the events that it follows.
 pytest_plugins = ["include.answers.pytest_claims"]
@@ -85,8 +84,7 @@ def metadata_database() -> None:
         subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
         cache.mkdir(parents=True, exist_ok=True)
         part = cache / f"{template.name}.{os.getpid()}"
-        with sqlite3.connect(target) as source, sqlite3.connect(part) as copy:
-            source.backup(copy)
+        copy_database(target, part)
         part.replace(template)
     subprocess.run([sys.executable, "-m", "include.stack.bootstrap"], check=True, capture_output=True, cwd=PROJECT)
 

@@ -2,11 +2,12 @@
 
 import os
 import signal
+import sqlite3
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -41,6 +42,12 @@ def interval(first: str, days: int = 1) -> tuple[datetime, datetime]:
     """The data interval of `days` local days from `first`."""
     start = date.fromisoformat(first)
     return tuple(datetime.combine(each, datetime.min.time(), ZONE) for each in (start, start + timedelta(days=days)))
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy an SQLite database as its readers see it: the file alone may lack what is still in its write-ahead log."""
+    with closing(sqlite3.connect(source)) as database, closing(sqlite3.connect(target)) as copy:
+        database.backup(copy)
 
 
 @contextmanager

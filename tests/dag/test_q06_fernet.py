@@ -1,10 +1,10 @@
 """Fernet: what lies in a metadata database, and the order in which a key is rotated."""
 
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from itertools import pairwise
 
 import pytest
@@ -12,7 +12,7 @@ import pytest
 from canary import CANARY, leaks
 from include.secrets.fernet import ENCRYPTED, opens, phases
 from include.stack import dotenv
-from support import HOME, PROJECT
+from support import HOME, PROJECT, copy_database
 
 KEYS = [dotenv.KEYS["FERNET_KEY"]() for _ in range(3)]
 SECRET = CANARY.format("at rest")
@@ -37,8 +37,8 @@ class Database:
 
     def __init__(self, folder) -> None:
         self.file = folder / "airflow.db"
-        shutil.copy(HOME / "airflow.db", self.file)
-        with sqlite3.connect(self.file) as server:
+        copy_database(HOME / "airflow.db", self.file)
+        with closing(sqlite3.connect(self.file)) as server, server:
             for table, *_ in ENCRYPTED:
                 server.execute(f'DELETE FROM "{table}"')
 
@@ -51,7 +51,7 @@ class Database:
         return subprocess.run(command, env=environment, cwd=PROJECT, capture_output=True, text=True)
 
     def texts(self) -> list[str]:
-        with sqlite3.connect(self.file) as server:
+        with closing(sqlite3.connect(self.file)) as server:
             rows = [server.execute(f'SELECT {column} FROM "{table}"').fetchall() for table, column, _ in ENCRYPTED]
         return [text for table in rows for (text,) in table if text]
 

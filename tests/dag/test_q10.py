@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from deploys import Project
 from include.deploy import bundles
 from include.flights.feed import default_feed
-from support import HOME, PROJECT
+from support import HOME, PROJECT, copy_database
 
 STEP = """
 import json, sys
@@ -63,7 +62,7 @@ def git_bundle(tmp_path, metadata_database):
     repository = bundles.create(tmp_path / "dags.git", project.folder)
     new = repository.apply(repository.head(bundles.BRANCH), PROJECT / "include/deploy/breaking.patch", "two")
     database = tmp_path / "airflow.db"
-    shutil.copy(HOME / "airflow.db", database)
+    copy_database(HOME / "airflow.db", database)
     environment = os.environ | bundles.settings(repository.path, tmp_path / "bundles")
     environment |= {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}"}
 
