@@ -97,9 +97,9 @@ class Cluster:
         """The pods with these labels, whatever their state."""
         return self.get("pods", "--selector", ",".join(f"{key}={value}" for key, value in labels.items()))["items"]
 
-    def workers(self) -> list[dict]:
-        """The Celery workers' pods, those that end included."""
-        return self.pods(**{"app.kubernetes.io/component": "worker"})
+    def part(self, name: str) -> list[dict]:
+        """The pods of a part of Airflow, such as "worker", those that end included."""
+        return self.pods(**{"app.kubernetes.io/component": name})
 
     # -- up and down
 
@@ -142,9 +142,7 @@ class Cluster:
 
     def down(self) -> None:
         """Remove all of it."""
-        if self._forward:
-            self._forward.kill()
-            self._forward.wait()
+        self.hang_up()
         # A worker would have ten minutes to end its tasks, and one that is deleted alone would come back.
         self.kubectl("delete", "deployments", "--all", "--cascade=orphan", check=False)
         self.kubectl("delete", "replicasets", "--all", "--cascade=orphan", check=False)
@@ -234,6 +232,14 @@ class Cluster:
         found = re.search(r"127\.0\.0\.1:(\d+)", line)
         assert found, line
         return Airflow(f"http://127.0.0.1:{found[1]}", self.secrets["ADMIN_PASSWORD"])
+
+    def hang_up(self) -> None:
+        """Forward no port any more: it leads to one pod, so after that pod's end `airflow` needs another."""
+        if self._forward:
+            self._forward.kill()
+            self._forward.wait()
+            self._forward = None
+        vars(self).pop("airflow", None)
 
     def start(self, dag_id: str, run_id: str) -> str:
         """Start a run without a date."""

@@ -34,7 +34,7 @@ def gone(cluster, pod) -> bool:
 
 
 def test_nothing_of_airflow_has_a_password_that_it_does_not_need(cluster, airflow):
-    for pod in cluster.workers():
+    for pod in cluster.part("worker"):
         names = cluster.kubectl("exec", pod["metadata"]["name"], "--", "sh", "-c", "env | cut -d= -f1").decode().split()
         assert "AIRFLOW__CELERY__BROKER_URL" in names
         assert not [
@@ -54,7 +54,7 @@ def test_a_day_goes_through_celery_and_a_pod_of_its_own(cluster, airflow):
     assert (spec["securityContext"]["runAsNonRoot"], spec["restartPolicy"]) == (True, "Never")
     succeed(airflow, Q01, run_id)
     tasks = cluster.tasks(Q01, run_id)
-    workers = {each["metadata"]["name"] for each in cluster.workers()}
+    workers = {each["metadata"]["name"] for each in cluster.part("worker")}
     transform = tasks.pop("transform")
     assert (transform["executor"], transform["hostname"]) == ("KubernetesExecutor", pod["metadata"]["name"])
     assert {each["executor"] for each in tasks.values()} == {None}  # the first of [core] executor
