@@ -134,14 +134,14 @@ class Deploy:
                 f"{tag} is in force and verified, but not every DAG is resumed: {error}. The same command finishes it"
             ) from error
         self._journal.write(state.id, "done")
-        return self._reread(state)
+        return self._reread(state.id)
 
     def undo(self, state: State, reason: str) -> State:
         """Take a deploy back: the commit before it, and the DAGs that it has paused.
 
         :raises DeployError: Airflow does not follow; the next call goes on with it
         """
-        state = self._reread(state)
+        state = self._reread(state.id)
         shipped = "shipping" in state.steps
         self._journal.write(state.id, "undoing", reason=reason)
         try:
@@ -150,14 +150,14 @@ class Deploy:
                 since = datetime.now(UTC)
                 self._repository.move(BRANCH, state.new, state.old)
                 self._await_commit(state, state.old, state.steps["planned"]["before"], since, tolerant=True)
-            self._resume(self._reread(state))
+            self._resume(state)
         except Exception as error:
             raise DeployError(
                 f"{reason}\nand it could not be undone completely: {error}\nWhen that is mended, "
                 "`answers deploy --rollback` goes on with it"
             ) from error
         self._journal.write(state.id, "rolled-back" if shipped else "given-up", reason=reason)
-        return self._reread(state)
+        return self._reread(state.id)
 
     # -- the steps
 
@@ -166,7 +166,7 @@ class Deploy:
         number = len(self._journal.deploys()) + 1
         deploy = f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{number}"
         self._journal.write(deploy, "begin", tag=tag, old=old, new=new, options=asdict(self._options))
-        return self._reread_id(deploy)
+        return self._reread(deploy)
 
     def _prepare(self, state: State) -> None:
         """Check and plan, then pause what is incompatible, once its runs have ended or are left."""
@@ -204,7 +204,7 @@ class Deploy:
     def _runs(self, state: State, dag_id: str) -> list[str]:
         """The runs to wait for. Those of a DAG that a person has paused do not move: they are left."""
         paused = self._server.is_paused(dag_id)
-        if paused and dag_id not in self._reread(state).paused:
+        if paused and dag_id not in self._reread(state.id).paused:
             return []
         if (runs := self._server.under_way(dag_id)) and paused:
             self._server.pause(dag_id, False)  # by this deploy, before it was killed: they stand still
@@ -212,7 +212,7 @@ class Deploy:
 
     def _pause(self, state: State, dag_id: str, to_its_end: bool) -> bool:
         """Pause a DAG; False if a run began at the last moment, for which it is let go again."""
-        ours = dag_id in self._reread(state).paused
+        ours = dag_id in self._reread(state.id).paused
         if self._server.is_paused(dag_id):
             return True  # by a person, who alone resumes it; or by this deploy, before it was killed
         if not ours:
@@ -231,7 +231,7 @@ class Deploy:
 
     def _verify(self, state: State) -> None:
         """Airflow has every DAG at the new commit, without an import error, and the canary's run succeeds there."""
-        state = self._reread(state)
+        state = self._reread(state.id)
         since = datetime.fromisoformat(state.steps["shipping"]["at"])
         self._await_commit(state, state.new, state.steps["planned"]["dags"], since)
         if canary := self._options.canary:
@@ -281,17 +281,14 @@ class Deploy:
             time.sleep(POLL)
 
     def _resume(self, state: State) -> None:
-        for dag_id in self._reread(state).paused:
+        for dag_id in self._reread(state.id).paused:
             self._let_go(state, dag_id)
 
     def _let_go(self, state: State, dag_id: str) -> None:
         self._server.pause(dag_id, False)
         self._journal.write(state.id, "resumed", dag=dag_id)
 
-    def _reread(self, state: State) -> State:
-        return self._reread_id(state.id)
-
-    def _reread_id(self, deploy: str) -> State:
+    def _reread(self, deploy: str) -> State:
         return next(each for each in self._journal.deploys() if each.id == deploy)
 
 
