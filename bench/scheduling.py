@@ -41,7 +41,7 @@ KNOBS = {
     # Airflow imports every module of the plugins folder at its start, and one of ours imports SparkSubmitOperator.
     "modules not imported in the parent (default)": {"ANSWERS_FORKS_PRELOAD": "0", "ANSWERS_PLUGINS": os.devnull},
     "scheduler_idle_sleep_time 1 (default)": {"AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "1"},
-    "scheduler_idle_sleep_time 0.02": {"AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.02"},
+    "scheduler_idle_sleep_time 0.02, not 0.05": {"AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.02"},
     "min_heartbeat_interval 5 (default)": {"AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "5"},
     "scheduler_heartbeat_sec 1, not 5": {"AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1"},
     "max_tis_per_query 1, not 16": {"AIRFLOW__SCHEDULER__MAX_TIS_PER_QUERY": "1"},

@@ -18,12 +18,15 @@ MODULES = (
     "airflow.providers.standard.decorators.python",
     "airflow.providers.standard.operators.bash",
     "airflow.sdk.bases.sensor",
+    "airflow.sdk.definitions.asset.metadata",
+    "airflow.sdk.definitions.decorators",
     "airflow.providers.standard.operators.empty",
     "airflow.providers.standard.sensors.external_task",
     "airflow.sdk.definitions.timetables.interval",
     "airflow.triggers.base",
     "clickhouse_connect",
     "httpx",
+    "jinja2.ext",
     "pendulum",
     "yaml",
 )
@@ -38,3 +41,5 @@ if os.environ.get("ANSWERS_PRELOAD") == "1":
     for name in (*MODULES, *os.environ.get("ANSWERS_PRELOAD_ALSO", "").split()):
         import_module(name)
     import_module("plugins.secrets_backend").preload()
+    # Else each task executes every file of the plugins folder once more, looking for listeners.
+    import_module("airflow.sdk.listener").get_listener_manager()

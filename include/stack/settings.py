@@ -140,7 +140,7 @@ class Settings:
         own = {
             **dotenv.read(PROJECT / "config" / "airflow.env"),
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-            "AIRFLOW__CORE__PARALLELISM": "4",
+            "AIRFLOW__CORE__PARALLELISM": "8",  # the pools below bound what takes memory
             "AIRFLOW__API__WORKERS": "1",
             # An edited DAG is live within seconds on two cores, too: one parser is enough.
             "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",

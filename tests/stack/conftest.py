@@ -17,9 +17,6 @@ from support import PROJECT, wait_for
 # The platform's settings, only sooner: what is waited for in these tests comes in seconds.
 SOONER = {
     "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1",
-    # The tests edit no DAG file; parsing all of them every ten seconds would take a quarter of a core from them. Not never:
-    # a watcher of an asset that died with its broker starts again when its DAG is parsed.
-    "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "30",
     # A task that was killed with its worker is missed after this (60 s).
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
