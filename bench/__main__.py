@@ -10,6 +10,7 @@ kafka    three ways from a Kafka message to its effect beside the stock trigger:
 stages   of the throughput, each alone; needs no stack
 throughput  a generated feed, raw bytes in to rows queryable: sustained, each stage alone, the engine alone (BENCH_MINUTES=10)
 scheduling  tasks/s and hop latency beside `airflow standalone`, Prefect and Dagster (BENCH_SCALE=1)
+celery   the same shapes on docker compose with one Celery worker and two, beside the embedded stack; needs Docker
 knobs    tasks/s and hop latency with each knob of the scheduler changed alone (BENCH_SCALE=0.25)
 integrity  the checker of DAG files against Airflow's own DagBag, on 50 and 1,000 generated files
 """
