@@ -69,7 +69,8 @@ def _scheduling(subplots, result: dict[str, Any]) -> None:
     for axes, shape in zip(subplots, result["tasks"], strict=True):
         rates = {name: each[shape]["tasks_s"] for name, each in systems.items() if "tasks_s" in each.get(shape, {})}
         _bars(axes, f"{shape}: tasks a second, of {result['tasks'][shape]}", rates)
-        axes.set_xscale("log")
+        if max(rates.values()) > 10 * min(rates.values()):
+            axes.set_xscale("log")
 
 
 def _knobs(subplots, result: dict[str, Any]) -> None:
