@@ -12,13 +12,13 @@ from support import PROJECT
 RECORDED = json.loads((PROJECT / "bench/results/knobs.json").read_text())["result"]["knobs"]
 
 
-def imported(preload: str) -> set[str]:
+def imported(preload: str, tell: str = "*sys.modules") -> set[str]:
     done = subprocess.run(
-        [sys.executable, "-c", "import sys, airflow_local_settings; print(*sys.modules)"],
+        [sys.executable, "-c", f"import sys, airflow_local_settings; print({tell})"],
         env={"PYTHONPATH": f"{PROJECT}:{PROJECT / 'config'}", "ANSWERS_PRELOAD": preload, "PATH": "/usr/bin:/bin"},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
-    return set(done.stdout.split())
+    return set(done.stdout.splitlines()[-1].split())
 
 
 @pytest.mark.claim("7.3")
@@ -27,6 +27,13 @@ def test_the_parent_of_all_tasks_has_the_operators_and_no_engine_with_threads():
     assert {"airflow.providers.apache.spark.operators.spark_submit", "clickhouse_connect"} <= modules
     assert not {"chdb", "confluent_kafka", "pyspark"} & modules
     assert "airflow.providers.apache.spark.operators.spark_submit" not in imported("0")
+
+
+@pytest.mark.claim("7.3")
+@pytest.mark.parametrize(("preload", "times"), [("1", {"1"}), ("0", {"0"})])
+def test_the_parent_has_executed_the_plugins_that_each_task_would_look_for_listeners_in(preload, times):
+    kept = "__import__('airflow.sdk.listener').sdk.listener.get_listener_manager.cache_info().currsize"
+    assert imported(preload, kept) == times
 
 
 @pytest.mark.claim("7.3")
