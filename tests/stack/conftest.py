@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from support import PROJECT, wait_for
 # The platform's settings, only sooner: what is waited for in these tests comes in seconds.
 SOONER = {
     "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1",
+    # Two or three schedulers share two cores here, most of them idle.
+    "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
     # A task that was killed with its worker is missed after this (60 s).
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
@@ -116,9 +119,9 @@ class Stack:
         return lifecycle.leftovers(self.settings)
 
 
-@pytest.fixture(scope="session")
-def new_stack(tmp_path_factory) -> Iterator[Callable[[], Stack]]:
-    """Make stacks that are torn down at the end, whatever happened to them."""
+@contextmanager
+def torn_down(tmp_path_factory) -> Iterator[Callable[[], Stack]]:
+    """What makes stacks that are torn down at the end, whatever happened to them."""
     made = []
 
     def make() -> Stack:
@@ -129,6 +132,13 @@ def new_stack(tmp_path_factory) -> Iterator[Callable[[], Stack]]:
     for stack in made:
         stack.answers("down", check=False)
         assert not stack.processes()
+
+
+@pytest.fixture(scope="module")
+def new_stack(tmp_path_factory) -> Iterator[Callable[[], Stack]]:
+    """Make stacks beside the shared one; they go with the module."""
+    with torn_down(tmp_path_factory) as make:
+        yield make
 
 
 @pytest.fixture(scope="session")
@@ -152,14 +162,15 @@ def datagrams() -> Iterator[tuple[list[str], int]]:
 
 
 @pytest.fixture(scope="session")
-def stack(new_stack, datagrams) -> Stack:
+def stack(tmp_path_factory, datagrams) -> Iterator[Stack]:
     """The stack that most tests share."""
-    stack = new_stack()
-    stack.environment |= {
-        "AIRFLOW__METRICS__STATSD_ON": "True",
-        "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
-        "AIRFLOW__METRICS__STATSD_PORT": str(datagrams[1]),
-    }
-    stack.answers("up")
-    wait_for("q01 to be parsed", lambda: "q01_flights_to_clickhouse" in stack.airflow.dag_ids())
-    return stack
+    with torn_down(tmp_path_factory) as make:
+        stack = make()
+        stack.environment |= {
+            "AIRFLOW__METRICS__STATSD_ON": "True",
+            "AIRFLOW__METRICS__STATSD_HOST": "127.0.0.1",
+            "AIRFLOW__METRICS__STATSD_PORT": str(datagrams[1]),
+        }
+        stack.answers("up")
+        wait_for("q01 to be parsed", lambda: "q01_flights_to_clickhouse" in stack.airflow.dag_ids())
+        yield stack
