@@ -200,19 +200,25 @@ def kill_redis(stack, day: Day) -> None:
 
 
 def flush_redis(stack, day: Day) -> None:
-    """While workers stand still, so that messages wait in the broker."""
+    """While workers stand still, so that messages wait in the broker. Counted and flushed in one step: more may come at any time."""
+    flush = "local waiting = redis.call('LLEN', 'light') if waiting >= 3 then redis.call('FLUSHALL') end return waiting"
+
+    def flushed() -> bool:
+        return int(stack.run("exec", "-T", "redis", "redis-cli", "EVAL", flush, "0")) >= 3
+
     hosts = [worker.id for worker in Compose(*stack.project, environment=stack.environment).workers()]
     for host in hosts:
         docker("pause", host)
     try:
         day.start()
-        waiting = ("exec", "-T", "redis", "redis-cli", "LLEN", "light")
-        wait_for("messages to wait in the broker", lambda: int(stack.run(*waiting)) >= 3)
-        stack.run("exec", "-T", "redis", "redis-cli", "FLUSHALL")
-        assert int(stack.run(*waiting)) == 0
+        wait_for("messages to wait in the broker", flushed, seen=lambda: states(day))
     finally:
         for host in hosts:
             docker("unpause", host)
+
+
+def states(day: Day) -> dict[str, str]:
+    return {f"{each['dag_id']}.{each['task_id']}": each["state"] for each in day.instances()}
 
 
 def kill_postgres(stack, day: Day) -> None:
