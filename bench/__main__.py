@@ -106,18 +106,21 @@ print(statistics.median(child() for _ in range(5)))
         file.write(bash_dag)
         file.flush()
 
-        def measure(
-            preload: str, dag: str, hooks: str = "import airflow.providers.clickhousedb.hooks.clickhouse"
-        ) -> float:
+        def measure(preload: str, dag: str, hooks: str) -> float:
             # As scheduler and worker do at start-up; the variable decides whether it imports the modules.
-            line = code.format(file=dag, hooks=f"{hooks}, clickhouse_connect" if hooks != "pass" else hooks)
+            line = code.format(file=dag, hooks=hooks)
             return float(python(line, PYTHONPATH="config:.", ANSWERS_PRELOAD=preload))
 
-        pairs = [(measure("0", str(Q01)), measure("1", str(Q01)), measure("1", file.name, "pass")) for _ in range(3)]
-    cold, warm, bash = (statistics.median(each) for each in zip(*pairs, strict=True))
+        hook = "import airflow.providers.clickhousedb.hooks.clickhouse, clickhouse_connect"
+        arrow = "import pyarrow.compute, pyarrow.csv, pyarrow.parquet"
+        ways = (("0", Q01, hook), ("1", Q01, hook), ("0", Q01, arrow), ("1", Q01, arrow), ("1", file.name, "pass"))
+        rounds = [[measure(preload, str(dag), hooks) for preload, dag, hooks in ways] for _ in range(3)]
+    cold, warm, arrow_cold, arrow_warm, bash = (statistics.median(each) for each in zip(*rounds, strict=True))
     return {
         "spark_without_preload_s": round(cold, 3),
         "spark_with_preload_s": round(warm, 3),
+        "landing_without_preload_s": round(arrow_cold, 3),
+        "landing_with_preload_s": round(arrow_warm, 3),
         "bash_with_preload_s": round(bash, 3),
         "ratio_with_to_without": round(warm / cold, 3),
         "ratio_spark_to_bash": round(warm / bash, 2),

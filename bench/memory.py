@@ -8,11 +8,15 @@ import psutil
 
 
 class Peak:
-    """A context in which the memory of the embedded stack (PSS) is sampled twice a second: `total` and `java` in bytes."""
+    """A context in which the memory of the embedded stack (PSS) is sampled: `total` and `java` in bytes.
 
-    def __init__(self, settings) -> None:
+    :param pause: seconds between two samples; one takes some 20 ms of CPU a gigabyte
+    """
+
+    def __init__(self, settings, pause: float = 0.5) -> None:
         from include.stack import lifecycle
 
+        self._pause = pause
         self.total = self.java = 0
         self._root = lifecycle.supervisor_process(settings)
         self._stop = threading.Event()
@@ -27,7 +31,7 @@ class Peak:
         self._thread.join()
 
     def _watch(self) -> None:
-        while self._root and not self._stop.wait(0.5):
+        while self._root and not self._stop.wait(self._pause):
             total = java = 0
             for process in [self._root, *self._root.children(recursive=True)]:
                 try:

@@ -28,6 +28,9 @@ MODULES = (
     "httpx",
     "jinja2.ext",
     "pendulum",
+    "pyarrow.compute",
+    "pyarrow.csv",
+    "pyarrow.parquet",
     "yaml",
 )
 

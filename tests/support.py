@@ -35,6 +35,17 @@ os.environ |= {
 del os.environ["ANSWERS_STACK"]  # the mark of a live stack's processes
 
 
+# What live stacks have beside the platform's settings: what is waited for in tests comes in seconds.
+SOONER = {
+    "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1",
+    # A task that was killed with its worker is missed after this (60 s).
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    # What a killed scheduler left is taken over by the next one (45 s).
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "2",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
+}
 BROUGHT_UP = pytest.StashKey[dict[str, Any]]()  # by tier, until a test of it has failed
 
 

@@ -18,21 +18,12 @@ import pytest
 
 from include.deploy.roll import Compose
 from kills import KILLS, WORK, Day, docker
-from support import PROJECT, meanwhile, wait_for
+from support import PROJECT, SOONER, meanwhile, wait_for
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 
 CANARY = "q10_canary"
 RECORD = PROJECT / "bench/results/q07_kills.json"
-# The platform's settings, only sooner, as in tests/stack/conftest.py: what is waited for comes in seconds.
-SOONER = {
-    "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
-    "AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "45",
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "2",
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
-    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
-}
 SCHEDULING = ("airflow-scheduler", "airflow-dag-processor")
 
 
@@ -87,10 +78,11 @@ def record():
 
 @pytest.fixture(scope="module")
 def sooner(stack, tmp_path_factory):
-    """The stack with SOONER, and with one task at a time on a worker: slots are scarce then, not this machine's cores."""
+    """The stack with SOONER, and one task at a time on a worker: slots are scarce then, not this machine's cores."""
     stack.wait_for_dag()
     file = tmp_path_factory.mktemp("sooner") / "sooner.yaml"
-    file.write_text(json.dumps({"services": {name: {"environment": SOONER} for name in SCHEDULING}}))
+    settings = SOONER | {"AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT": "45"}
+    file.write_text(json.dumps({"services": {name: {"environment": settings} for name in SCHEDULING}}))
     stack.environment["WORKER_CONCURRENCY"] = "1"
     try:
         with overlaid(stack, file, *SCHEDULING, "airflow-worker"):
@@ -102,7 +94,7 @@ def sooner(stack, tmp_path_factory):
 
 
 @contextmanager
-def load(stack) -> Iterator[list[str]]:
+def load(stack, prefix: str = "scale") -> Iterator[list[str]]:
     """Six runs of the canary at any time, until the block ends; their ids, as they are made."""
     runs: list[str] = []
 
@@ -112,7 +104,7 @@ def load(stack) -> Iterator[list[str]]:
             if active >= 6:
                 enough.wait(0.5)
                 continue
-            runs.append(f"scale-{len(runs)}")
+            runs.append(f"{prefix}-{len(runs)}")
             body = {"dag_run_id": runs[-1], "logical_date": None}
             stack.airflow.request("POST", f"/dags/{CANARY}/dagRuns", json=body)
 
@@ -163,6 +155,29 @@ def test_workers_that_join_take_tasks_and_those_that_go_lose_none(sooner, record
     print(f"SCALE {json.dumps(record['scale'])}")
 
 
+@pytest.mark.claim("7.1")
+def test_the_processes_of_an_autoscaled_worker_follow_its_load(sooner):
+    """By Celery's own count; it lets a process go when it has not been needed for half a minute."""
+    stack = sooner
+    ask = "python -m celery --app airflow.providers.celery.executors.celery_executor.app inspect stats --json"
+
+    def processes() -> int:
+        (worker,) = json.loads(stack.run("exec", "-T", "airflow-worker", *ask.split()).splitlines()[-1]).values()
+        assert (worker["autoscaler"]["max"], worker["autoscaler"]["min"]) == (3, 1)
+        return len(worker["pool"]["processes"])
+
+    stack.environment["WORKER_AUTOSCALE"] = "3,1"
+    try:
+        up(stack, "airflow-worker")
+        assert processes() == 1
+        with load(stack, "autoscale"):
+            wait_for("the worker to have three processes", lambda: processes() == 3, pause=1)
+        wait_for("the worker to have one process again", lambda: processes() == 1, 180, pause=1)
+    finally:
+        del stack.environment["WORKER_AUTOSCALE"]
+        up(stack, "airflow-worker")
+
+
 # -- What dies. Each starts the day, and leaves everything running again.
 
 
@@ -200,7 +215,8 @@ def kill_redis(stack, day: Day) -> None:
 
 
 def flush_redis(stack, day: Day) -> None:
-    """While workers stand still, so that messages wait in the broker. Counted and flushed in one step: more may come at any time."""
+    """While workers stand still, so that messages wait in the broker."""
+    # Counted and flushed in one step: more may come at any time.
     flush = "local waiting = redis.call('LLEN', 'light') if waiting >= 3 then redis.call('FLUSHALL') end return waiting"
 
     def flushed() -> bool:

@@ -13,20 +13,12 @@ from pathlib import Path
 import pytest
 from coverage import Coverage
 
-from support import PROJECT, wait_for
+from support import PROJECT, SOONER, wait_for
 
-# The platform's settings, only sooner: what is waited for in these tests comes in seconds.
-SOONER = {
-    "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1",
+OWN = {
     # Two or three schedulers share two cores here, most of them idle.
     "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.2",
-    # A task that was killed with its worker is missed after this (60 s).
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
-    # What a killed scheduler or triggerer left is taken over by the next one (45 s, 15 s).
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "2",
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
-    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
+    # What a killed triggerer left is taken over by the next one (15 s).
     "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
     "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "8",
 }
@@ -60,7 +52,7 @@ class Stack:
         clean = {
             name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "ANSWERS", "COV"))
         }
-        self.environment = clean | {"ANSWERS_HOME": str(home)} | SOONER
+        self.environment = clean | {"ANSWERS_HOME": str(home)} | SOONER | OWN
 
     def command(self, *args: str) -> list[str]:
         return [sys.executable, "-m", "include.cli", *args]

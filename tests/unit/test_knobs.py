@@ -24,7 +24,7 @@ def imported(preload: str, tell: str = "*sys.modules") -> set[str]:
 @pytest.mark.claim("7.3")
 def test_the_parent_of_all_tasks_has_the_operators_and_no_engine_with_threads():
     modules = imported("1")
-    assert {"airflow.providers.apache.spark.operators.spark_submit", "clickhouse_connect"} <= modules
+    assert {"airflow.providers.apache.spark.operators.spark_submit", "clickhouse_connect", "pyarrow.csv"} <= modules
     assert not {"chdb", "confluent_kafka", "pyspark"} & modules
     assert "airflow.providers.apache.spark.operators.spark_submit" not in imported("0")
 

@@ -37,6 +37,32 @@ in_utc AS (
             ELSE to_utc_timestamp(dep_wall, 'America/New_York')
         END AS sched_dep_utc
     FROM departures
+),
+-- Numbers are read of the few records here, before they are joined to the many flights.
+weather AS (
+    SELECT
+        origin,
+        timestamp(time_hour)    AS hour_utc,
+        double(temp)            AS temp,
+        double(dewp)            AS dewp,
+        double(humid)           AS humid,
+        double(wind_dir)        AS wind_dir,
+        double(wind_speed)      AS wind_speed,
+        double(wind_gust)       AS wind_gust,
+        double(precip)          AS precip,
+        double(pressure)        AS pressure,
+        double(visib)           AS visib
+    FROM feed_weather
+),
+planes AS (
+    SELECT
+        tailnum,
+        int(year)               AS year,
+        manufacturer,
+        model,
+        int(engines)            AS engines,
+        int(seats)              AS seats
+    FROM feed_planes
 )
 SELECT
     f.flight_date,
@@ -57,25 +83,24 @@ SELECT
     f.air_time,
     f.distance,
     f.cancelled,
-    double(w.temp)              AS temp,
-    double(w.dewp)              AS dewp,
-    double(w.humid)             AS humid,
-    double(w.wind_dir)          AS wind_dir,
-    double(w.wind_speed)        AS wind_speed,
-    double(w.wind_gust)         AS wind_gust,
-    double(w.precip)            AS precip,
-    double(w.pressure)          AS pressure,
-    double(w.visib)             AS visib,
-    int(p.year)                 AS plane_year,
+    w.temp,
+    w.dewp,
+    w.humid,
+    w.wind_dir,
+    w.wind_speed,
+    w.wind_gust,
+    w.precip,
+    w.pressure,
+    w.visib,
+    p.year                      AS plane_year,
     p.manufacturer              AS plane_manufacturer,
     p.model                     AS plane_model,
-    int(p.engines)              AS plane_engines,
-    int(p.seats)                AS plane_seats,
+    p.engines                   AS plane_engines,
+    p.seats                     AS plane_seats,
     w.origin IS NOT NULL        AS weather_known,
     p.tailnum IS NOT NULL       AS plane_known,
     f.source_row
 FROM in_utc AS f
-LEFT JOIN feed_weather AS w
-    ON w.origin = f.origin AND timestamp(w.time_hour) = date_trunc('HOUR', f.sched_dep_utc)
-LEFT JOIN feed_planes AS p ON p.tailnum = f.tailnum
+LEFT JOIN weather AS w ON w.origin = f.origin AND w.hour_utc = date_trunc('HOUR', f.sched_dep_utc)
+LEFT JOIN planes AS p ON p.tailnum = f.tailnum
 LEFT JOIN feed_airports AS a ON a.faa = f.dest
