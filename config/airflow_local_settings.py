@@ -4,6 +4,7 @@ Tasks fork from the executor's process (LocalExecutor: the scheduler; Celery: th
 of the DAG processor. What a DAG file and its hooks import is paid by every task of such a file; imported here it is paid
 once. `python -m bench fork` measures it; with the Kubernetes provider installed, which SparkSubmitOperator's hook then
 imports, it is 0.6 s of CPU more. Modules only: an engine with threads (chDB, Kafka clients) would be broken in the forks.
+(Arrow's one thread is its allocator's, which starts it anew in a fork.)
 """
 
 import os
