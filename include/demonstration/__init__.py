@@ -5,6 +5,7 @@ A question's part is the module of its name here: `play(demo)` runs what it need
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -72,6 +73,7 @@ def play(questions: list[str], days: list[date], out: Console, shown: Callable[[
     answered = [each.id for each in load_questions() if each.answered]
     if unknown := [each for each in questions if each not in answered]:
         raise ValueError(f"{', '.join(unknown)} cannot be shown; there are {', '.join(answered)}")
+    logging.getLogger(warehouse.__name__).setLevel(logging.ERROR)  # that a look waits for a task is no news here
     settings = lifecycle.up(lambda line: out.print(line, style="dim", markup=False), dags="local")
     demo = Demo(Airflow(settings.url, settings.secrets["ADMIN_PASSWORD"]), settings, out, days, shown)
     for question in load_questions():

@@ -1,4 +1,4 @@
-"""Question 10: a breaking change is deployed while a run is in its middle, and a broken one that does not get through."""
+"""Question 10: a breaking change is deployed while a run is in its middle, and taken back."""
 
 from __future__ import annotations
 

@@ -31,6 +31,7 @@ from include.stack.settings import PROJECT, Settings
 
 AIRFLOW_PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 PARTS = ("postgres", "parameter-store", "catcher", *AIRFLOW_PARTS)
+ASKING = ("scheduler", "dag-processor", "triggerer", "kafka-relay")
 ON_DEMAND = ("kafka", "kafka-relay")  # shown only while somebody wants them
 MIN_MEMORY = 4 << 30  # bytes
 Say = Callable[[str], None]
@@ -218,13 +219,32 @@ def down(say: Say = print) -> bool:
         if process:
             say("stopping the stack")
             try:
-                supervisor(settings).shutdown()
+                rpc = supervisor(settings)
+                _stop_those_that_ask(rpc)
+                rpc.stopAllProcesses(True)
+                rpc.shutdown()
             except (OSError, HTTPException, xmlrpc.client.Error):
                 process.terminate()
             psutil.wait_procs([process], timeout=90)
         end([each for each in orphans if each.is_running()])
         (settings.home / "supervisord.pid").unlink(missing_ok=True)
     return bool(process or orphans)
+
+
+def _stop_those_that_ask(rpc: Any, patience: float = 45) -> None:
+    """Stop, all at once, the parts that ask the database and the API server: these are there until the last of them has ended.
+
+    Left to supervisor's shutdown, one part would be stopped after the other, and PostgreSQL among the first.
+    """
+    states = {info["name"]: info["statename"] for info in rpc.getAllProcessInfo()}
+    asking = [part for part in ASKING if states[part] in ("RUNNING", "STARTING", "BACKOFF")]
+    for part in asking:
+        rpc.stopProcess(part, False)
+    deadline = time.monotonic() + patience  # supervisor kills the slowest after 30 s
+    while asking and time.monotonic() < deadline:
+        time.sleep(0.1)
+        states = {info["name"]: info["statename"] for info in rpc.getAllProcessInfo()}
+        asking = [part for part in asking if states[part] == "STOPPING"]
 
 
 def log_tail(settings: Settings, part: str, lines: int = 20) -> str:
