@@ -89,7 +89,7 @@ class _Command:
         if status:
             return self._status()
         self.repository.fetch()
-        plan = planner(self.repository)
+        plan = planner(self.repository, back=rollback)
         if dry_run:
             old, new = self.repository.head(BRANCH), self.repository.commit(to or self._previous())
             made = plan(old, new)

@@ -15,7 +15,7 @@ import yaml
 
 from include.stack import dotenv
 from include.stack.client import Airflow
-from support import PROJECT, wait_for
+from support import PROJECT, SOONER, wait_for
 
 MANIFESTS = PROJECT / "deploy/kubernetes"
 HERE = Path(__file__).parent
@@ -26,12 +26,9 @@ RELEASED = f"{IMAGE}:0.1.0"  # what the manifests name
 OLD, NEW = "kubernetes-old", "kubernetes-new"  # two tags
 UPSTREAM = ("postgres:17", "redis:8", "clickhouse/clickhouse-server:26.9")
 
-# The platform's settings, only sooner, a pod that is too small for its task, and the tests' own DAGs beside the project's.
-SOONER = {
-    "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1",
+# Besides SOONER: the tests' image, and their own DAGs beside the project's.
+OWN = {
     "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "300",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     "AIRFLOW__KUBERNETES_EXECUTOR__WORKER_CONTAINER_TAG": OLD,
     "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(
         [
@@ -74,7 +71,7 @@ class Cluster:
         self.folder = folder
         dotenv.complete(folder / "secrets.env")
         self.secrets = dotenv.read(folder / "secrets.env")
-        self.settings = dotenv.read(PROJECT / "config/airflow.env") | dotenv.read(MANIFESTS / "settings.env") | SOONER
+        self.settings = dotenv.read(PROJECT / "config/airflow.env") | dotenv.read(MANIFESTS / "settings.env") | SOONER | OWN
         self.resources = json.loads(self.settings["ANSWERS_POD_RESOURCES"]) | SMALL
         self.settings["ANSWERS_POD_RESOURCES"] = json.dumps(self.resources)
         self._forward: subprocess.Popen | None = None

@@ -96,13 +96,15 @@ def project(tmp_path_factory) -> tuple[Project, Path]:
     project.commit("broken", {"dags/small.py": DAG.format(task="a", more="\nimport nothing_like_it")})
     cycle = ' >> EmptyOperator(task_id="b") >> dag.get_task("a")'
     project.commit("cyclic", {"dags/small.py": DAG.format(task="a", more=cycle)})
+    untold = DAG.replace('"us"', '"airflow"')
+    project.commit("ownerless", {"dags/small.py": untold.format(task="a", more="")})
     return project, folder / "dags.git"
 
 
-def plan(project, tag: str):
+def plan(project, tag: str, back: bool = False):
     repository = create(project[1], project[0].folder)
     repository.fetch()
-    return planner(repository)(repository.head(BRANCH), repository.commit(tag))
+    return planner(repository, back)(repository.head(BRANCH), repository.commit(tag))
 
 
 def test_two_commits_are_compared_as_airflow_serialises_them(project):
@@ -119,6 +121,14 @@ def test_two_commits_are_compared_as_airflow_serialises_them(project):
 def test_a_broken_dag_never_reaches_the_server(project, tag, says):
     with pytest.raises(DeployError, match=rf"(?s)not fit to be shipped:.*{says}"):
         plan(project, tag)
+
+
+def test_the_way_back_is_checked_for_nothing_but_that_it_parses(project):
+    with pytest.raises(DeployError, match="not fit to be shipped"):
+        plan(project, "ownerless")
+    assert plan(project, "ownerless", back=True).dags == ["small"]
+    with pytest.raises(DeployError, match=r"not fit to be shipped:\nsmall\.py.*nothing_like_it"):
+        plan(project, "broken", back=True)
 
 
 def test_a_fix_can_be_shipped_although_what_is_in_force_does_not_parse(project):
