@@ -11,6 +11,7 @@ from include.deploy.bundles import NAME
 from include.stack.client import Airflow, ApiError
 
 UNDER_WAY = ("running", "queued")
+AT_ONCE = 20  # files that Airflow is asked to parse
 
 
 class Server:
@@ -40,14 +41,15 @@ class Server:
         return versions[0]["bundle_version"] if versions else None
 
     def ask_to_refresh(self, behind: Sequence[str]) -> None:
-        """Have the bundle looked at now, and not at its next interval; first the file of a DAG that is behind.
+        """Have the bundle looked at now, and not at its next interval, and the files of the DAGs that are behind parsed.
 
-        A file that is asked for goes before all others: the same one again and again would keep a busy parser from them.
+        Without, Airflow parses at once only what a commit has changed, and what it has not within `min_file_process_interval`.
+        Files that are asked for go before all others: not many at a time, lest a busy parser never comes to the rest.
         """
         dags = self._airflow.pages(f"/dags?bundle_name={NAME}&order_by=dag_id", "dags")
-        wanted = [each for each in dags if each["dag_id"] in behind] or dags
-        if wanted:
-            self._airflow.request("PUT", f"/parseDagFile/{wanted[0]['file_token']}", expect=(200, 201, 404, 409))
+        wanted = [each for each in dags if each["dag_id"] in behind] or dags[:1]
+        for token in list(dict.fromkeys(each["file_token"] for each in wanted))[:AT_ONCE]:
+            self._airflow.request("PUT", f"/parseDagFile/{token}", expect=(200, 201, 404, 409))
 
     def import_errors(self, since: datetime) -> list[str]:
         """Files of the bundle that could not be parsed since an instant, each with the last line of its error."""

@@ -71,7 +71,9 @@ class Cluster:
         self.folder = folder
         dotenv.complete(folder / "secrets.env")
         self.secrets = dotenv.read(folder / "secrets.env")
-        self.settings = dotenv.read(PROJECT / "config/airflow.env") | dotenv.read(MANIFESTS / "settings.env") | SOONER | OWN
+        self.settings = (
+            dotenv.read(PROJECT / "config/airflow.env") | dotenv.read(MANIFESTS / "settings.env") | SOONER | OWN
+        )
         self.resources = json.loads(self.settings["ANSWERS_POD_RESOURCES"]) | SMALL
         self.settings["ANSWERS_POD_RESOURCES"] = json.dumps(self.resources)
         self._forward: subprocess.Popen | None = None
