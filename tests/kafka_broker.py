@@ -14,8 +14,9 @@ class Broker:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.port = dotenv.free_port(19092)
-        self.controller = dotenv.free_port(19192, avoid=(self.port,))
+        # Not two preferred ones: who runs tests beside these would prefer them at the same moment.
+        self.port = dotenv.free_port(0)
+        self.controller = dotenv.free_port(0, avoid=(self.port,))
         self.options = {"bootstrap.servers": f"127.0.0.1:{self.port}", **CONSUMER}
         self.start()
 
@@ -23,7 +24,8 @@ class Broker:
         command, environment = kafka.command(self.folder, self.port, self.controller)
         with (self.folder / "log").open("a") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        wait_for("the broker", lambda: kafka.answers(self.port), 60, pause=0.1)
+        wait_for("the broker", lambda: self.process.poll() is not None or kafka.answers(self.port), 60, pause=0.1)
+        assert self.process.poll() is None, (self.folder / "log").read_text()[-4000:]
 
     def kill(self) -> None:
         self.process.kill()

@@ -17,6 +17,9 @@ from include.answers.catalog import Fault
 from include.answers.runner import TestRun, run_tests
 
 FAST = ["-m", "not stack and not compose and not kubernetes", "-q", "-p", "no:cacheprovider"]
+PATIENCE = (
+    900.0  # seconds for the tests of one fault; a single one that hangs fails after 600 (pyproject.toml), if it can
+)
 NOT_COPIED = {".git", ".venv", ".airflow", ".env", "results", "node_modules", "__pycache__"}
 NOT_A_SYMPTOM = {"SyntaxError", "IndentationError", "ImportError", "ModuleNotFoundError"}
 
@@ -175,7 +178,8 @@ def _run(root: Path, fault: Fault | None, faults: list[Fault], stop: threading.E
             return TestRun(exit_code=5, output="no test carries the claim's marker")
         extra = ["-x"] if fault else ["--continue-on-collection-errors"]
         chosen = [word for claim in sorted({fault.claim for fault in faults}) for word in ("--claim", claim)]
-        return run_tests(scratch, [*targets, *chosen, *FAST, *extra], scratch_environment(root, scratch), stop=stop)
+        environment, patience = scratch_environment(root, scratch), PATIENCE if fault else float("inf")
+        return run_tests(scratch, [*targets, *chosen, *FAST, *extra], environment, stop=stop, patience=patience)
 
 
 def _targets(scratch: Path, faults: list[Fault]) -> list[str]:

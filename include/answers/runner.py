@@ -73,6 +73,7 @@ def run_tests(
     environment: dict[str, str],
     on_event: Callable[[Event, TestRun], None] = lambda event, run: None,
     stop: threading.Event | None = None,
+    patience: float = float("inf"),
 ) -> TestRun:
     """Runs pytest with this interpreter and returns what its tests did.
 
@@ -81,6 +82,7 @@ def run_tests(
     :param environment: the whole environment of the process.
     :param on_event: called in this thread with each event of the plugin, after the run has taken it in.
     :param stop: when it gets set, pytest is ended and KeyboardInterrupt raised.
+    :param patience: seconds after which pytest is ended; what has not finished by then is "unfinished".
     :raises KeyboardInterrupt: the user wants to end it; pytest and all it started are gone by then.
     """
     run, started = TestRun(), time.monotonic()
@@ -99,7 +101,7 @@ def run_tests(
                 start_new_session=True,  # Ctrl-C reaches this process alone, which then ends pytest in good order
             )
             try:
-                for event in _follow(source, process, stop):
+                for event in _follow(source, process, stop, started + patience):
                     run.note(event)
                     on_event(event, run)
             finally:
@@ -107,16 +109,20 @@ def run_tests(
         run.exit_code = process.returncode
         run.output = output.read_text(encoding="utf-8", errors="replace")
     run.seconds = round(time.monotonic() - started, 2)
+    if run.seconds > patience:
+        run.output += f"\nended, as it went on after {patience:.0f} s"
     return run
 
 
-def _follow(source: IO[str], process: subprocess.Popen[bytes], stop: threading.Event | None) -> Iterator[Event]:
+def _follow(
+    source: IO[str], process: subprocess.Popen[bytes], stop: threading.Event | None, deadline: float
+) -> Iterator[Event]:
     rest = ""
     while True:
         ended = process.poll() is not None
         *lines, rest = (rest + source.read()).split("\n")
         yield from map(json.loads, lines)
-        if ended:
+        if ended or time.monotonic() > deadline:
             return
         if stop and stop.is_set():
             raise KeyboardInterrupt

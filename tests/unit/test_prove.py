@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from tiny_project import FAULT, TEST, Project
 
+from include.answers.runner import run_tests
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
@@ -154,6 +156,14 @@ def test_a_fault_that_breaks_collection_is_an_error_and_not_caught(project):
     fault = project.claims()["1.1"]["faults"][0]
     assert fault["verdict"] == "error"
     assert "pytest ended with 2" in fault["reason"]
+
+
+def test_a_test_that_hangs_and_cannot_be_failed_is_ended(project):
+    hangs = 'import pytest, threading\n@pytest.mark.claim("1.2")\ndef test_it(): threading.Event().wait()\n'
+    project.write("tests/unit/test_hang.py", hangs)
+    run = run_tests(project.root, ["tests/unit/test_hang.py"], dict(os.environ), patience=15)
+    assert [test.outcome for test in run.of("1.2")] == ["unfinished"]
+    assert run.output.endswith("ended, as it went on after 15 s")
 
 
 @pytest.mark.claim("9.5")
