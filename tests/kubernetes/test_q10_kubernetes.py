@@ -73,10 +73,11 @@ def test_scheduler_and_api_server_are_rolled_under_load_and_no_task_fails_or_is_
     """Tasks start, report and end all the time: what they need of either part is there throughout."""
     airflow = cluster.airflow
     wait_for("the DAG to be parsed", lambda: CANARY in airflow.dag_ids(), 180)
-    runs = [cluster.start(CANARY, f"rolled-{number}") for number in range(60)]
-    wait_for("the first to end", lambda: airflow.run(CANARY, runs[0]).done)
-    spans = {}
+    spans, runs = {}, []
     for part in ("scheduler", "api-server"):
+        load = [cluster.start(CANARY, f"{part}-{number}") for number in range(60)]
+        runs += load
+        wait_for("the first to end", lambda load=load: airflow.run(CANARY, load[0]).done)
         (old,) = (pod["metadata"]["name"] for pod in cluster.part(part))
         counts, began = [], datetime.now(UTC)
         cluster.kubectl("set", "image", f"deployment/airflow-{part}", f"{part}={IMAGE}:{NEW}")
