@@ -17,9 +17,8 @@ from include.answers.catalog import Fault
 from include.answers.runner import TestRun, run_tests
 
 FAST = ["-m", "not stack and not compose and not kubernetes", "-q", "-p", "no:cacheprovider"]
-PATIENCE = (
-    900.0  # seconds for the tests of one fault; a single one that hangs fails after 600 (pyproject.toml), if it can
-)
+# Seconds for the tests of one fault. One that hangs fails after 600 (pyproject.toml), unless an event loop swallows that.
+PATIENCE = 900.0
 NOT_COPIED = {".git", ".venv", ".airflow", ".env", "results", "node_modules", "__pycache__"}
 NOT_A_SYMPTOM = {"SyntaxError", "IndentationError", "ImportError", "ModuleNotFoundError"}
 
