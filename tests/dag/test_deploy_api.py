@@ -107,7 +107,7 @@ def test_a_deploy_asks_a_real_server_what_it_needs_to_know(world):
     assert server.import_errors(now - timedelta(days=1)) == []
     server.ask_to_refresh(["small"])
     server.ask_to_refresh([])
-    (dag,) = world.airflow.pages("/dags", "dags")
+    dag = world.airflow.request("GET", "/dags/small").json()
     world.airflow.request("PUT", f"/parseDagFile/{dag['file_token']}", expect=(409,))  # its file is asked for already
     assert not server.is_paused("nowhere")
     assert server.under_way("nowhere") == []
