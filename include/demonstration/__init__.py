@@ -20,7 +20,7 @@ from rich.table import Table
 from include.answers.catalog import load_questions
 from include.flights import warehouse
 from include.stack import lifecycle
-from include.stack.client import Airflow, ApiError
+from include.stack.client import Airflow, ApiError, Run
 from include.stack.settings import Settings
 
 
@@ -40,10 +40,19 @@ class Demo:
         :raises ApiError: a run failed
         """
         run_ids = [self.airflow.start(dag_id, day) for day in days]
-        *_, runs = self.shown(self.airflow.watch(dag_id, run_ids, patience=1800))
+        self.finish(dag_id, run_ids, 1800)
+        return run_ids
+
+    def finish(self, dag_id: str, run_ids: list[str], patience: float = 300) -> list[Run]:
+        """Watch runs of a DAG until they have ended. Returns them.
+
+        :param patience: seconds
+        :raises ApiError: a run failed
+        """
+        *_, runs = self.shown(self.airflow.watch(dag_id, run_ids, patience=patience))
         if failed := [each.run_id for each in runs if each.state != "success"]:
             raise ApiError(f"{', '.join(failed)} failed: see {self.settings.url}/dags/{dag_id}")
-        return run_ids
+        return runs
 
     def warehouse(self) -> AbstractContextManager[Any]:
         """A client of the embedded warehouse; waits while a task holds it."""

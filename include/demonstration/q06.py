@@ -10,7 +10,6 @@ import psutil
 from include.partner.signature import sign
 from include.secrets.client import Parameters
 from include.stack import dotenv, lifecycle
-from include.stack.client import ApiError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,14 +28,14 @@ def play(demo: Demo) -> None:
     store.rotate("q06_partner", first)
     before = _requests(demo)
     run_id = airflow.start(dag_id, demo.days[0], {"note": note})
-    _finish(demo, dag_id, run_id)
+    demo.finish(dag_id, [run_id])
     asked = {
         name: count - before.get(name, 0) for name, count in _requests(demo).items() if count > before.get(name, 0)
     }
     messages = [_delivered(demo)]
     store.rotate("q06_partner", second)
     airflow.clear(dag_id, run_id, ["sign", "deliver"])
-    _finish(demo, dag_id, run_id)
+    demo.finish(dag_id, [run_id])
     messages.append(_delivered(demo))
     fits = [
         sign(each["manifest"].encode(), secret) == each["signature"]
@@ -61,12 +60,6 @@ def play(demo: Demo) -> None:
             "6.5": f"reads of the store by the first run: {reads}",
         },
     )
-
-
-def _finish(demo: Demo, dag_id: str, run_id: str) -> None:
-    *_, (run,) = demo.shown(demo.airflow.watch(dag_id, [run_id], patience=300))
-    if run.state != "success":
-        raise ApiError(f"{run_id} failed: see {demo.settings.url}/dags/{dag_id}")
 
 
 def _requests(demo: Demo) -> dict[str, int]:

@@ -27,13 +27,13 @@ def planner(repository: Repository, back: bool = False) -> Planner:
     """
 
     def plan(old: str, new: str) -> Plan:
-        with tempfile.TemporaryDirectory(prefix="answers-deploy-") as scratch, ThreadPoolExecutor(3) as pool:
+        with tempfile.TemporaryDirectory(prefix="answers-deploy-") as scratch, ThreadPoolExecutor(2) as pool:
             ours, theirs = Path(scratch) / "old", Path(scratch) / "new"
             for commit, folder in ((old, ours), (new, theirs)):
                 checkout(repository, commit, folder)
             before = pool.submit(shape.read, ours / "dags")
             after = pool.submit(shape.read, theirs / "dags")
-            if not back and (found := pool.submit(check, theirs).result()):
+            if not back and (found := check(theirs)):
                 raise DeployError("the DAGs are not fit to be shipped:\n" + "\n".join(found))
             try:
                 documents = after.result()

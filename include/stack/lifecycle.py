@@ -47,6 +47,11 @@ def supervisor(settings: Settings) -> Any:
     return xmlrpc.client.ServerProxy(address).supervisor
 
 
+def _states(rpc: Any) -> dict[str, str]:
+    """Supervisor's word on each of its programs."""
+    return {info["name"]: info["statename"] for info in rpc.getAllProcessInfo()}
+
+
 def supervisor_process(settings: Settings) -> psutil.Process | None:
     """The running supervisor of this stack."""
     try:
@@ -161,7 +166,7 @@ def up(say: Say = print, patience: float = 180, dags: str | None = None) -> Sett
         rpc = supervisor(settings)
         _wait_for("postgres", lambda: _database_answers(settings), settings, patience, say)
         _migrate(settings, say)
-        states = {info["name"]: info["statename"] for info in rpc.getAllProcessInfo()}
+        states = _states(rpc)
         if states["parameter-store"] not in ("RUNNING", "STARTING"):
             rpc.startProcess("parameter-store", False)
         # Before anything of Airflow, which takes its connections from there.
@@ -236,14 +241,14 @@ def _stop_those_that_ask(rpc: Any, patience: float = 45) -> None:
 
     Left to supervisor's shutdown, one part would be stopped after the other, and PostgreSQL among the first.
     """
-    states = {info["name"]: info["statename"] for info in rpc.getAllProcessInfo()}
+    states = _states(rpc)
     asking = [part for part in ASKING if states[part] in ("RUNNING", "STARTING", "BACKOFF")]
     for part in asking:
         rpc.stopProcess(part, False)
     deadline = time.monotonic() + patience  # supervisor kills the slowest after 30 s
     while asking and time.monotonic() < deadline:
         time.sleep(0.1)
-        states = {info["name"]: info["statename"] for info in rpc.getAllProcessInfo()}
+        states = _states(rpc)
         asking = [part for part in asking if states[part] == "STOPPING"]
 
 
