@@ -13,7 +13,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Check this machine and make .venv from the lock
-	@$(or $(PYTHON),python3) -I include/stack/preflight.py
+	@$(or $(PYTHON),python3) -I answers/stack/preflight.py
 
 demo: setup ## The answered questions on real days, embedded; stays up until Ctrl-C
 	@$(BIN)/answers demo
@@ -53,7 +53,7 @@ bench: setup ## Measure: side by side, as ratios, recorded in bench/results
 	@$(BIN)/python -m bench
 
 up: ## Start the docker compose stack; the first time writes .env and prints the admin password
-	@python3 -I include/stack/dotenv.py
+	@python3 -I answers/stack/dotenv.py
 	@docker compose up --detach --build --wait
 	@echo "Airflow: http://localhost:$$(sed -n 's/^UI_PORT=//p' .env), user admin, password: ADMIN_PASSWORD in .env"
 	@echo "Prometheus: http://$$(docker compose port prometheus 9090)  e-mails: http://$$(docker compose port maildev 1080)"

@@ -30,10 +30,10 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+from answers.interrupts import interruptible
 from bench.integrity import integrity
 from bench.kafka import kafka
 from bench.memory import Peak
-from include.interrupts import interruptible
 
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).parent / "results"
@@ -193,8 +193,8 @@ def stack() -> dict:
     """Start-up, one day end to end, and the peak of the embedded stack's memory (PSS) while it runs."""
     with tempfile.TemporaryDirectory() as home:
         os.environ["ANSWERS_HOME"] = f"{home}/stack"
-        from include.stack import lifecycle
-        from include.stack.client import Airflow
+        from answers.stack import lifecycle
+        from answers.stack.client import Airflow
 
         start = time.perf_counter()
         settings = lifecycle.up(lambda line: None)

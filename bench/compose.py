@@ -38,8 +38,8 @@ def celery() -> dict:
 @contextmanager
 def _compose(times: Path) -> Iterator[tuple]:
     """(REST client, what sets the number of workers) of a stack that has the shapes for DAGs."""
-    from include.stack import dotenv
-    from include.stack.client import Airflow
+    from answers.stack import dotenv
+    from answers.stack.client import Airflow
 
     with tempfile.TemporaryDirectory() as folder:
         secrets, override = Path(folder) / "env", Path(folder) / "override.yaml"

@@ -29,8 +29,8 @@ def live(**environment: str) -> Iterator[tuple]:
     """A stack of its own: (settings, REST client)."""
     with tempfile.TemporaryDirectory() as home:
         os.environ |= {"ANSWERS_HOME": f"{home}/stack", **environment}
-        from include.stack import lifecycle
-        from include.stack.client import Airflow
+        from answers.stack import lifecycle
+        from answers.stack.client import Airflow
 
         settings = lifecycle.up(lambda line: None)
         try:
@@ -51,7 +51,7 @@ def until(ready: Callable[[], bool], patience: float = 120) -> None:
 
 def parser_share(settings, seconds: float = 40) -> float:
     """The share of one core that the DAG processor and the parsers it forks take while nothing runs."""
-    from include.stack import lifecycle
+    from answers.stack import lifecycle
 
     pid = next(part["pid"] for part in lifecycle.status(settings) if part["part"] == "dag-processor")
     before = psutil.Process(pid).cpu_times()
@@ -62,7 +62,7 @@ def parser_share(settings, seconds: float = 40) -> float:
 
 
 def parse_times() -> tuple[float, float]:
-    """Milliseconds to execute dags/fleet.py with Airflow imported: for the DAG processor, and for the task of one DAG."""
+    """Milliseconds to execute dags/q04_fleet.py with Airflow imported: for the DAG processor, and for the task of one DAG."""
     from bench.__main__ import python, repeated
 
     code = """
@@ -73,7 +73,7 @@ if {one}:
     os.environ["_AIRFLOW_PARSING_CONTEXT_DAG_ID"] = "fleet_transform_UA"
 def once():
     start = time.perf_counter()
-    runpy.run_path("dags/fleet.py")
+    runpy.run_path("dags/q04_fleet.py")
     return (time.perf_counter() - start) * 1000
 once()
 print(statistics.median(once() for _ in range(5)))
@@ -83,7 +83,7 @@ print(statistics.median(once() for _ in range(5)))
 
 def fleet() -> dict:
     """Parsing, a whole day, the pools' limits under contention, and the critical path with and without priorities."""
-    from include.fleet import run
+    from answers.operate import fleet as fleet_run
     from include.fleet.model import FILE, load
 
     every, one = parse_times()
@@ -109,8 +109,8 @@ def fleet() -> dict:
                 path = "/dags/fleet_rollup_headline/tasks/by_airport"
                 until(lambda p=path, w=wanted: airflow.request("GET", p).json()["priority_weight"] == w)
                 before, begun = len(recorder.changes()), time.perf_counter()
-                run.start(airflow, members, date.fromisoformat(day))
-                *_, states = run.watch(airflow, members, date.fromisoformat(day), 600)
+                fleet_run.start(airflow, members, date.fromisoformat(day))
+                *_, states = fleet_run.watch(airflow, members, date.fromisoformat(day), 600)
                 seconds = time.perf_counter() - begun
                 assert {each.state for each in states} == {"success"}, states
                 changes = recorder.changes()[before:]

@@ -21,8 +21,8 @@ STEADY, BURST = 30, 200
 
 def kafka() -> dict:
     """Each on one live stack: what comes in, what has an effect, how soon."""
-    from include.kafka import broker
-    from include.kafka.cli import start
+    from answers.cli.kafka import start
+    from include.flight_status import broker
 
     with live(AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=json.dumps(BUNDLES)) as (settings, airflow):
         start()
@@ -45,7 +45,7 @@ def kafka() -> dict:
 
 
 def _send(opts: dict, topic: str, count: int, rate: float | None = None) -> None:
-    from include.kafka import produce
+    from include.flight_status import produce
 
     produce.produce_all(opts, topic, produce.events(count, uuid.uuid4().hex), rate)
 
@@ -53,8 +53,8 @@ def _send(opts: dict, topic: str, count: int, rate: float | None = None) -> None
 def _query(settings, query: str) -> list:
     import clickhouse_connect
 
+    from include.flight_status import process
     from include.flights import warehouse
-    from include.kafka import process
 
     path = str(settings.warehouse)
     with warehouse.connect(lambda: clickhouse_connect.get_client(interface="chdb", path=path), path) as client:
@@ -74,7 +74,7 @@ def _effects(settings, topic: str) -> dict:
 
 def _sent(opts: dict, topic: str) -> dict:
     """(partition, offset) -> when it was sent."""
-    from include.kafka import broker
+    from include.flight_status import broker
 
     batches = broker.read(opts, broker.slices(broker.topic(opts, topic), {}))
     return {(each.partition(), each.offset()): each.timestamp()[1] / 1000 for batch in batches for each in batch}
@@ -127,8 +127,9 @@ def _burst(settings, opts: dict, topic: str, way: str) -> dict:
 
 def _loss(settings, opts: dict, topics: dict) -> dict:
     """The same messages at the same rate to each, while the same parts are killed; counted after the stack has settled."""
-    from include.kafka import broker, kills
-    from include.stack import lifecycle
+    from answers.operate import kills
+    from answers.stack import lifecycle
+    from include.flight_status import broker
 
     threads = [
         threading.Thread(target=_send, args=(opts, topic, int(RATE * WITHIN), RATE)) for topic in topics.values()

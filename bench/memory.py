@@ -14,7 +14,7 @@ class Peak:
     """
 
     def __init__(self, settings, pause: float = 0.5) -> None:
-        from include.stack import lifecycle
+        from answers.stack import lifecycle
 
         self._pause = pause
         self.total = self.java = 0

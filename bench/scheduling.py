@@ -135,7 +135,7 @@ def shapes(airflow, counts: dict[str, int], times: Path, name: str = "measured",
     """
     dags = {"sequential": ["sequential"], "fan": ["fan"]}
     dags["parallel"] = [f"parallel_{number}" for number in range(counts["parallel"] // 4)]
-    from include.stack.client import ApiError
+    from answers.stack.client import ApiError
 
     until(lambda: {dag for each in dags.values() for dag in each} <= set(airflow.dag_ids()), 180)
     airflow.request("PATCH", "/dags?dag_id_pattern=~", json={"is_paused": False})
@@ -177,8 +177,8 @@ def shapes(airflow, counts: dict[str, int], times: Path, name: str = "measured",
 @contextmanager
 def _standalone() -> Iterator[tuple]:
     """`airflow standalone` with nothing set but its folders and ports: SQLite, LocalExecutor. Client, and what it died of."""
-    from include.stack import dotenv
-    from include.stack.client import Airflow, ApiError
+    from answers.stack import dotenv
+    from answers.stack.client import Airflow, ApiError
 
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         port, trigger, worker = (dotenv.free_port(wanted) for wanted in (28080, 28794, 28793))
@@ -222,7 +222,7 @@ def _standalone() -> Iterator[tuple]:
             until(lambda: client() is not None, 180)
             yield client(), died
         finally:
-            from include.stack.lifecycle import end
+            from answers.stack.lifecycle import end
 
             end([*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)])
 

@@ -167,7 +167,7 @@ def _landed(chunk, data: Path) -> dict:
 
 
 def _land(chunk, data: Path) -> Callable:
-    from include.stack import dotenv
+    from answers.stack import dotenv
 
     os.environ |= dotenv.read(PROJECT / "config/airflow.env")  # Arrow's memory, as tasks have it
     import pyarrow.csv
@@ -181,8 +181,8 @@ def _land(chunk, data: Path) -> Callable:
 
 
 def _spark(chunk, data: Path) -> Callable:
+    from answers.stack.settings import Settings
     from include.flights.spark import LARGE_JOB
-    from include.stack.settings import Settings
 
     conf = [word for key, value in LARGE_JOB.items() for word in ("--conf", f"{key}={value}")]
     os.environ["ANSWERS_HOME"] = str(data / "home")

@@ -11,7 +11,7 @@ import os
 from importlib import import_module
 from typing import Any
 
-from include.stack.pods import give_resources
+from answers.stack.pods import give_resources
 
 MODULES = (
     "airflow.providers.apache.spark.operators.spark_submit",

@@ -12,8 +12,8 @@ from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, CronDataIntervalTimetable, task
 from pendulum import datetime
 
-from include.answers import doc_md
 from include.flights.spark import EXECUTOR, SMALL_JOB
+from include.questions import doc_md
 from plugins.failures import permanent
 from plugins.notifiers.failure import TELL_FAILURES, tell_failure
 from plugins.operators.publish_partition import PublishPartitionOperator

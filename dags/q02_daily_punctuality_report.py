@@ -12,7 +12,7 @@ from airflow.sdk import DAG, AsyncCallback, CronDataIntervalTimetable, DeadlineA
 from airflow.sdk.definitions.deadline import VariableInterval
 from pendulum import datetime
 
-from include.answers import doc_md
+from include.questions import doc_md
 from plugins.callbacks.deadline_missed import deadline_missed
 from plugins.deadlines import RunDue
 from plugins.failures import permanent

@@ -13,9 +13,9 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TaskGroup, Trigge
 from airflow.sdk.exceptions import AirflowSkipException
 from pendulum import datetime
 
-from include.answers import doc_md
+from include.chunks import chunks
 from include.flights.spark import SMALL_JOB
-from include.partitions import chunks
+from include.questions import doc_md
 from plugins.failures import permanent
 from plugins.operators.publish_partition import PublishPartitionOperator
 
@@ -44,8 +44,8 @@ CARRIER = "{{ task.op_kwargs.carrier }}: {{ task.op_kwargs.rows }}"
 @task
 def read_config(url: str, data_root: str) -> dict:
     """Read the document once: the run works with this version, whatever happens to the object meanwhile."""
-    from include.partitions.config import ConfigInvalid
-    from include.partitions.in_force import in_force
+    from include.chunks.config import ConfigInvalid
+    from include.chunks.in_force import in_force
     from plugins.object_storage import object_at
 
     with permanent(ConfigInvalid):
@@ -173,7 +173,7 @@ with DAG(
     catchup=False,
     params=PARAMS,
     user_defined_macros={"local_day": chunks.local_day},
-    template_searchpath=[str(PROJECT / "include/partitions/sql")],
+    template_searchpath=[str(PROJECT / "include/chunks/sql")],
     default_args={"owner": "data-platform"},
     tags=["q03", "spark", "clickhouse"],
     doc_md=doc_md("q03"),

@@ -11,7 +11,7 @@ from airflow.providers.apache.kafka.sensors.kafka import AwaitMessageSensor
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, AssetWatcher, CronTriggerTimetable, task
 from pendulum import datetime
 
-from include.answers import doc_md
+from include.questions import doc_md
 from plugins.triggers.kafka_events import KafkaEventsTrigger
 
 EVENT, SENSOR, WEBHOOK = "flight-status-event", "flight-status-sensor", "flight-status-webhook"
@@ -60,7 +60,7 @@ with DAG(
     wait_for_message = AwaitMessageSensor(
         task_id="wait_for_message",
         topics=[SENSOR],
-        apply_function="include.kafka.events.coordinates",
+        apply_function="include.flight_status.events.coordinates",
         commit_offset=False,  # the default commits before anything is done with the message
         poll_interval=1,
         timeout=timedelta(hours=1).total_seconds(),
@@ -72,7 +72,7 @@ with DAG(
     @task(pool="warehouse", retries=10, retry_delay=AGAIN)
     def process_uncommitted(dag_run=None) -> dict:
         """Handle what the consumer group has not committed, then commit it; return the offsets."""
-        from include.kafka.broker import commit
+        from include.flight_status.broker import commit
         from plugins.kafka import handle, options, uncommitted
 
         done, slices = handle(uncommitted(SENSOR, "answers"), dag_run)
@@ -83,7 +83,7 @@ with DAG(
 
 with DAG(
     dag_id="q05_kafka_webhook",
-    description="One message a run, whose id is made of topic, partition and offset: include/kafka/relay.py posts it",
+    description="One message a run, whose id is made of topic, partition and offset: answers/operate/relay.py posts it",
     schedule=None,
     max_active_runs=8,
     **COMMON,
@@ -92,7 +92,7 @@ with DAG(
     @task(pool="warehouse", retries=10, retry_delay=AGAIN)
     def process_message(dag_run=None) -> dict:
         """Handle the message that the run's conf points at; return its offset."""
-        from include.kafka.broker import TopicMissing
+        from include.flight_status.broker import TopicMissing
         from plugins.failures import permanent
         from plugins.kafka import handle, one
 

@@ -11,8 +11,8 @@ from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOpe
 from airflow.sdk import DAG, Param, TriggerRule, task, task_group
 from pendulum import datetime
 
-from include.answers import doc_md
 from include.flights.spark import EXECUTOR, LARGE_JOB
+from include.questions import doc_md
 from plugins.failures import permanent
 from plugins.operators.publish_partition import PublishPartitionOperator
 
@@ -52,8 +52,8 @@ def land(folder: str, day: str, data_root: str, run_id=None) -> dict:
 @task(pool="warehouse")
 def load_by_engine(landed: dict, ti=None) -> dict:
     """Transform a chunk with the warehouse's own engine and publish it."""
+    from include.chunks.chunks import light
     from include.flights.warehouse import ValidationError
-    from include.partitions.chunks import light
     from plugins.warehouse import open_warehouse
 
     with permanent(ValidationError), open_warehouse() as client:

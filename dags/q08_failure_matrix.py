@@ -11,7 +11,7 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, TriggerRule, task
 from pendulum import datetime
 
-from include.failure_matrix import SCENARIOS, die
+from include.alerts.failure_matrix import SCENARIOS, die
 from plugins.callbacks.deadline_missed import deadline_missed
 from plugins.callbacks.witness import dag_failed, task_failed, witness
 from plugins.deadlines import RunDue

@@ -15,7 +15,7 @@ ZONE = "America/New_York"
 @task
 def count_flights(feed: str, data_interval_start=None, data_interval_end=None) -> dict:
     """Count the flights of the interval; the feed knows 2013 alone."""
-    from include.partitions import chunks
+    from include.chunks import chunks
 
     counts = chunks.count_flights(Path(feed), data_interval_start, data_interval_end)
     return {

@@ -8,7 +8,7 @@ Reads warehouse.flights of question 1; posts one notice an airline to /refunds o
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, task
 from pendulum import datetime
 
-from include.answers import doc_md
+from include.questions import doc_md
 from plugins.failures import permanent
 
 ZONE = "America/New_York"

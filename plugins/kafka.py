@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
-    from include.kafka.broker import Options, Slice
+    from include.flight_status.broker import Options, Slice
 
 Find = Callable[["Options", "Client"], "list[Slice]"]
 
@@ -24,9 +24,9 @@ def handle(find: Find, dag_run: Any) -> tuple[dict[str, Any], list[Slice]]:
     """Process the messages that `find` names. A task that calls it belongs in the pool `warehouse`.
 
     :param find: (options, warehouse) -> slices; :param dag_run: the run that does it
-    :returns: what `include.kafka.process.process` returns, and the slices
+    :returns: what `include.flight_status.process.process` returns, and the slices
     """
-    from include.kafka.process import process
+    from include.flight_status.process import process
     from plugins.warehouse import open_warehouse
 
     opts = options()
@@ -39,7 +39,7 @@ def backlog(topic: str) -> Find:
     """From behind the last message that the inbox knows to the end of the topic."""
 
     def find(opts: Options, client: Client) -> list[Slice]:
-        from include.kafka import broker, process
+        from include.flight_status import broker, process
 
         now = broker.topic(opts, topic)
         return broker.slices(now, process.positions(client, now))
@@ -51,7 +51,7 @@ def uncommitted(topic: str, group: str) -> Find:
     """From what a consumer group has committed to the end of the topic."""
 
     def find(opts: Options, client: Client) -> list[Slice]:
-        from include.kafka import broker
+        from include.flight_status import broker
 
         return broker.slices(broker.topic(opts, topic), broker.committed(opts, topic, group))
 
@@ -61,11 +61,11 @@ def uncommitted(topic: str, group: str) -> Find:
 def one(place: Mapping[str, Any]) -> Find:
     """The one message at {"topic", "topic_id", "partition", "offset"}.
 
-    :raises include.kafka.broker.TopicMissing: the topic was made again since; what lies there is another message
+    :raises include.flight_status.broker.TopicMissing: the topic was made again since; what lies there is another message
     """
 
     def find(opts: Options, client: Client) -> list[Slice]:
-        from include.kafka import broker
+        from include.flight_status import broker
 
         now = broker.topic(opts, place["topic"])
         if now.id != place["topic_id"]:

@@ -18,7 +18,7 @@ import pytest
 from support import BROUGHT_UP, HOME, PROJECT, copy_database, open_warehouse
 
 # What `answers prove` needs: the marker `claim`, the option `--claim`, and the events that it follows.
-pytest_plugins = ["include.answers.pytest_claims"]
+pytest_plugins = ["answers.proof.pytest_claims"]
 
 
 # With `-n 2`, in this order: the live stack's longest files, one after the other in one process; all that needs no stack; and
@@ -86,7 +86,7 @@ def metadata_database() -> None:
         part = cache / f"{template.name}.{os.getpid()}"
         copy_database(target, part)
         part.replace(template)
-    subprocess.run([sys.executable, "-m", "include.stack.bootstrap"], check=True, capture_output=True, cwd=PROJECT)
+    subprocess.run([sys.executable, "-m", "answers.stack.bootstrap"], check=True, capture_output=True, cwd=PROJECT)
 
 
 @pytest.fixture(scope="session")
@@ -112,7 +112,7 @@ def warehouse() -> Iterator[object]:
 @pytest.fixture(scope="session")
 def kafka_broker(tmp_path_factory):
     """A Kafka broker, started once a session."""
-    from kafka_broker import Broker
+    from support.kafka_broker import Broker
 
     broker = Broker(tmp_path_factory.mktemp("kafka"))
     yield broker

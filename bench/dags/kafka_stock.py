@@ -8,7 +8,7 @@ from pendulum import datetime
 
 TOPIC = "flight-status-stock"
 trigger = AwaitMessageTrigger(
-    topics=[TOPIC], kafka_config_id="kafka_stock", apply_function="include.kafka.events.coordinates"
+    topics=[TOPIC], kafka_config_id="kafka_stock", apply_function="include.flight_status.events.coordinates"
 )
 stock = Asset(
     name="kafka_stock", uri=f"kafka://kafka_stock/{TOPIC}", watchers=[AssetWatcher(name="stock", trigger=trigger)]
@@ -21,7 +21,7 @@ with DAG(
     @task(pool="warehouse", retries=10, retry_delay=timedelta(seconds=5))
     def process_announced(triggering_asset_events=None, dag_run=None) -> dict:
         """Handle the messages of the run's events, and no others."""
-        from include.kafka.broker import Slice
+        from include.flight_status.broker import Slice
         from plugins.kafka import announced, handle
 
         places = announced(triggering_asset_events)

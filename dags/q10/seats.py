@@ -1,4 +1,4 @@
-"""What the tasks of q10_deploy.py do. It lies beside that file so that Git pins both together."""
+"""What the tasks of q10_canary.py do. It lies beside that file so that Git pins both together."""
 
 from __future__ import annotations
 

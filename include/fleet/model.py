@@ -1,6 +1,6 @@
 """What the fleet consists of: the model of fleet.yaml, who waits for whom, and which weight that gives each DAG.
 
-dags/fleet.py imports this at every parse, so it needs nothing but pydantic and yaml, which Airflow has loaded already.
+dags/q04_fleet.py imports this at every parse, so it needs nothing but pydantic and yaml, which Airflow has loaded already.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ async def deadline_missed(context: dict[str, Any], owner: str, conn_id: str = "o
     :param owner: who is to act
     :returns: what happened, in words (Airflow stores it with the callback, in a column of text: a dict would not fit)
     """
-    from include import misses
+    from include.alerts import misses
 
     miss = _miss(context, owner)
     said, file = [], None

@@ -12,7 +12,7 @@ def witness(context: dict[str, Any], effect: str) -> None:
     import psutil
     from airflow.sdk import Variable
 
-    from include import failure_matrix
+    from include.alerts import failure_matrix
 
     parent = " ".join(psutil.Process(os.getppid()).cmdline()).replace("_", "-")
     seen = {

@@ -31,7 +31,7 @@ LOST = "the task's process ended without a word: killed, or its worker is gone"
 class FailureNotifier(BaseNotifier):
     """Tell Slack and the owner's mailbox that a task or a run failed. Never raises; takes BUDGET seconds at most.
 
-    One message per run and cause, a digest in a storm (include.notifications). As callback of a DAG it speaks only where no
+    One message per run and cause, a digest in a storm (include.alerts.throttle). As callback of a DAG it speaks only where no
     task's failure was told, as for one that was killed.
 
     :param slack_conn_id: of a Slack incoming webhook
@@ -62,17 +62,17 @@ class FailureNotifier(BaseNotifier):
 
     def notify(self, context: Context) -> None:
         """Throttle, then tell both channels at the same time."""
-        from include import notifications, records
+        from include.alerts import records, throttle
 
         failure, file = describe(dict(context), self.retry), None
-        verdict = notifications.Verdict("message")
+        verdict = throttle.Verdict("message")
         try:
             root = _data_root()
-            if failure["task_id"] is None and notifications.told(
+            if failure["task_id"] is None and throttle.told(
                 root, *(failure[key] for key in ("dag_id", "run_id", "round"))
             ):
                 return
-            verdict, file = notifications.admit(root, failure)
+            verdict, file = throttle.admit(root, failure)
         except Exception as error:  # a full disk must not keep anybody from being told
             self.log.warning("the failure is not recorded, it is told without a look at others: %r", error)
         if verdict.send == "nothing":

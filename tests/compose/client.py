@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import pandas as pd
 
-from include.stack import dotenv
-from include.stack.client import Airflow
+from answers.stack import dotenv
+from answers.stack.client import Airflow
 from support import PROJECT, wait_for
 
 DAG = "q01_flights_to_clickhouse"

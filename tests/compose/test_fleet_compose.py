@@ -4,10 +4,9 @@ from datetime import date
 
 import pytest
 
-import expected
-import fleet
+from answers.operate.fleet import failures, start, watch
 from include.fleet.model import load
-from include.fleet.run import failures, start, watch
+from support import expected, fleet
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 

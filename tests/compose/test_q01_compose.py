@@ -5,8 +5,8 @@ import re
 import httpx
 import pytest
 
-import expected
 from include.flights.warehouse import FINGERPRINT, KEYS
+from support import expected
 
 # The first test also waits for image, containers and health.
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]

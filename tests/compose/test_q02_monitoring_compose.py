@@ -6,8 +6,8 @@ from itertools import islice
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from monitoring import alerts, dashboard_expressions, mapped
 from support import PROJECT, wait_for
+from support.monitoring import alerts, dashboard_expressions, mapped
 from tests.compose.client import DAG
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]

@@ -100,7 +100,7 @@ def test_a_punctual_run_is_not_notified(stack, variables):
 def test_answers_sla_judges_the_history_in_a_container(stack, variables):
     environment = ("-e", "ANSWERS_API_URL=http://airflow-api-server:8080")
     password = ("-e", f"ANSWERS_API_PASSWORD={stack.settings['ADMIN_PASSWORD']}")
-    command = ("python", "-m", "include.cli", "sla", "--json", "--dag", Q02, "--from", DAY, "--to", DAY)
+    command = ("python", "-m", "answers", "sla", "--json", "--dag", Q02, "--from", DAY, "--to", DAY)
     done = stack.run("exec", "-T", *environment, *password, "airflow-worker", *command)
     *_, total = json.loads(done.decode().splitlines()[-1])
     assert (total["late"], total["scheduled"]) == (1, 1)

@@ -4,14 +4,15 @@ import json
 
 import pytest
 
-from include.kafka import audit, broker
+from answers.operate import audit
+from include.flight_status import broker
 from support import wait_for
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 
 SENT = {"event": 120, "sensor": 60, "webhook": 8}
 POISON = """
-from include.kafka import broker, produce
+from include.flight_status import broker, produce
 produce.produce_all(broker.options(), broker.WAYS["event"], [(b"poison", b"\\xff"), (b"poison", None)])
 """
 
@@ -25,7 +26,8 @@ def accounts(stack) -> dict:
     code = """
 import json
 from dataclasses import asdict
-from include.kafka import audit, broker
+from answers.operate import audit
+from include.flight_status import broker
 from plugins.warehouse import open_warehouse
 with open_warehouse() as client:
     print(json.dumps([asdict(each) for each in audit.audit(broker.options(), client)]))
@@ -42,9 +44,7 @@ def test_all_three_ways_process_every_message_once_and_the_audit_is_clean(stack)
         stack.airflow.find_dag(dag_id, patience=120)
         stack.airflow.request("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
     for way, count in SENT.items():
-        inside(
-            stack, "-m", "include.cli", "kafka", "produce", "--way", way, "--count", str(count), "--batch", "compose"
-        )
+        inside(stack, "-m", "answers", "kafka", "produce", "--way", way, "--count", str(count), "--batch", "compose")
     inside(stack, "-c", POISON)
 
     def done():
@@ -67,7 +67,7 @@ def test_all_three_ways_process_every_message_once_and_the_audit_is_clean(stack)
     runs = stack.airflow.pages("/dags/q05_kafka_webhook/dagRuns", "dag_runs")
     assert len(runs) == SENT["webhook"]
     assert all(each["dag_run_id"].startswith(f"kafka__{broker.WAYS['webhook']}-") for each in runs)
-    letters = json.loads(inside(stack, "-m", "include.cli", "kafka", "dead-letters", "--json").splitlines()[-1])
+    letters = json.loads(inside(stack, "-m", "answers", "kafka", "dead-letters", "--json").splitlines()[-1])
     assert sorted(each["reason"] for each in letters) == ["no value (a tombstone)", "not UTF-8: byte 0xff at 0"]
     for dag_id, _ in audit.DAGS.values():
         stack.airflow.request("PATCH", f"/dags/{dag_id}", json={"is_paused": True})

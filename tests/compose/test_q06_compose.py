@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from canary import ATTACK, CANARY, leaks
 from support import PROJECT, wait_for
+from support.canary import ATTACK, CANARY, leaks
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 
@@ -18,7 +18,7 @@ AIRFLOW = ("api-server", "scheduler", "dag-processor", "triggerer", "worker")
 def rotate(stack, name: str, value: str) -> None:
     files = ["-f", str(PROJECT / "docker-compose.yaml"), "-f", str(stack.override)]
     command = ["docker", "compose", "-p", stack.name, "--env-file", str(stack.dotenv), *files, "exec", "-T"]
-    command += ["parameter-store", "python", "-m", "include.secrets.client", "rotate", name]
+    command += ["parameter-store", "python", "-m", "answers.stack.parameters.client", "rotate", name]
     done = subprocess.run(command, cwd=PROJECT, env=stack.environment, input=f"{value}\n".encode(), capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
     assert leaks(done.stdout + done.stderr, value) == []

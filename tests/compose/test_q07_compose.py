@@ -16,9 +16,9 @@ from importlib.metadata import version
 import httpx
 import pytest
 
-from include.deploy.roll import Compose
-from kills import KILLS, WORK, Day, docker
+from answers.deploy.roll import Compose
 from support import PROJECT, SOONER, meanwhile, wait_for
+from support.kills import KILLS, WORK, Day, docker
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 

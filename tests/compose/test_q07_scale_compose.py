@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-import expected
+from support import expected
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 

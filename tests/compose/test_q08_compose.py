@@ -6,8 +6,7 @@ from datetime import date
 
 import pytest
 
-import expected
-from support import PROJECT, wait_for
+from support import PROJECT, expected, wait_for
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 
@@ -27,7 +26,7 @@ def interrupted(client, *args):
     while client.ping() and time.monotonic() < deadline:
         time.sleep(0.1)
 versions.replace_partition = interrupted
-from include.cli import app
+from answers.cli.app import app
 app(["rollback", "--date", "{DAY}"])
 """
 
@@ -47,7 +46,7 @@ def python(stack, code: str, *arguments: str, check: bool = True) -> str:
 
 
 def answers(stack, *arguments: str) -> dict:
-    command = ("python", "-m", "include.cli", *arguments, "--json")
+    command = ("python", "-m", "answers", *arguments, "--json")
     return json.loads(stack.run("exec", "-T", "airflow-worker", *command).decode().splitlines()[-1])
 
 
@@ -75,7 +74,7 @@ def taken_back(stack, killed):
     def point(feed: str) -> None:
         stack.airflow.request("PATCH", "/variables/flights_feed", json={"key": "flights_feed", "value": feed})
 
-    code = "import datetime, pathlib, sys; from include.demonstration.q08 import feed_without; "
+    code = "import datetime, pathlib, sys; from answers.demo.q08 import feed_without; "
     code += "feed_without('UA', datetime.date.fromisoformat(sys.argv[1]), pathlib.Path(sys.argv[2]))"
     python(stack, code, DAY, FEED)
     point(FEED)
@@ -141,7 +140,7 @@ def interrupted(stack) -> str:
 @pytest.mark.parametrize("scenario", ["sigkill", "sigkill_worker"])
 def test_a_kill_on_a_celery_worker_is_noticed_as_on_the_embedded_stack(stack, killed, scenario):
     dag_id = f"q08_matrix_{scenario}"
-    code = "import json, pathlib, sys; from include import failure_matrix as m; "
+    code = "import json, pathlib, sys; from include.alerts import failure_matrix as m; "
     code += "print(json.dumps(m.observed(pathlib.Path('/opt/airflow/data'), sys.argv[1], sys.argv[2])))"
     wanted = MEASURED[scenario]["effects"]
 

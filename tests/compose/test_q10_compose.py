@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from deploys import Project
-from include.deploy import bundles
-from include.deploy.repository import Repository
-from include.deploy.roll import IMAGE, Compose, roll
+from answers.deploy.roll import IMAGE, Compose, roll
+from answers.stack import bundles
+from answers.stack.repository import Repository
 from support import PROJECT, longest_gap, under_load, wait_for
+from support.deploys import Project
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1500)]
 CANARY = "q10_canary"
@@ -75,10 +75,10 @@ def test_workers_are_rolled_to_another_tag_under_load_and_no_task_fails_or_is_lo
 def test_a_tag_is_deployed_from_git_to_the_containers_while_a_run_is_in_its_middle(stack, tmp_path):
     """The last test of the stack: it leaves Airflow with DAGs from Git."""
     project = Project(tmp_path)
-    files = {f"dags/{name}": (PROJECT / "dags" / name).read_text() for name in ("q10_deploy.py", "q10/seats.py")}
+    files = {f"dags/{name}": (PROJECT / "dags" / name).read_text() for name in ("q10_canary.py", "q10/seats.py")}
     old = project.commit("one", files)
     repository = bundles.create(tmp_path / "dags.git", project.folder)
-    new = Repository(project.folder / ".git").apply(old, PROJECT / "include/deploy/breaking.patch", "two")
+    new = Repository(project.folder / ".git").apply(old, PROJECT / "answers/demo/breaking.patch", "two")
     stack.environment["DAGS_REPOSITORY"] = str(repository.path)
     services = [f"airflow-{part}" for part in ("scheduler", "dag-processor", "triggerer", "worker", "api-server")]
     stack.run("-f", str(PROJECT / "docker-compose.git.yaml"), "up", "--detach", "--no-deps", "--wait", *services)
@@ -100,7 +100,7 @@ def test_a_tag_is_deployed_from_git_to_the_containers_while_a_run_is_in_its_midd
         "ANSWERS_API_URL": stack.url,
         "ANSWERS_API_PASSWORD": stack.settings["ADMIN_PASSWORD"],
     }
-    command = [sys.executable, "-m", "include.cli", "deploy", "--to", "two", "--leave", "--json"]
+    command = [sys.executable, "-m", "answers", "deploy", "--to", "two", "--leave", "--json"]
     done = subprocess.run(
         [*command, "--repository", repository.path], cwd=PROJECT, env=environment, capture_output=True, text=True
     )

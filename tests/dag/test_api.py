@@ -14,16 +14,16 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from api_server import running_server
-from include import cli
-from include.demonstration import Demo, q02, q05, q06, q07, q08, q09
-from include.fleet import run as fleet_run
+from answers.cli import app as cli
+from answers.demo import Demo, q02, q05, q06, q07, q08, q09
+from answers.operate import audit, sla_history
+from answers.operate import fleet as fleet_run
+from answers.stack.client import Airflow, ApiError
+from answers.stack.settings import Settings
 from include.fleet.model import load
-from include.kafka import audit, broker, process
-from include.sla import history
-from include.stack.client import Airflow, ApiError
-from include.stack.settings import Settings
+from include.flight_status import broker, process
 from support import HOME, PROJECT, catching, open_warehouse, wait_for
+from support.api_server import running_server
 
 Q02, Q09, DAY = "q02_daily_punctuality_report", "q09_refunds", date(2013, 6, 13)
 FLEET = load()
@@ -83,7 +83,7 @@ def test_a_token_that_has_expired_is_asked_for_again(airflow):
 def test_every_dag_is_known_however_many_pages_there_are(airflow, monkeypatch):
     everything = airflow.dag_ids()
     assert len(everything) == 60
-    monkeypatch.setattr("include.stack.client.PAGE", 7)
+    monkeypatch.setattr("answers.stack.client.PAGE", 7)
     assert airflow.dag_ids() == everything
     assert airflow.find_dag("q09") == Q09
     with pytest.raises(ApiError, match="no single DAG 'fleet' among"):
@@ -111,7 +111,7 @@ def test_the_command_watches_until_the_end_and_fails_with_the_run(airflow):
     for state, code in (("success", 0), ("failed", 1)):
         run_id = airflow.start(Q09, DAY)
         process = subprocess.Popen(
-            [sys.executable, "-m", "include.cli", "run", "q09", "--date", str(DAY), "--json"],
+            [sys.executable, "-m", "answers", "run", "q09", "--date", str(DAY), "--json"],
             cwd=PROJECT,
             stdout=subprocess.PIPE,
             text=True,
@@ -177,7 +177,7 @@ def test_the_command_tells_a_day_of_the_fleet_and_what_failed_first(airflow):
     *_, last = dated = [dag_id for dag_id, member in members.items() if member.dated]
     for dag_id in dated[:-1]:
         end(airflow, dag_id, run_id, "success" if members[dag_id].layer == "ingest" else "failed")
-    command = [sys.executable, "-m", "include.cli", "fleet", "run", "--date", str(DAY), "--for", "headline"]
+    command = [sys.executable, "-m", "answers", "fleet", "run", "--date", str(DAY), "--for", "headline"]
     process = subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stderr.readline() == f"{DAY} is under way: watching it\n"
 
@@ -198,10 +198,10 @@ def test_the_command_tells_a_day_of_the_fleet_and_what_failed_first(airflow):
 def test_a_history_is_read_as_it_is_judged(airflow):
     run_id = airflow.start(Q02, DAY)
     end(airflow, Q02, run_id)
-    (run,) = history.runs_of(airflow, Q02)
+    (run,) = sla_history.runs_of(airflow, Q02)
     assert (run.dag_id, run.state, run.start.isoformat()) == (Q02, "success", "2013-06-13T04:00:00+00:00")
-    assert history.within(airflow, {"variable": "q02_report_within"}).total_seconds() == 1800
-    assert history.within(airflow, 60).total_seconds() == 60
+    assert sla_history.within(airflow, {"variable": "q02_report_within"}).total_seconds() == 1800
+    assert sla_history.within(airflow, 60).total_seconds() == 60
     told = json.loads(answers("sla", "--dag", Q02, "--from", "2013-06-13", "--to", "2013-06-14", "--json"))
     assert told[-1]["scheduled"] == 2
     assert told[-1]["missing"] == 1

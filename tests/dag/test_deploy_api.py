@@ -7,15 +7,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from typer.testing import CliRunner
 
-from api_server import ApiServer, running_server
-from deploys import Project
-from include import cli
-from include.deploy.bundles import BRANCH, NAME, create
-from include.deploy.repository import Repository
-from include.deploy.server import Server
-from include.stack.client import Airflow, ApiError
-from include.stack.settings import Settings
+from answers.cli import app as cli
+from answers.deploy.server import Server
+from answers.stack.bundles import BRANCH, NAME, create
+from answers.stack.client import Airflow, ApiError
+from answers.stack.repository import Repository
+from answers.stack.settings import Settings
 from support import meanwhile
+from support.api_server import ApiServer, running_server
+from support.deploys import Project
 
 pytestmark = pytest.mark.claim("10.4")
 

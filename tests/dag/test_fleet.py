@@ -8,14 +8,12 @@ from datetime import date, timedelta
 
 import pytest
 
-import expected
-import fleet
+from answers.stack.bootstrap import POOLS
 from include.fleet.model import load
 from include.flights.feed import default_feed
-from include.stack.bootstrap import POOLS
-from support import PROJECT, interval, open_warehouse
+from support import PROJECT, expected, fleet, interval, open_warehouse
 
-FILE = PROJECT / "dags" / "fleet.py"
+FILE = PROJECT / "dags" / "q04_fleet.py"
 DAY = "2013-06-13"
 FLEET = load()
 MEMBERS = {member.dag_id: member for member in FLEET.members}
@@ -70,7 +68,7 @@ def test_the_process_of_a_task_builds_the_dag_of_that_task_and_no_other(metadata
 
 
 def test_the_task_runner_says_which_dag_it_wants(monkeypatch):
-    """The context that dags/fleet.py relies on: set by the runner, kept in these variables, which it leaves behind."""
+    """The context that dags/q04_fleet.py relies on: set by the runner, kept in these variables, which it leaves behind."""
     from airflow.sdk import get_parsing_context
     from airflow.sdk.definitions._internal.dag_parsing_context import _airflow_parsing_context_manager
 

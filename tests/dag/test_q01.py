@@ -5,9 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-import expected
-from include.stack import dotenv
-from support import PROJECT, contents, interval, open_warehouse
+from answers.stack import dotenv
+from support import PROJECT, contents, expected, interval, open_warehouse
 
 Q01 = "q01_flights_to_clickhouse"
 FILE = PROJECT / "dags" / f"{Q01}.py"

@@ -11,9 +11,8 @@ from uuid import uuid4
 
 import pytest
 
-import expected
-from include.stack import dotenv
-from support import PROJECT, interval, loose_session
+from answers.stack import dotenv
+from support import PROJECT, expected, interval, loose_session
 
 Q02 = "q02_daily_punctuality_report"
 DAY = "2013-06-13"
@@ -277,7 +276,7 @@ def test_a_day_that_is_not_published_is_a_clear_error_at_once(run_day, warehouse
 
 @pytest.mark.claim("2.6")
 def test_what_is_scheduled_comes_from_the_dags_own_timetable_across_clock_changes(metadata_database):
-    from include.sla.schedule import scheduled
+    from answers.operate.sla_schedule import scheduled
 
     environment = dict(os.environ)
     plan = scheduled(date(2013, 1, 1), date(2013, 12, 31), [], environment)[Q02]

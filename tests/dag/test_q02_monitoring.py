@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from monitoring import mapped
+from support.monitoring import mapped
 
 DAG_FILE = """
 from datetime import datetime

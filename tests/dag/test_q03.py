@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import expected
-from support import interval, open_warehouse
+from support import expected, interval, open_warehouse
 
 Q03 = "q03_partitions"
 DAY = "2013-06-13"

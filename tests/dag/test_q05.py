@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from include.kafka import audit, broker, process, produce
+from answers.operate import audit
+from include.flight_status import broker, process, produce
 from support import loose_session, open_warehouse
 
 FILE = "q05_kafka_events"

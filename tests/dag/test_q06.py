@@ -10,12 +10,12 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from canary import ATTACK, CANARY, leaking_files, leaks
 from include.flights.feed import default_feed
-from parameter_stores import Misbehaving, running_store
 from support import HOME, PROJECT, catching
+from support.canary import ATTACK, CANARY, leaking_files, leaks
+from support.parameter_stores import Misbehaving, running_store
 
-FILE = "q06_secrets"
+FILE = "q06_partner_delivery"
 PARTNER, PSEUDONYM = CANARY.format("p"), CANARY.format("s")
 
 

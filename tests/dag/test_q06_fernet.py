@@ -9,10 +9,10 @@ from itertools import pairwise
 
 import pytest
 
-from canary import CANARY, leaks
-from include.secrets.fernet import ENCRYPTED, opens, phases
-from include.stack import dotenv
+from answers.operate.fernet import ENCRYPTED, opens, phases
+from answers.stack import dotenv
 from support import HOME, PROJECT, copy_database
+from support.canary import CANARY, leaks
 
 KEYS = [dotenv.KEYS["FERNET_KEY"]() for _ in range(3)]
 SECRET = CANARY.format("at rest")
@@ -94,7 +94,7 @@ def test_at_every_moment_all_processes_read_what_any_of_them_writes(current):
 @pytest.mark.claim("6.2")
 def test_the_live_stack_reads_its_key_from_the_file_at_each_start(tmp_path, monkeypatch):
     """A supervisor that runs cannot change its parts' environment: the key must not be in it."""
-    from include.stack.settings import PORTS, Settings
+    from answers.stack.settings import PORTS, Settings
 
     monkeypatch.setenv("ANSWERS_HOME", str(tmp_path / "a home"))
     settings, _ = Settings.load().with_ports()

@@ -9,10 +9,9 @@ from datetime import date
 import pandas as pd
 import pytest
 
-import expected
+from answers.stack import dotenv
 from include.flights import generate as generator
-from include.stack import dotenv
-from support import PROJECT, open_warehouse
+from support import PROJECT, expected, open_warehouse
 
 Q07 = "q07_scale"
 DAYS = ("2013-06-12", "2013-06-13")

@@ -7,10 +7,9 @@ from datetime import date
 
 import pytest
 
-import expected
-from include import failure_matrix, misses
+from include.alerts import failure_matrix, misses
 from include.flights import versions
-from support import PROJECT, interval, open_warehouse
+from support import PROJECT, expected, interval, open_warehouse
 from tests.unit.test_failure_notifier import catcher, mails, texts  # noqa: F401 (the fixture)
 
 Q08 = "q08_recovery"
@@ -206,7 +205,7 @@ def test_a_witness_is_found_by_its_run_with_the_process_it_was_in(dag_of, monkey
 )
 def test_a_process_dies_as_its_scenario_says(scenario, code, says):
     done = subprocess.run(
-        [sys.executable, "-c", f"from include.failure_matrix import die; die({scenario!r})"],
+        [sys.executable, "-c", f"from include.alerts.failure_matrix import die; die({scenario!r})"],
         capture_output=True,
         text=True,
         cwd=PROJECT,

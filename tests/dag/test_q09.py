@@ -5,9 +5,8 @@ from datetime import date
 
 import pytest
 
-import expected
 from include.flights import warehouse as loader
-from support import catching
+from support import catching, expected
 
 FILE, DAY = "q09_refunds", "2013-06-13"
 DUE, OVERDUE = "2013-07-03T23:00:00-04:00", "2013-07-04T00:00:00-04:00"

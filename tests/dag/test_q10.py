@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from deploys import Project
-from include.deploy import bundles
+from answers.stack import bundles
 from include.flights.feed import default_feed
 from support import HOME, PROJECT, copy_database
+from support.deploys import Project
 
 STEP = """
 import json, sys
@@ -57,10 +57,10 @@ print("FOUND", json.dumps(found))
 def git_bundle(tmp_path, metadata_database):
     """A bundle of the canary at two commits; the second is the breaking change of the demonstration."""
     project = Project(tmp_path)
-    files = {f"dags/{name}": (PROJECT / "dags" / name).read_text() for name in ("q10_deploy.py", "q10/seats.py")}
+    files = {f"dags/{name}": (PROJECT / "dags" / name).read_text() for name in ("q10_canary.py", "q10/seats.py")}
     project.commit("one", files)
     repository = bundles.create(tmp_path / "dags.git", project.folder)
-    new = repository.apply(repository.head(bundles.BRANCH), PROJECT / "include/deploy/breaking.patch", "two")
+    new = repository.apply(repository.head(bundles.BRANCH), PROJECT / "answers/demo/breaking.patch", "two")
     database = tmp_path / "airflow.db"
     copy_database(HOME / "airflow.db", database)
     environment = os.environ | bundles.settings(repository.path, tmp_path / "bundles")
@@ -99,12 +99,12 @@ def test_a_run_keeps_the_commit_it_began_on_while_the_next_one_takes_the_new(git
 def test_every_stack_keeps_its_copies_in_a_place_of_its_own(git_bundle, tmp_path):
     _, _, step = git_bundle
     commit = step("first")["first"]["commit"]
-    assert (tmp_path / "bundles" / bundles.NAME / "versions" / commit / "dags" / "q10_deploy.py").is_file()
+    assert (tmp_path / "bundles" / bundles.NAME / "versions" / commit / "dags" / "q10_canary.py").is_file()
 
 
 @pytest.mark.claim("10.4")
 def test_the_canary_counts_the_seats_of_the_feed(dag_of):
-    result = dag_of("q10_deploy").test()
+    result = dag_of("q10_canary").test()
     assert str(result.state) == "success"
     report = Path(os.environ["AIRFLOW_VAR_DATA_ROOT"]) / "q10" / f"{result.run_id}.json"
     planes = pd.read_csv(default_feed() / "planes.csv")

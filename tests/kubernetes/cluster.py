@@ -13,8 +13,8 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from include.stack import dotenv
-from include.stack.client import Airflow
+from answers.stack import dotenv
+from answers.stack.client import Airflow
 from support import PROJECT, SOONER, wait_for
 
 MANIFESTS = PROJECT / "deploy/kubernetes"

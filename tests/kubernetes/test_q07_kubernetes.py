@@ -4,8 +4,7 @@ from datetime import date
 
 import pytest
 
-import expected
-from support import wait_for
+from support import expected, wait_for
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.claim("7.2"), pytest.mark.timeout(1800)]
 

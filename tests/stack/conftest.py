@@ -55,7 +55,7 @@ class Stack:
         self.environment = clean | {"ANSWERS_HOME": str(home)} | SOONER | OWN
 
     def command(self, *args: str) -> list[str]:
-        return [sys.executable, "-m", "include.cli", *args]
+        return [sys.executable, "-m", "answers", *args]
 
     def answers(self, *args: str, check: bool = True) -> subprocess.CompletedProcess:
         """Run `answers ARGS`; fails with its output unless it succeeds."""
@@ -68,8 +68,8 @@ class Stack:
     @property
     def settings(self):
         """The stack's settings: ports, secrets."""
-        from include.stack import dotenv
-        from include.stack.settings import Settings
+        from answers.stack import dotenv
+        from answers.stack.settings import Settings
 
         ports = self.home / "ports.json"
         return Settings(
@@ -81,7 +81,7 @@ class Stack:
     @property
     def airflow(self):
         """A client of its REST API."""
-        from include.stack.client import Airflow
+        from answers.stack.client import Airflow
 
         return Airflow(self.settings.url, self.settings.secrets["ADMIN_PASSWORD"])
 
@@ -100,13 +100,13 @@ class Stack:
         return pd.read_parquet(io.BytesIO(done.stdout))
 
     def healthy(self) -> bool:
-        from include.stack import lifecycle
+        from answers.stack import lifecycle
 
         running = all(part["state"] == "RUNNING" for part in lifecycle.status(self.settings))
         return running and lifecycle.healthy(self.settings)
 
     def processes(self):
-        from include.stack import lifecycle
+        from answers.stack import lifecycle
 
         return lifecycle.leftovers(self.settings)
 

@@ -8,12 +8,10 @@ from datetime import date, timedelta
 
 import pytest
 
-import expected
-import fleet
+from answers.operate.fleet import start, watch
 from bench.transitions import Recorder, most_at_once, seconds_in
 from include.fleet.model import load
-from include.fleet.run import start, watch
-from support import wait_for
+from support import expected, fleet, wait_for
 
 DAY, BAD_DAY = "2013-06-13", "2013-02-09"
 FLEET = load()

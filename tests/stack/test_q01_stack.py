@@ -9,9 +9,8 @@ from datetime import timedelta
 import psutil
 import pytest
 
-import expected
 from include.flights.warehouse import FINGERPRINT, STAGING
-from support import interval, wait_for
+from support import expected, interval, wait_for
 
 Q01 = "q01_flights_to_clickhouse"
 
@@ -153,7 +152,7 @@ def test_while_the_warehouse_is_held_tasks_retry_and_answers_sql_waits(stack):
 @pytest.mark.claim("1.4")
 def test_a_backfill_of_ten_days_survives_a_kill_of_every_task_and_of_the_scheduler(stack):
     """SIGKILL one attempt of each task of the DAG, and the scheduler, while `backfill` works through ten days."""
-    from include.stack import lifecycle
+    from answers.stack import lifecycle
 
     first, last = "2013-10-27", "2013-11-05"  # across the end of daylight saving time
     body = {

@@ -4,8 +4,8 @@ from datetime import date
 
 import pytest
 
-from monitoring import mapped
 from support import wait_for
+from support.monitoring import mapped
 
 DAG = "q01_flights_to_clickhouse"
 TASKS = {"inspect_feed", "ingest", "transform", "publish", "summarise"}

@@ -11,10 +11,9 @@ import httpx
 import psutil
 import pytest
 
-import expected
-from include import misses
+from include.alerts import misses
 from include.flights.feed import default_feed
-from support import interval, wait_for
+from support import expected, interval, wait_for
 
 Q01, Q02 = "q01_flights_to_clickhouse", "q02_daily_punctuality_report"
 # Days; the first two are published, the third is not.
@@ -160,7 +159,7 @@ def test_late_and_failed_runs_are_recorded_and_notified_once_and_a_punctual_one_
 
 @pytest.mark.claim("2.5")
 def test_twenty_sensors_hold_no_slot_and_outlive_a_triggerer_that_is_killed(stack, feed):
-    from include.stack import lifecycle
+    from answers.stack import lifecycle
 
     def triggerer() -> int | None:
         return next(part["pid"] for part in lifecycle.status(stack.settings) if part["part"] == "triggerer")

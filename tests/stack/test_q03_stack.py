@@ -3,12 +3,10 @@
 import json
 from datetime import date, datetime
 
-import object_stores
 import pytest
 
-import expected
-from include.stack.client import ApiError
-from support import wait_for
+from answers.stack.client import ApiError
+from support import expected, object_stores, wait_for
 
 Q03 = "q03_partitions"
 URL = f"s3://object_store@{object_stores.BUCKET}/q03.json"
@@ -83,7 +81,7 @@ def test_the_document_in_s3_shapes_each_run_and_may_disappear_during_one(stack, 
     assert "rows written" in airflow.log(Q03, run.run_id, "EWR.spark_path.transform[0]", 1)
     assert {took[f"{airport}.light[{n}]"] for airport in ("EWR", "JFK") for n in (0, 1)} == {"success"}
     assert took["LGA.skip"] == took["LGA.settle"] == "success"
-    monkeypatch.setattr("include.stack.client.PAGE", 7)
+    monkeypatch.setattr("answers.stack.client.PAGE", 7)
     assert airflow.run(Q03, run.run_id).tasks == run.tasks, "however many pages the API gives them in"
     monkeypatch.undo()
     five = {("EWR", "UA"), ("EWR", "B6"), ("EWR", "US"), ("JFK", "B6"), ("JFK", "UA")}

@@ -11,8 +11,9 @@ import uuid
 
 import pytest
 
-from include.kafka import broker, kills, produce
-from include.stack.client import Airflow
+from answers.operate import kills
+from answers.stack.client import Airflow
+from include.flight_status import broker, produce
 from support import wait_for
 
 MESSAGES = int(os.environ.get("SOAK_MESSAGES", "120"))
@@ -129,7 +130,7 @@ def test_a_topic_that_is_delivered_again_starts_no_run_and_poison_has_its_reason
     reasons = [each["reason"] for each in letters if each["source"] in places]
     assert sorted(reasons)[-2:] == ["no value (a tombstone)", "not UTF-8: byte 0xff at 0"]
     # The group forgets what it has done: everything comes again.
-    from include.stack.kafka import start, stop
+    from answers.stack.kafka import start, stop
 
     stop(stack.settings, "kafka-relay")
     now = broker.topic(kafka, topic)

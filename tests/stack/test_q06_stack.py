@@ -13,9 +13,9 @@ import httpx
 import psutil
 import pytest
 
-from canary import ATTACK, CANARY, leaking_files, leaks
-from include.stack.client import ApiError
+from answers.stack.client import ApiError
 from support import PROJECT, meanwhile, wait_for
+from support.canary import ATTACK, CANARY, leaking_files, leaks
 
 Q06 = "q06_partner_delivery"
 PARTNER, PSEUDONYM = CANARY.format("partner"), CANARY.format("pseudonym")
@@ -190,7 +190,7 @@ def test_no_process_of_the_stack_has_a_connection_in_its_environment(stack, run)
 @pytest.mark.claim("6.4")
 @pytest.mark.claim("6.5")
 def test_an_outage_is_told_retried_and_loses_nothing_and_the_next_task_has_the_new_value(stack, run):
-    from include.stack import lifecycle
+    from answers.stack import lifecycle
 
     supervisor = lifecycle.supervisor(stack.settings)
     rotated = CANARY.format("rotated")
@@ -220,7 +220,7 @@ def test_an_outage_is_told_retried_and_loses_nothing_and_the_next_task_has_the_n
 
 @pytest.mark.skipif("SOAK_KILLS" not in os.environ, reason="takes more than a minute: make soak")
 def test_the_fernet_key_is_rotated_under_running_dags_with_no_failed_read(stack, run):
-    from include.secrets.fernet import opens, texts
+    from answers.operate.fernet import opens, texts
 
     # Two values: what is some connection's password the API shows as ***.
     secret, shown = CANARY.format("at-rest"), CANARY.format("shown")

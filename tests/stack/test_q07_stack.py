@@ -5,7 +5,7 @@ from datetime import date
 
 import pytest
 
-import expected
+from support import expected
 
 DAYS = ("2013-06-10", "2013-06-11")
 

@@ -11,9 +11,8 @@ from importlib.metadata import version
 import httpx
 import pytest
 
-import expected
-from include import failure_matrix
-from support import PROJECT, interval, wait_for
+from include.alerts import failure_matrix
+from support import PROJECT, expected, interval, wait_for
 
 Q08 = "q08_recovery"
 FIRST, LAST = "2013-07-01", "2013-07-03"

@@ -5,8 +5,7 @@ from datetime import date
 import httpx
 import pytest
 
-import expected
-from support import wait_for
+from support import expected, wait_for
 
 Q01, Q09 = "q01_flights_to_clickhouse", "q09_refunds"
 DAY, DUE, OVERDUE = "2013-06-13", "2013-07-03T23:00:00-04:00", "2013-07-04T00:00:00-04:00"

@@ -8,14 +8,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from deploys import Project
-from include.deploy import bundles
-from include.deploy.journal import Journal
-from include.deploy.repository import Repository
+from answers.deploy.journal import Journal
+from answers.stack import bundles
+from answers.stack.repository import Repository
 from include.flights.feed import default_feed
 from support import PROJECT, wait_for
+from support.deploys import Project
 
-FILES = {f"dags/{name}": (PROJECT / "dags" / name).read_text() for name in ("q10_deploy.py", "q10/seats.py")}
+FILES = {f"dags/{name}": (PROJECT / "dags" / name).read_text() for name in ("q10_canary.py", "q10/seats.py")}
 DAILY = '''"""A DAG that a person or a deploy pauses."""
 
 from airflow.providers.standard.operators.empty import EmptyOperator
@@ -107,7 +107,7 @@ def test_a_run_finishes_on_its_commit_while_a_breaking_change_is_deployed_in_its
         ),
     )
     project = Repository(live.project.folder / ".git")
-    new = project.apply(live.first, PROJECT / "include/deploy/breaking.patch", "breaking")
+    new = project.apply(live.first, PROJECT / "answers/demo/breaking.patch", "breaking")
     answer = json.loads(live.deploy("breaking", "--leave").stdout)
     assert [(each["dag_id"], each["why"]) for each in answer["changes"]] == [
         ("q10_canary", ["the task report is gone"])

@@ -69,7 +69,7 @@ def test_killed_parts_come_back_by_themselves(stack):
 
 
 def test_up_recovers_from_a_killed_supervisor(stack):
-    from include.stack import lifecycle
+    from answers.stack import lifecycle
 
     orphans = stack.processes()
     lifecycle.supervisor_process(stack.settings).kill()
@@ -105,7 +105,7 @@ def test_a_half_made_database_is_made_anew_and_ctrl_c_leaves_no_process(new_stac
 
 
 def _parts(stack):
-    from include.stack import lifecycle
+    from answers.stack import lifecycle
 
     return lifecycle.status(stack.settings)
 

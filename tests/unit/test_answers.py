@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from include.answers import anchors, catalog, doc_md, faults
+from answers.proof import anchors, catalog, faults
+from include.questions import doc_md
 
 QUESTIONS = catalog.load_questions()
 CLAIMS = {claim.id: claim for question in QUESTIONS for claim in question.claims}
@@ -69,7 +70,7 @@ def test_the_document_of_a_dag_tells_the_whole_question(question):
 
 
 def test_the_document_of_a_dag_needs_nothing_heavy():
-    code = "import sys; from include.answers import doc_md; doc_md('q01'); print(*sys.modules)"
+    code = "import sys; from include.questions import doc_md; doc_md('q01'); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=catalog.ROOT, capture_output=True, text=True, check=True)
     assert {"pydantic", "typer", "rich", "airflow", "pytest"} & set(done.stdout.split()) == set()
 
@@ -116,7 +117,7 @@ def write(root: Path, path: str, text: str) -> None:
     ],
 )
 def test_a_mistake_in_a_question_is_named_by_file_and_field(tmp_path, text, message):
-    write(tmp_path, "include/answers/q01.yaml", text)
+    write(tmp_path, "include/questions/q01.yaml", text)
     with pytest.raises(catalog.CatalogError, match=f"(?s){message}"):
         catalog.load_questions(tmp_path)
 

@@ -7,9 +7,9 @@ import threading
 import httpx
 import pytest
 
-from include.secrets.contents import compose_connections
-from include.stack import catcher
-from include.stack.settings import Settings
+from answers.stack import catcher
+from answers.stack.parameters.contents import compose_connections
+from answers.stack.settings import Settings
 from support import catching
 
 

@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-import expected
+from include.chunks import chunks
+from include.chunks.config import DEFAULT
 from include.flights import transform
 from include.flights import warehouse as loader
 from include.flights.feed import default_feed, land
-from include.partitions import chunks
-from include.partitions.config import DEFAULT
-from support import PROJECT, interval
+from support import PROJECT, expected, interval
 
 DAY = "2013-06-13"
 DEFAULTS = json.loads(DEFAULT.read_text())
@@ -109,7 +108,7 @@ def query(day: str) -> str:
     """published.sql as Airflow renders it."""
     from jinja2 import Environment
 
-    text = (PROJECT / "include/partitions/sql/published.sql").read_text()
+    text = (PROJECT / "include/chunks/sql/published.sql").read_text()
     macros = {"local_day": chunks.local_day, "data_interval_start": interval(day)[0]}
     return Environment(autoescape=False).from_string(text).render(macros)
 

@@ -16,17 +16,16 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-import expected
-from include import cli
-from include.answers.catalog import load_questions
-from include.demonstration import Demo, q04, q06, q08, q10
-from include.fleet import cli as fleet_cli
+from answers.cli import app as cli
+from answers.cli import fleet as fleet_cli
+from answers.demo import Demo, q04, q06, q08, q10
+from answers.operate.fleet import State
+from answers.proof.catalog import load_questions
+from answers.stack import lifecycle
+from answers.stack.client import ApiError, Run
+from answers.stack.settings import Settings
 from include.fleet.model import load
-from include.fleet.run import State
-from include.stack import lifecycle
-from include.stack.client import ApiError, Run
-from include.stack.settings import Settings
-from support import HOME, PROJECT, wait_for
+from support import HOME, PROJECT, expected, wait_for
 
 
 @pytest.fixture
@@ -249,7 +248,7 @@ def test_without_docker_no_worker_is_replaced_and_that_is_said(monkeypatch, tmp_
 @pytest.mark.parametrize("command", ["", "fleet", "kafka", "secrets", "integrity", "prove", "sla", "rollback"])
 def test_every_command_helps(command):
     done = subprocess.run(
-        [sys.executable, "-m", "include.cli", *command.split(), "--help"], cwd=PROJECT, capture_output=True, text=True
+        [sys.executable, "-m", "answers", *command.split(), "--help"], cwd=PROJECT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert "Usage" in done.stdout
@@ -286,7 +285,7 @@ PARTS_SHOWN = sorted(file.stem for file in (PROJECT / "include" / "demonstration
 
 @pytest.mark.parametrize("question", PARTS_SHOWN)
 def test_every_part_of_the_demonstration_can_be_played(question):
-    part = import_module(f"include.demonstration.{question}")
+    part = import_module(f"answers.demo.{question}")
     assert list(signature(part.play).parameters) == ["demo"]
     assert part.__doc__.startswith(f"Question {int(question[1:])}")
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from include import misses
+from include.alerts import misses
 from plugins.callbacks import deadline_missed as module
 from support import catching
 

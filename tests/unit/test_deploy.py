@@ -8,11 +8,11 @@ import sys
 
 import pytest
 
-from deploys import World, document, git
-from include.deploy.deploy import DeployError
-from include.deploy.journal import Busy, Journal
-from include.deploy.repository import RepositoryError
+from answers.deploy.deploy import DeployError
+from answers.deploy.journal import Busy, Journal
+from answers.stack.repository import RepositoryError
 from support import PROJECT
+from support.deploys import World, document, git
 
 pytestmark = pytest.mark.claim("10.4")
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.claim("10.4")
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
     """Airflow has two seconds to follow; here it does at once or never."""
-    monkeypatch.setattr("include.deploy.deploy.SETTLE", 2.0)
+    monkeypatch.setattr("answers.deploy.deploy.SETTLE", 2.0)
 
 
 @pytest.fixture
@@ -272,7 +272,7 @@ def test_another_tag_has_to_wait_until_an_interrupted_deploy_is_finished_or_undo
 
 def test_two_deploys_at_once_are_one_too_many(world):
     code = (
-        "import sys; from pathlib import Path; from include.deploy.journal import Journal\n"
+        "import sys; from pathlib import Path; from answers.deploy.journal import Journal\n"
         "with Journal(Path(sys.argv[1])).alone():\n    print('held', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, str(world.journal.folder)]
@@ -324,7 +324,7 @@ def test_an_unknown_tag_is_named_with_those_that_there_are(world):
 
 
 def test_a_project_without_a_commit_is_told_so(tmp_path):
-    from include.deploy.bundles import create
+    from answers.stack.bundles import create
 
     with pytest.raises(RepositoryError, match="is no Git repository with a commit"):
         create(tmp_path / "dags.git", tmp_path)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from deploys import Project, document
-from include.deploy.bundles import BRANCH, create
-from include.deploy.deploy import DeployError
-from include.deploy.plan import planner
-from include.deploy.shape import compare
+from answers.deploy.deploy import DeployError
+from answers.deploy.plan import planner
+from answers.deploy.shape import compare
+from answers.stack.bundles import BRANCH, create
 from support import PROJECT
+from support.deploys import Project, document
 
 pytestmark = pytest.mark.claim("10.4")
 
@@ -139,11 +139,11 @@ def test_a_fix_can_be_shipped_although_what_is_in_force_does_not_parse(project):
 
 
 def test_the_breaking_change_of_the_demonstration_is_one(tmp_path):
-    """include/deploy/breaking.patch fits the DAG as it is, and renames a task of it."""
+    """answers/demo/breaking.patch fits the DAG as it is, and renames a task of it."""
     project = Project(tmp_path)
-    files = {f"dags/{name}": (PROJECT / "dags" / name).read_text() for name in ("q10_deploy.py", "q10/seats.py")}
+    files = {f"dags/{name}": (PROJECT / "dags" / name).read_text() for name in ("q10_canary.py", "q10/seats.py")}
     project.commit("one", files)
     repository = create(tmp_path / "dags.git", project.folder)
-    new = repository.apply(repository.head(BRANCH), PROJECT / "include/deploy/breaking.patch", "two")
+    new = repository.apply(repository.head(BRANCH), PROJECT / "answers/demo/breaking.patch", "two")
     made = planner(repository)(repository.head(BRANCH), new)
     assert [(each.dag_id, each.why) for each in made.changes] == [("q10_canary", ("the task report is gone",))]

@@ -6,12 +6,12 @@ import socket
 import subprocess
 import sys
 
-from include.stack import dotenv
+from answers.stack import dotenv
 from support import PROJECT
 
 
 def generate(path):
-    script = PROJECT / "include/stack/dotenv.py"
+    script = PROJECT / "answers/stack/dotenv.py"
     return subprocess.run([sys.executable, "-I", script, path], check=True, capture_output=True, text=True).stdout
 
 

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from include import notifications, records
-from include.stack.dotenv import free_port
-from include.stack.mail_sink import serve
+from answers.stack.dotenv import free_port
+from answers.stack.mail_sink import serve
+from include.alerts import records, throttle
 from plugins.notifiers.failure import FailureNotifier
 from support import catching
 
@@ -197,7 +197,7 @@ def test_with_both_channels_down_it_does_not_raise_and_the_next_failure_tries_ag
     point_to(monkeypatch, slack=int(slack))
     fail(attempt=2)
     assert texts(catcher) == [], "the first one may still be at it"
-    monkeypatch.setattr(notifications, "FRESH", 0.0)
+    monkeypatch.setattr(throttle, "FRESH", 0.0)
     fail(attempt=3)
     fail(attempt=4)
     assert len(texts(catcher)) == 1
@@ -250,7 +250,7 @@ def test_the_callback_of_a_dag_speaks_where_no_task_did(catcher):
 def test_a_storm_is_ten_messages_of_which_the_last_five_are_digests(catcher, monkeypatch):
     """A hundred runs of two DAGs fail in a minute; what no digest told comes with the first message after it."""
     clock = [1000.0]
-    monkeypatch.setattr(notifications.time, "time", lambda: clock[0])
+    monkeypatch.setattr(throttle.time, "time", lambda: clock[0])
     for number in range(100):
         clock[0] += 0.5
         fail(run=f"run {number}", dag=f"dag_{number % 2}")
@@ -268,9 +268,9 @@ def test_a_storm_is_ten_messages_of_which_the_last_five_are_digests(catcher, mon
 def test_of_failures_at_the_same_moment_one_is_told(tmp_path):
     failure = {"dag_id": "d", "run_id": "r", "stage": "failed", "round": "4", "error": "ValueError: x"}
     with ThreadPoolExecutor(16) as pool:
-        verdicts = list(pool.map(lambda _: notifications.admit(tmp_path, failure)[0].send, range(48)))
+        verdicts = list(pool.map(lambda _: throttle.admit(tmp_path, failure)[0].send, range(48)))
     assert sorted(verdicts) == ["message", *["nothing"] * 47]
     others = [failure | {"run_id": str(number)} for number in range(48)]
     with ThreadPoolExecutor(16) as pool:
-        verdicts = list(pool.map(lambda each: notifications.admit(tmp_path, each)[0].send, others))
+        verdicts = list(pool.map(lambda each: throttle.admit(tmp_path, each)[0].send, others))
     assert (verdicts.count("message"), verdicts.count("digest")) == (4, 4), "49 in all: 5 singly; 6, 12, 24, 48"

@@ -5,10 +5,9 @@ import zipfile
 
 import pytest
 
-import expected
 from include.flights.contract import FeedError, FeedMissing
 from include.flights.feed import default_feed, forget_old_runs, land, local_days, read_interval
-from support import interval
+from support import expected, interval
 
 DAY = "2013-06-13"
 

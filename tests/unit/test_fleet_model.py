@@ -4,9 +4,9 @@ import csv
 
 import pytest
 
-import fleet
 from include.fleet.model import CARRIERS, FILE, FleetError, load
 from include.flights.feed import default_feed
+from support import fleet
 
 
 @pytest.mark.claim("4.1")

@@ -5,13 +5,11 @@ from pathlib import Path
 
 import pytest
 
-import expected
-import fleet
 from include.fleet import totals
 from include.fleet.model import load
 from include.flights import feed, light
 from include.flights import warehouse as loader
-from support import interval
+from support import expected, fleet, interval
 
 DAY = "2013-06-13"
 FLEET = load()

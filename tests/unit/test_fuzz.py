@@ -11,18 +11,18 @@ import yaml
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from answers.proof import catalog
+from dag_integrity import config as integrity
 from include import refunds
-from include.answers import catalog
+from include.chunks import config as partitions
 from include.fleet import model as fleet
-from include.integrity import config as integrity
-from include.kafka import events
-from include.partitions import config as partitions
+from include.flight_status import events
 from support import catching
 
 FLEET = Path(fleet.__file__).with_name("fleet.yaml").read_text()
 PARTITIONS = partitions.DEFAULT.read_bytes()
 EVENT = b'{"event_id": "a", "flight": "2013-06-13/UA1545/EWR", "status": "landed", "at": "2013-06-13T09:00:00Z"}'
-QUESTION = (catalog.ROOT / "include/answers/q09.yaml").read_text()
+QUESTION = (catalog.ROOT / "include/questions/q09.yaml").read_text()
 INTEGRITY = (
     '[tool.answers.integrity]\nknown-pools = ["a"]\nimport-budget = 6.0\nper-file-ignores = {"x.py" = ["AA1"]}\n'
 )

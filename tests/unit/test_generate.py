@@ -8,11 +8,10 @@ from datetime import date
 import pandas as pd
 import pytest
 
-import expected
 from include.flights import generate as generator
 from include.flights.contract import FeedError, FeedMissing
 from include.flights.feed import default_feed, land, read_interval
-from support import PROJECT, interval
+from support import PROJECT, expected, interval
 
 DAY = "2013-06-13"
 COPIES = generator.BLOCK + 3  # more than one block
@@ -120,7 +119,7 @@ def test_a_feed_that_was_interrupted_does_not_look_whole(tmp_path):
 
 
 def test_the_command_makes_the_size_that_was_asked_for_and_says_it_as_json(tmp_path):
-    command = [sys.executable, "-m", "include.cli", "flights", "generate", "--to", str(tmp_path), "--json"]
+    command = [sys.executable, "-m", "answers", "flights", "generate", "--to", str(tmp_path), "--json"]
     done = subprocess.run([*command, "--size", "2", "--days", "2"], cwd=PROJECT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     made = json.loads(done.stdout)

@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from include.kafka import broker
-from include.stack import health
-from include.stack.catcher import Catcher
+from answers.stack import health
+from answers.stack.catcher import Catcher
+from include.flight_status import broker
 from support import wait_for
 
 

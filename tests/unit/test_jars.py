@@ -7,8 +7,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from include.stack import jars
-from include.stack.kafka import LOCK
+from answers.stack import jars
+from answers.stack.kafka import LOCK
 
 
 class Quiet(SimpleHTTPRequestHandler):

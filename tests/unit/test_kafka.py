@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from include.kafka import audit, broker, dead_letters, process, produce
-from include.kafka.events import LARGEST_EVENT, BadEvent, parse
+from answers.operate import audit
+from include.flight_status import broker, dead_letters, process, produce
+from include.flight_status.events import LARGEST_EVENT, BadEvent, parse
 
 TOPIC = broker.WAYS["event"]
 EVENT = {"event_id": "e1", "flight": "2013-06-13/UA1545/EWR", "status": "departed", "at": "2013-06-13T09:15:00Z"}
@@ -233,7 +234,7 @@ def test_a_replay_sends_each_dead_letter_once_more_and_ends(kafka, warehouse, mo
     """What refused it is mended: here a status that the schema did not know."""
     send(kafka, event(status="diverted"), b"\xff")
     handle(kafka, warehouse)
-    from include.kafka import events
+    from include.flight_status import events
 
     def lenient(value):
         return events.parse(value.replace(b"diverted", b"landed"))

@@ -5,8 +5,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from include import cli
-from include.kafka import broker, process, produce
+from answers.cli import app as cli
+from include.flight_status import broker, process, produce
 from support import open_warehouse
 
 

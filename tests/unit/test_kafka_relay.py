@@ -5,9 +5,10 @@ import json
 import httpx
 import pytest
 
-from include.kafka import broker, produce, relay
-from include.stack import health
-from include.stack.client import Airflow
+from answers.operate import relay
+from answers.stack import health
+from answers.stack.client import Airflow
+from include.flight_status import broker, produce
 
 TOPIC = broker.WAYS["webhook"]
 PLACE = {"topic": TOPIC, "topic_id": "first", "partition": 2, "offset": 7}

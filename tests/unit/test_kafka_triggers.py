@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from include.kafka import broker, kills, produce
+from answers.operate import kills
+from include.flight_status import broker, produce
 
 TOPIC = broker.WAYS["event"]
 GROUP = "answers-event"

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from include.stack import dotenv
+from answers.stack import dotenv
 from support import PROJECT
 
 RECORDED = json.loads((PROJECT / "bench/results/knobs.json").read_text())["result"]["knobs"]

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from include.stack import dotenv
+from answers.stack import dotenv
 from support import PROJECT
 
 pytestmark = pytest.mark.claim("7.2")

@@ -7,11 +7,10 @@ import pandas as pd
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
-import expected
 from include.flights import light, transform
 from include.flights import warehouse as loader
 from include.flights.feed import default_feed, land
-from support import contents, interval
+from support import contents, expected, interval
 
 STORM, AUTUMN = "2013-06-13", "2013-11-03"  # in autumn an hour happens twice
 

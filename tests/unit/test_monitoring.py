@@ -6,8 +6,9 @@ import socket
 import pytest
 import yaml
 
-from include.stack import dotenv
-from monitoring import (
+from answers.stack import dotenv
+from support import PROJECT
+from support.monitoring import (
     DASHBOARD,
     MAPPING,
     RULE_TESTS,
@@ -18,7 +19,6 @@ from monitoring import (
     named,
     produced,
 )
-from support import PROJECT
 
 RUN_LABELS = {"run_id", "dagrun_id", "map_index", "try_number", "job_id"}
 

@@ -1,11 +1,11 @@
 """The document at file://, s3:// and gs://, by real file systems against servers on loopback."""
 
-import object_stores
 import pytest
 
-from include.partitions.config import DEFAULT
-from include.partitions.in_force import ConfigUnreadable, in_force
+from include.chunks.config import DEFAULT
+from include.chunks.in_force import ConfigUnreadable, in_force
 from plugins.object_storage import object_at
+from support import object_stores
 
 SCHEMES = ["file", "s3", "gs"]
 
@@ -63,7 +63,7 @@ def test_a_store_that_is_down_leaves_the_last_good_version_in_force(monkeypatch,
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_huge_object_is_not_read_to_its_end(stores, scheme, tmp_path, monkeypatch):
-    from include.partitions import in_force as module
+    from include.chunks import in_force as module
 
     url = stores[scheme]
     put(url, b" " * 3_000_000)

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.partitions import config as shape
-from include.partitions.config import ConfigInvalid, parse
-from include.partitions.in_force import LAST_GOOD, ConfigUnreadable, in_force
+from include.chunks import config as shape
+from include.chunks.config import ConfigInvalid, parse
+from include.chunks.in_force import LAST_GOOD, ConfigUnreadable, in_force
 from support import meanwhile
 
 GOOD = {
@@ -157,7 +157,7 @@ def test_any_bytes_are_a_document_or_a_clear_error(data):
 
 @pytest.mark.claim("3.4")
 def test_the_published_schema_is_that_of_the_model_and_a_valid_one():
-    assert shape.SCHEMA.read_text() == shape.schema_text(), "run: python -m include.partitions.config"
+    assert shape.SCHEMA.read_text() == shape.schema_text(), "run: python -m include.chunks.config"
     jsonschema.Draft202012Validator.check_schema(shape.schema())
 
 

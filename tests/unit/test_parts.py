@@ -11,11 +11,10 @@ import psutil
 import pytest
 from typer.testing import CliRunner
 
-from include import cli
-from include.kafka import kills
-from include.secrets import fernet
-from include.stack import dotenv, health, kafka, lifecycle, postgres, preflight
-from include.stack.settings import Settings
+from answers.cli import app as cli
+from answers.operate import fernet, kills
+from answers.stack import dotenv, health, kafka, lifecycle, postgres, preflight
+from answers.stack.settings import Settings
 from support import PROJECT, wait_for
 
 
@@ -70,7 +69,7 @@ def test_what_starts_by_itself_runs_and_airflow_does_not(up):
 
 
 def test_airflows_own_command_line_has_the_stacks_settings(up):
-    command = [sys.executable, "-m", "include.cli", "airflow", "config", "get-value", "core", "executor"]
+    command = [sys.executable, "-m", "answers", "airflow", "config", "get-value", "core", "executor"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT)
     assert done.stdout.splitlines()[-1:] == ["LocalExecutor"], done.stderr
 
@@ -217,7 +216,7 @@ def test_preflight_finds_this_machine_fit_and_says_what_another_lacks(monkeypatc
 
 
 def test_preflight_is_done_at_once_where_the_environment_is_that_of_the_lock():
-    script = PROJECT / "include/stack/preflight.py"
+    script = PROJECT / "answers/stack/preflight.py"
     done = subprocess.run([sys.executable, "-I", str(script), "--help"], capture_output=True, text=True)
     assert (done.returncode, "make setup" in done.stdout) == (0, True)
     assert preflight.locked("uv").startswith("uv==")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from include.stack import preflight
+from answers.stack import preflight
 
 # A build backend of the project's own, so that nothing has to be fetched.
 BACKEND = """

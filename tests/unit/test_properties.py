@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from include import cli
+from answers.cli import app as cli
 from include.flights import warehouse as loader
 from include.flights.contract import CONTRACT, FeedError
 from include.flights.feed import default_feed, read_interval

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from tiny_project import FAULT, TEST, Project
 
-from include.answers.runner import run_tests
+from answers.proof.runner import run_tests
+from support.tiny_project import FAULT, TEST, Project
 
 
 @pytest.fixture

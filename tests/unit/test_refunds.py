@@ -11,11 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import expected
 from include import refunds
 from include.flights import warehouse as loader
 from plugins.webhook import poster
-from support import PROJECT, catching
+from support import PROJECT, catching, expected
 
 DAY = date(2013, 6, 13)
 NEW_YORK = ZoneInfo("America/New_York")

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from include.deploy.roll import RollError, Worker, roll
+from answers.deploy.roll import RollError, Worker, roll
 from support import PROJECT
 
 pytestmark = pytest.mark.claim("10.3")

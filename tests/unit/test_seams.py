@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from tiny_project import Project
 
-from include.answers import anchors, seams
+from answers.proof import anchors, seams
 from support import PROJECT
+from support.tiny_project import Project
 
 HEAD = """
 import pytest

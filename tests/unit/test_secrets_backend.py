@@ -7,10 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from include.secrets import client
-from include.secrets.store import load, merged
-from parameter_stores import Misbehaving, running_store
+from answers.stack.parameters import client
+from answers.stack.parameters.store import load, merged
 from plugins.secrets_backend import PATIENCE, SecretUnavailable
+from support.parameter_stores import Misbehaving, running_store
 
 PARTNER, PSEUDONYM = "/answers/connections/q06_partner", "/answers/variables/q06_pseudonym_secret"
 DECOY = "left-in-the-environment"

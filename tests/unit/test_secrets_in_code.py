@@ -8,7 +8,7 @@ import sys
 import pytest
 import yaml
 
-from include.secrets import contents, names
+from answers.stack.parameters import contents, names
 from support import PROJECT
 
 FOLDERS = ("dags", "plugins", "include", "config", ".ci")
@@ -24,8 +24,8 @@ FILES = (
 # What looks like a secret and is none: file -> how many.
 HARMLESS = {
     "docker-compose.yaml": 1,  # the name of a variable of .env
-    "include/demonstration/__init__.py": 1,  # tells the command that shows the password
-    "include/secrets/contents.py": 2,  # the stand-ins for S3 and for Slack take any password
+    "answers/demo/__init__.py": 1,  # tells the command that shows the password
+    "answers/stack/parameters/contents.py": 2,  # the stand-ins for S3 and for Slack take any password
 }
 ENV = {name: f"value-of-{name}" for name in ("CLICKHOUSE_PASSWORD", "PARTNER_SECRET", "PSEUDONYM_SECRET")}
 
@@ -33,7 +33,7 @@ ENV = {name: f"value-of-{name}" for name in ("CLICKHOUSE_PASSWORD", "PARTNER_SEC
 def scanned(files) -> dict[str, int]:
     """How many secrets detect-secrets sees in each file."""
     given = "\n".join(str(file) for file in files)
-    command = [sys.executable, "-m", "include.integrity.secrets", "0"]
+    command = [sys.executable, "-m", "dag_integrity.secrets", "0"]
     done = subprocess.run(command, input=given, cwd=PROJECT, capture_output=True, text=True, check=True)
     found = [file for file, *_ in json.loads(done.stdout)]
     return {file: found.count(file) for file in found}
@@ -94,7 +94,7 @@ def test_both_stacks_ask_for_the_same_names():
 
 @pytest.mark.claim("6.1")
 def test_every_connection_that_a_stack_defines_is_asked_for_in_the_store(tmp_path):
-    from include.stack.settings import Settings
+    from answers.stack.settings import Settings
 
     settings = Settings(tmp_path, ENV, {"catcher": 1, "parameters": 2})
     for connections in (contents.compose_connections(ENV), settings.stored_connections()):

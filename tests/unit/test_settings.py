@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from deploys import Project
-from include.deploy import bundles
-from include.deploy.repository import Repository, RepositoryError
-from include.stack.settings import PORTS, SECRETS, Settings, find_java, java_version
+from answers.stack import bundles
+from answers.stack.repository import Repository, RepositoryError
+from answers.stack.settings import PORTS, SECRETS, Settings, find_java, java_version
+from support.deploys import Project
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from include.flights.contract import ZONE
-from include.sla import ALL, COUNTED, FAILED, LATE, MISSING, ON_TIME, PENDING, Run, Slot, compliance, judge
+from include.sla.judge import ALL, COUNTED, FAILED, LATE, MISSING, ON_TIME, PENDING, Run, Slot, compliance, judge
 from support import interval
 
 DAG = "report"

@@ -5,11 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import expected
 from include.flights import light, transform
 from include.flights import warehouse as loader
 from include.flights.feed import default_feed, land
-from support import interval
+from support import expected, interval
 
 pytestmark = pytest.mark.claim("1.3")
 

@@ -10,11 +10,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-import expected
 from include.flights import light, versions
 from include.flights import warehouse as loader
 from include.flights.feed import default_feed, land
-from support import HOME, contents, interval, open_warehouse
+from support import HOME, contents, expected, interval, open_warehouse
 
 DAY = date(2013, 6, 13)
 OTHER = date(2013, 6, 14)

@@ -13,11 +13,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-import expected
 from include.flights import transform
 from include.flights import warehouse as loader
 from include.flights.feed import default_feed, land
-from support import HOME, PROJECT, contents, interval, open_warehouse
+from support import HOME, PROJECT, contents, expected, interval, open_warehouse
 
 DAY = "2013-06-13"
 

@@ -9,9 +9,9 @@ import sys
 import pytest
 import yaml
 
-from include.stack import dotenv
-from kills import KILLS, table
+from answers.stack import dotenv
 from support import PROJECT
+from support.kills import KILLS, table
 
 SHARED = dotenv.read(PROJECT / "config/airflow.env")
 SERVICES = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text())["services"]

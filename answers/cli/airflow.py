@@ -1,0 +1,23 @@
+"""`answers airflow …`: Airflow's own command line, with the settings of the embedded stack."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+
+def airflow(context: typer.Context) -> None:
+    """Run Airflow's own command line against the embedded stack, such as `tasks clear` or `backfill create`."""
+    from answers.cli.app import readable_errors
+    from answers.stack.client import ApiError
+    from answers.stack.settings import Settings
+
+    with readable_errors():
+        settings = Settings.load()
+        if not settings.ports:
+            raise ApiError("the stack has never been started: run `answers up`")
+    sys.stdout.flush()
+    command = [sys.executable, "-m", "airflow", *context.args]
+    os.execve(sys.executable, command, settings.environment())  # noqa: S606 (no shell: it becomes Airflow's program)

@@ -1,0 +1,344 @@
+"""The `answers` command: the stack, its runs, its warehouse and the proof of every claim."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import webbrowser
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from answers.cli.airflow import airflow
+from answers.cli.deploy import deploy
+from answers.cli.fleet import app as fleet
+from answers.cli.flights import app as flights
+from answers.cli.kafka import app as kafka
+from answers.cli.rollback import rollback
+from answers.cli.secrets import app as secrets
+from answers.cli.sla import sla
+from answers.deploy.roll import command as roll
+from answers.interrupts import interruptible
+from answers.proof.prove import prove
+from dag_integrity.command import integrity
+
+out = Console()
+err = Console(stderr=True)
+app = typer.Typer(
+    help="Ten interview questions on Airflow, answered by DAGs that run, with proof.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,  # a local variable may hold a secret
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(prove)
+app.command()(sla)
+app.command()(rollback)
+app.command()(deploy)
+app.command("roll")(roll)
+app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})(
+    airflow
+)
+app.add_typer(fleet, name="fleet")
+app.add_typer(flights, name="flights")
+app.add_typer(secrets, name="secrets")
+app.add_typer(kafka, name="kafka")
+app.command()(integrity)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+MOST_COLUMNS = 10  # of a table of runs; DAGs with more tasks are counted by state
+COLOURS = {"success": "green", "failed": "red", "running": "cyan", "up_for_retry": "yellow", "upstream_failed": "red"}
+
+
+@contextmanager
+def readable_errors() -> Iterator[None]:
+    """Turn the errors that a user can mend into one message and exit code 1."""
+    from answers.stack.client import ApiError
+    from answers.stack.lifecycle import StackError
+    from include.flights.warehouse import WarehouseUnavailable
+
+    try:
+        yield
+    except (StackError, ApiError, WarehouseUnavailable, ValueError, FileNotFoundError) as error:
+        err.print(f"answers: {error}", style="red", markup=False, highlight=False)
+        raise typer.Exit(1) from error
+
+
+@app.command()
+def up(
+    foreground: Annotated[bool, typer.Option("--foreground", "-f", help="Stay until Ctrl-C, then stop it.")] = False,
+    dags: Annotated[
+        str | None, typer.Option(help="Where the DAGs are from: local (the folder dags) or git (see `answers deploy`).")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Start the embedded stack and wait until it is healthy."""
+    from answers.stack import lifecycle
+
+    say = (lambda line: err.print(line, style="dim", markup=False, highlight=False)) if as_json else _say
+    with readable_errors():
+        try:
+            with interruptible():
+                settings = lifecycle.up(say, dags=dags)
+                if as_json:
+                    print(json.dumps({"url": settings.url, "user": "admin", "home": str(settings.home)}))
+                else:
+                    out.print(
+                        f"Airflow is up: [link={settings.url}]{settings.url}[/link]  (`answers open` signs you in)"
+                    )
+                if foreground:
+                    signal.pause()
+        except KeyboardInterrupt:
+            lifecycle.down(say)
+            raise typer.Exit(0 if foreground else 130) from None
+
+
+@app.command()
+def down() -> None:
+    """Stop the embedded stack and everything that belongs to it."""
+    from answers.stack import lifecycle
+
+    with readable_errors():
+        _say("stopped" if lifecycle.down(_say) else "nothing was running")
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Show the parts of the embedded stack. Exit code 1 unless all of them run."""
+    from answers.stack import lifecycle
+    from answers.stack.settings import Settings
+
+    settings = Settings.load()
+    parts = lifecycle.status(settings)
+    running = all(part["state"] == "RUNNING" for part in parts)
+    health = lifecycle.health(settings) if any(part["pid"] for part in parts) else {}
+    if as_json:
+        url = settings.url if settings.ports else None
+        print(json.dumps({"running": running, "url": url, "parts": parts, "health": health}))
+    else:
+        table = Table("part", "state", "pid", "up", "memory", title=f"{settings.url if running else 'not running'}")
+        for part in parts:
+            up_for = str(timedelta(seconds=part["uptime"])) if part["uptime"] is not None else ""
+            memory = f"{part['memory'] / 2**20:.0f} MB" if part["memory"] else ""
+            table.add_row(part["part"], part["state"], str(part["pid"] or ""), up_for, memory)
+        out.print(table)
+        out.print(f"logs: {settings.home / 'logs'}", highlight=False)
+    raise typer.Exit(0 if running else 1)
+
+
+@app.command()
+def run(
+    dag: Annotated[str, typer.Argument(help="A question (q01) or the id of a DAG.")],
+    dates: Annotated[list[str] | None, typer.Option("--date", help="Local day, YYYY-MM-DD; may be repeated.")] = None,
+    first: Annotated[str | None, typer.Option("--from", help="First local day of a range.")] = None,
+    last: Annotated[str | None, typer.Option("--to", help="Last local day of the range.")] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for the runs to end.")] = 3600,
+    as_json: AsJson = False,
+) -> None:
+    """Run a DAG for these days on the live stack and wait. A day that ran before is run again.
+
+    Exit code 1 when a run fails, with the end of the failing task's log.
+    """
+    from answers.stack.client import Airflow
+
+    with readable_errors():
+        days = _days(dates or [], first, last)
+        airflow = Airflow()
+        dag_id = airflow.find_dag(dag)
+        run_ids = [airflow.start(dag_id, day) for day in days]
+        try:
+            *_, runs = _shown(airflow.watch(dag_id, run_ids, timeout), quiet=as_json)
+        except KeyboardInterrupt:
+            err.print("no longer watching; the runs go on (see the UI, or `answers run` again)")
+            raise typer.Exit(130) from None
+        failed = [each for each in runs if each.state != "success"]
+        if as_json:
+            print(
+                json.dumps([{"dag_id": r.dag_id, "run_id": r.run_id, "state": r.state, "tasks": r.tasks} for r in runs])
+            )
+        for each in failed:
+            for task, (state, tries, _) in each.tasks.items():
+                if state == "failed":
+                    tail = airflow.log(dag_id, each.run_id, task, tries).splitlines()[-25:]
+                    err.print(f"{each.run_id} {task} failed at try {tries}; its log ends:", style="red", markup=False)
+                    err.print("\n".join(tail), markup=False, highlight=False)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def sql(
+    query: Annotated[str, typer.Argument(help='Statement, e.g. "SELECT count() FROM warehouse.flights".')],
+    fmt: Annotated[
+        str, typer.Option("--format", help="Pretty, CSV, JSON, or any other format of ClickHouse.")
+    ] = "Pretty",
+    timeout: Annotated[float, typer.Option(help="Seconds to wait while a task holds the embedded engine.")] = 600,
+) -> None:
+    """Ask the warehouse that is configured, as a task would: ClickHouse's server or the embedded engine."""
+    import logging
+
+    import clickhouse_connect
+    from clickhouse_connect.driver.exceptions import Error
+
+    from answers.stack.settings import warehouse_options
+    from include.flights import warehouse
+
+    options = warehouse_options()
+    logging.basicConfig(level=logging.ERROR)
+    warehouse.log.setLevel(logging.CRITICAL)
+    with readable_errors():
+        path = options.get("path")
+        if path and (holder := warehouse.held_by(Path(path))):
+            err.print(f"waiting: {holder} holds the embedded warehouse", style="dim", highlight=False)
+        with warehouse.connect(lambda: clickhouse_connect.get_client(**options), path, patience=timeout) as client:
+            try:
+                # As the engine formats it, byte for byte: some formats are binary.
+                answer = (
+                    client.raw_query(query, fmt=fmt) if _returns_rows(query) else f"{client.command(query)}\n".encode()
+                )
+            except Error as error:
+                raise ValueError(str(error)) from error
+    sys.stdout.buffer.write(answer)
+    sys.stdout.flush()
+
+
+@app.command("open")
+def open_ui(show: Annotated[bool, typer.Option("--print", help="Only print address and sign-in.")] = False) -> None:
+    """Open Airflow's UI in the browser and print the sign-in."""
+    from answers.stack import lifecycle
+    from answers.stack.settings import Settings
+
+    settings = Settings.load()
+    if not settings.ports or lifecycle.supervisor_process(settings) is None:
+        err.print("answers: the stack is not running: `answers up`", style="red")
+        raise typer.Exit(1)
+    out.print(
+        f"{settings.url}  user admin, password {settings.secrets['ADMIN_PASSWORD']}", highlight=False, soft_wrap=True
+    )
+    if not show and sys.stdout.isatty():
+        webbrowser.open(settings.url)
+
+
+@app.command()
+def demo(
+    questions: Annotated[list[str] | None, typer.Argument(help="q01 and so on; all that are answered.")] = None,
+    first: Annotated[str, typer.Option("--from", help="First local day.")] = "2013-02-08",
+    last: Annotated[str, typer.Option("--to", help="Last local day.")] = "2013-02-10",
+) -> None:
+    """Run the answered questions on some real days and show what each claim looks like in the data.
+
+    Stays up until Ctrl-C on a terminal; tears down and exits otherwise.
+    """
+    from answers import demo
+    from answers.stack import lifecycle
+
+    shown = False
+    with readable_errors():
+        try:
+            with interruptible():
+                demo.play(questions or [], _days([], first, last), out, _shown)
+                shown = True
+                if sys.stdin.isatty() and sys.stdout.isatty():
+                    out.print("The stack stays up until Ctrl-C.")
+                    signal.pause()
+        except KeyboardInterrupt:
+            out.print()
+            raise typer.Exit(0 if shown else 130) from None
+        finally:
+            lifecycle.down(_say)
+            lifecycle.choose_dags("local")  # question 10 had them from Git
+
+
+def _say(line: str) -> None:
+    out.print(line, style="dim", markup=False, highlight=False)
+
+
+def _days(dates: list[str], first: str | None, last: str | None) -> list[date]:
+    if bool(first) != bool(last) or not (dates or first):
+        raise ValueError("say which days: --date 2013-06-13 (may be repeated), or --from 2013-06-10 --to 2013-06-16")
+    days = []
+    for text in dates:
+        days.append(_day(text))
+    if first and last:
+        start, stop = _day(first), _day(last)
+        if stop < start:
+            raise ValueError(f"--to {last} lies before --from {first}")
+        days += [start + timedelta(days=n) for n in range((stop - start).days + 1)]
+    return list(dict.fromkeys(days))
+
+
+def _day(text: str) -> date:
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a day: write it as 2013-06-13") from None
+    if day.year != 2013:
+        raise ValueError(f"{text} lies outside of the data, which covers 2013-01-01 to 2013-12-31")
+    return day
+
+
+def _returns_rows(query: str) -> bool:
+    words = query.lstrip("( \n\t").split(maxsplit=1)
+    return bool(words) and words[0].upper() in (
+        "SELECT",
+        "WITH",
+        "SHOW",
+        "DESCRIBE",
+        "DESC",
+        "EXPLAIN",
+        "EXISTS",
+        "VALUES",
+    )
+
+
+def _shown(states: Iterator[Any], quiet: bool = False) -> Iterator[Any]:
+    """Show runs while they go on: a live table on a terminal, a line a change elsewhere."""
+    if quiet or not out.is_terminal:
+        seen: dict[tuple[str, str], str] = {}
+        for runs in states:
+            for run in runs:
+                for task, (state, tries, seconds) in run.tasks.items():
+                    if state in COLOURS and seen.get((run.run_id, task)) != state and state != "running":
+                        took = f" in {seconds:.1f} s" if seconds else ""
+                        if not quiet:
+                            out.print(f"{run.run_id} {task}: {state}{took} (try {tries})", highlight=False)
+                        seen[run.run_id, task] = state
+            yield runs
+        return
+    with Live(console=out, refresh_per_second=4) as live:
+        for runs in states:
+            live.update(_table(runs))
+            yield runs
+
+
+def _table(runs: list[Any]) -> Table:
+    tasks = list(dict.fromkeys(task for run in runs for task in run.tasks))
+    if len(tasks) > MOST_COLUMNS:
+        table = Table("run", "state", "tasks")
+        for run in runs:
+            states = Counter(state for state, _, _ in run.tasks.values())
+            counts = ", ".join(f"[{COLOURS.get(state, 'dim')}]{count} {state}[/]" for state, count in states.items())
+            table.add_row(run.run_id, f"[{COLOURS.get(run.state, 'dim')}]{run.state}[/]", counts)
+        return table
+    table = Table("run", "state", *tasks)
+    for run in runs:
+        cells = []
+        for task in tasks:
+            state, tries, seconds = run.tasks.get(task, ("none", 0, None))
+            text = f"{seconds:.1f} s" if state == "success" and seconds else "" if state == "none" else state
+            again = f" (try {tries})" if tries > 1 else ""
+            cells.append(f"[{COLOURS.get(state, 'dim')}]{text}{again}[/]")
+        table.add_row(run.run_id, f"[{COLOURS.get(run.state, 'dim')}]{run.state}[/]", *cells)
+    return table
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,186 @@
+"""`answers kafka`: the broker, its topics and what became of their messages."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+app = typer.Typer(help="Question 5: Kafka, its events, their consumers and the audit.", no_args_is_help=True)
+out = Console()
+Way = Annotated[str, typer.Option(help="event, sensor or webhook.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    from answers.cli.app import err, readable_errors
+    from include.flight_status.broker import BrokerUnavailable, TopicMissing
+
+    with readable_errors():
+        try:
+            yield
+        except (BrokerUnavailable, TopicMissing) as error:
+            err.print(f"answers: {error}", style="red", markup=False, highlight=False)
+            raise typer.Exit(1) from error
+
+
+@app.command()
+def up() -> None:
+    """Start the embedded stack's broker and relay, make the topics, unpause the DAGs."""
+    with _errors():
+        start(lambda line: out.print(line, style="dim", markup=False))
+
+
+def start(say: Callable[[str], None] = lambda line: None) -> None:
+    """See `up`; for the demonstration and the tests, too.
+
+    :raises answers.stack.lifecycle.StackError: the stack is not up, or the broker does not come up
+    """
+    from answers.operate import audit
+    from answers.stack import kafka
+    from answers.stack.client import Airflow
+    from answers.stack.settings import Settings
+    from include.flight_status import broker
+
+    settings = Settings.load()
+    kafka.up(settings, say)
+    broker.create_topics(broker.options())
+    airflow = Airflow()
+    for dag_id, _ in audit.DAGS.values():
+        airflow.find_dag(dag_id)
+        airflow.request("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
+    kafka.start(settings, "kafka-relay")
+    say("topics made, relay started, the DAGs of question 5 unpaused")
+
+
+@app.command()
+def down() -> None:
+    """Pause the DAGs, stop relay and broker. Topics and offsets stay."""
+    from answers.operate import audit
+    from answers.stack import kafka, lifecycle
+    from answers.stack.client import Airflow
+    from answers.stack.settings import Settings
+
+    with _errors():
+        settings = Settings.load()
+        if lifecycle.supervisor_process(settings) is None:
+            raise lifecycle.StackError("the stack is not up, and Kafka with it")
+        airflow = Airflow()
+        for dag_id, _ in audit.DAGS.values():
+            airflow.request("PATCH", f"/dags/{dag_id}", json={"is_paused": True}, expect=(200, 404))
+        for program in ("kafka-relay", "kafka"):
+            kafka.stop(settings, program)
+
+
+@app.command()
+def produce(
+    way: Way = "event",
+    count: Annotated[int, typer.Option(min=1, help="Messages.")] = 100,
+    rate: Annotated[
+        float | None, typer.Option(min=0.1, help="Messages a second; as fast as it goes if left out.")
+    ] = None,
+    batch: Annotated[str | None, typer.Option(help="Its name; the same one again gives the same event ids.")] = None,
+) -> None:
+    """Send flight-status events to the topic of one way."""
+    from include.flight_status import broker
+    from include.flight_status.produce import events, produce_all
+
+    with _errors():
+        began = time.monotonic()
+        sent = produce_all(broker.options(), _topic(way), events(count, batch or str(time.time_ns())), rate)
+        out.print(f"{sent} messages in {time.monotonic() - began:.1f} s to {_topic(way)}", highlight=False)
+
+
+@app.command()
+def audit(
+    as_json: AsJson = False,
+    xcom: Annotated[bool, typer.Option(help="Also compare with the XComs, through Airflow's API.")] = True,
+) -> None:
+    """Compare broker, warehouse and XCom: lost, doubled, waiting. Exit code 1 unless nothing is."""
+    import clickhouse_connect
+
+    from answers.operate.audit import audit as account
+    from answers.stack.client import Airflow
+    from answers.stack.settings import warehouse_options
+    from include.flight_status import broker
+    from include.flights import warehouse
+
+    with _errors():
+        given = warehouse_options()
+        with warehouse.connect(lambda: clickhouse_connect.get_client(**given), given.get("path")) as client:
+            accounts = account(broker.options(), client, Airflow() if xcom else None)
+        if as_json:
+            print(json.dumps([asdict(each) | {"clean": each.clean} for each in accounts]))
+        else:
+            names = [name for name in asdict(accounts[0]) if name != "topic"]
+            table = Table(*names)
+            for each in accounts:
+                values = asdict(each) | {"lost": len(each.lost)}
+                table.add_row(*("" if values[name] is None else str(values[name]) for name in names))
+            out.print(table)
+        if lost := [place for each in accounts for place in each.lost]:
+            out.print(f"lost: {', '.join(lost[:20])}{' …' if len(lost) > 20 else ''}", style="red", highlight=False)
+        if not all(each.clean for each in accounts):
+            raise typer.Exit(1)
+
+
+@app.command()
+def relay(most: Annotated[int | None, typer.Option(help="End after so many messages.")] = None) -> None:
+    """Relay messages to Airflow's REST API in the foreground, until Ctrl-C."""
+    from answers.interrupts import interruptible
+    from answers.operate.relay import NotTaken
+    from answers.operate.relay import relay as run
+    from answers.stack.client import Airflow, ApiError
+    from include.flight_status import broker
+
+    with _errors():
+        try:
+            with interruptible():
+                out.print(f"{run(Airflow(), broker.options(), most)} relayed")
+        except KeyboardInterrupt:
+            return
+        except NotTaken as error:
+            raise ApiError(f"{error} (what was not taken will be relayed next time)") from error
+
+
+@app.command("dead-letters")
+def dead_letters(as_json: AsJson = False) -> None:
+    """List the dead letters with their reasons."""
+    from include.flight_status import broker
+    from include.flight_status.dead_letters import read
+
+    with _errors():
+        letters = list(read(broker.options()))
+        if as_json:
+            print(json.dumps([{"source": each.source, "reason": each.reason} for each in letters]))
+            return
+        table = Table("message", "bytes", "reason")
+        for each in letters:
+            table.add_row(each.source, str(len(each.value or b"")), each.reason)
+        out.print(table if letters else "there is no dead letter")
+
+
+@app.command()
+def replay() -> None:
+    """Send the dead letters that were not yet replayed to their topics again, once what refused them is mended."""
+    from include.flight_status import broker
+    from include.flight_status.dead_letters import replay as run
+
+    with _errors():
+        out.print(f"{run(broker.options())} dead letters sent again")
+
+
+def _topic(way: str) -> str:
+    from include.flight_status.broker import WAYS
+
+    if way not in WAYS:
+        raise ValueError(f"--way {way}: there are {', '.join(WAYS)}")
+    return WAYS[way]

@@ -1,0 +1,89 @@
+"""`answers rollback`: put the last good version of a published day back, take that back, or show what is kept."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import socket
+from datetime import date
+from typing import TYPE_CHECKING, Annotated
+from uuid import uuid4
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from include.flights.versions import History
+
+
+def rollback(
+    day: Annotated[str, typer.Option("--date", help="Local day, YYYY-MM-DD.")],
+    undo: Annotated[bool, typer.Option("--undo", help="Take the last rollback of the day back.")] = False,
+    to: Annotated[int | None, typer.Option("--to", help="This version, in place of the last good one.")] = None,
+    show: Annotated[bool, typer.Option("--list", help="Only show what happened to the day, and what is kept.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait while a task holds the embedded engine.")] = 600,
+) -> None:
+    """Make the last good version of a published day live again: all of its tables, each in one step.
+
+    A rollback that was killed half-way, or a day that was damaged since, is put right first, and nothing else.
+    """
+    import clickhouse_connect
+    from clickhouse_connect.driver.exceptions import Error
+
+    from answers.cli.app import readable_errors
+    from answers.stack.settings import warehouse_options
+    from include.flights import versions, warehouse
+
+    options = warehouse_options()
+    out = Console()
+    with readable_errors():
+        if undo and to is not None:
+            raise ValueError("--undo goes back to what was live before the rollback: give it or --to, not both")
+        chosen = date.fromisoformat(day)
+        by = f"{getpass.getuser()}@{socket.gethostname()} {uuid4().hex[:8]}"  # each command is an order of its own
+        with warehouse.connect(
+            lambda: clickhouse_connect.get_client(**options), options.get("path"), patience=timeout
+        ) as client:
+            try:
+                if show:
+                    _show(versions.history(client, chosen), out, as_json)
+                    return
+                report = versions.undo(client, chosen, by) if undo else versions.rollback(client, chosen, by, to)
+            except versions.NothingToRestore as error:
+                raise ValueError(f"nothing was changed: {error}") from error
+            except Error as error:
+                raise warehouse.WarehouseUnavailable(
+                    f"the warehouse failed in the middle; run the same command again, it completes what was begun: {error}"
+                ) from error
+        if as_json:
+            print(json.dumps(report))
+            return
+        rows = ", ".join(f"{table} {count}" for table, count in report["rows"].items())
+        said = f"put right, it is version {report['to']}" if report["action"] == "repair" else ""
+        said = said or f"version {report['to']} is live again instead of {report['from']}"
+        out.print(f"{day}: {said} (rows: {rows})", highlight=False)
+
+
+def _show(past: History, out: Console, as_json: bool) -> None:
+    from include.flights.versions import rows_of
+
+    rows = [
+        {
+            "event": event.action,
+            "version": event.version,
+            "before": event.before,
+            "by": event.by,
+            "flights": rows_of(event.prints)["flights"],
+            "kept": event.version in past.kept,
+        }
+        for event in past.events
+    ]
+    if as_json:
+        print(json.dumps(rows))
+        return
+    table = Table("event", "live since then", "before", "by", "flights", "kept")
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row.values()))
+    out.print(table)

@@ -1,0 +1,87 @@
+"""`answers secrets`: the parameter store of the embedded stack, and its Fernet key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from answers.stack.parameters.client import Parameters
+    from answers.stack.settings import Settings
+
+out = Console()
+app = typer.Typer(
+    help="The parameter store: connections and secret Variables; and the Fernet key.", no_args_is_help=True
+)
+Name = Annotated[
+    str, typer.Argument(help="A connection's id or a Variable's key, as `answers secrets list` shows them.")
+]
+
+
+@app.command("list")
+def show() -> None:
+    """What is kept in the parameter store: names, versions, and when they changed. No values."""
+    from answers.cli.app import readable_errors
+
+    with readable_errors():
+        for each in _store(_running()).names():
+            line = (
+                f"{each['name']:<45} version {each['version']:<4} {each['type']}  {each['changed']:%Y-%m-%d %H:%M:%S}"
+            )
+            out.print(line, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def seed() -> None:
+    """Write what the stack starts with, over what was rotated since."""
+    from answers.cli.app import readable_errors
+    from answers.stack.parameters import contents
+
+    with readable_errors():
+        for parameter in _store(_running()).seed(contents.embedded()):
+            out.print(parameter, highlight=False)
+
+
+@app.command()
+def rotate(
+    name: Name,
+    stdin: Annotated[bool, typer.Option("--stdin", help="Read the new value from standard input.")] = False,
+) -> None:
+    """Give a connection another password, or a Variable another value: a new random one. The next task uses it."""
+    from answers.cli.app import readable_errors
+    from answers.stack import dotenv
+    from answers.stack.parameters.client import read_secret
+
+    with readable_errors():
+        store = _store(_running())
+        version = store.rotate(name, read_secret(name) if stdin else dotenv.password())
+        out.print(f"{name} is version {version}; the next task uses it", highlight=False)
+
+
+@app.command("rotate-fernet")
+def rotate_fernet() -> None:
+    """Encrypt what lies in the metadata database with a new key, while DAGs run."""
+    from answers.cli.app import readable_errors
+    from answers.operate import fernet
+
+    with readable_errors():
+        count = fernet.rotate(_running(), lambda line: out.print(line, style="dim", markup=False))
+        out.print(f"{count} texts are encrypted with the new key, which alone is kept", highlight=False)
+
+
+def _running() -> Settings:
+    from answers.stack import lifecycle
+    from answers.stack.settings import Settings
+
+    settings = Settings.load()
+    if lifecycle.supervisor_process(settings) is None:
+        raise lifecycle.StackError("the stack is not running: `answers up`")
+    return settings
+
+
+def _store(settings: Settings) -> Parameters:
+    from answers.stack.parameters.client import Parameters
+
+    return Parameters(settings.parameter_store, settings.secrets["PARAMETER_WRITE_SECRET"])

@@ -1,0 +1,92 @@
+"""`make demo`: each answered question on the embedded stack, and what its claims look like in the data.
+
+A question's part is the module of its name here: `play(demo)` runs what it needs and prints its evidence.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import date
+from importlib import import_module
+from typing import Any
+
+import clickhouse_connect
+from rich.console import Console
+from rich.table import Table
+
+from answers.proof.catalog import load_questions
+from answers.stack import lifecycle
+from answers.stack.client import Airflow, ApiError, Run
+from answers.stack.settings import Settings
+from include.flights import warehouse
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What a part of the demonstration works with. `days` are the local days that it shows, `shown` displays runs."""
+
+    airflow: Airflow
+    settings: Settings
+    out: Console
+    days: list[date]
+    shown: Callable[[Iterator[Any]], Iterator[Any]]
+
+    def run(self, dag_id: str, days: list[date]) -> list[str]:
+        """Run a DAG for some days and watch it. Returns the runs' ids.
+
+        :raises ApiError: a run failed
+        """
+        run_ids = [self.airflow.start(dag_id, day) for day in days]
+        self.finish(dag_id, run_ids, 1800)
+        return run_ids
+
+    def finish(self, dag_id: str, run_ids: list[str], patience: float = 300) -> list[Run]:
+        """Watch runs of a DAG until they have ended. Returns them.
+
+        :param patience: seconds
+        :raises ApiError: a run failed
+        """
+        *_, runs = self.shown(self.airflow.watch(dag_id, run_ids, patience=patience))
+        if failed := [each.run_id for each in runs if each.state != "success"]:
+            raise ApiError(f"{', '.join(failed)} failed: see {self.settings.url}/dags/{dag_id}")
+        return runs
+
+    def warehouse(self) -> AbstractContextManager[Any]:
+        """A client of the embedded warehouse; waits while a task holds it."""
+        path = str(self.settings.warehouse)
+        return warehouse.connect(lambda: clickhouse_connect.get_client(interface="chdb", path=path), path)
+
+    def evidence(self, question: str, seen: dict[str, str]) -> None:
+        """Print the claims of a question, each beside what was seen of it."""
+        (claims,) = (each.claims for each in load_questions() if each.id == question)
+        if unknown := set(seen) - {claim.id for claim in claims}:
+            raise ValueError(f"{question} has no claim {', '.join(sorted(unknown))}")
+        table = Table("claim", "says", "seen here")
+        for claim in claims:
+            if claim.id in seen:
+                table.add_row(claim.id, claim.text, seen[claim.id])
+        self.out.print(table)
+
+
+def play(questions: list[str], days: list[date], out: Console, shown: Callable[[Iterator[Any]], Iterator[Any]]) -> None:
+    """Bring the stack up and show the questions, one after the other.
+
+    :param questions: of those answered, e.g. ["q01"]; all of them if empty
+    :param shown: wraps the watching of runs with a display
+    :raises ApiError: a run failed; :raises StackError: the stack does not come up
+    :raises ValueError: a question is not answered yet, or unknown
+    """
+    answered = [each.id for each in load_questions() if each.answered]
+    if unknown := [each for each in questions if each not in answered]:
+        raise ValueError(f"{', '.join(unknown)} cannot be shown; there are {', '.join(answered)}")
+    logging.getLogger(warehouse.__name__).setLevel(logging.ERROR)  # that a look waits for a task is no news here
+    settings = lifecycle.up(lambda line: out.print(line, style="dim", markup=False), dags="local")
+    demo = Demo(Airflow(settings.url, settings.secrets["ADMIN_PASSWORD"]), settings, out, days, shown)
+    for question in load_questions():
+        if question.id in (questions or answered):
+            out.rule(f"Question {question.id[1:].lstrip('0')} · {question.title}")
+            import_module(f"answers.demo.{question.id}").play(demo)
+    out.print(f"Airflow: {settings.url}  (user admin, password: `answers open`)", highlight=False)

@@ -1,0 +1,91 @@
+"""Question 2: reports that are punctual, one that is late, and compliance from their history."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from answers.cli.sla import judge_history, keep
+from answers.stack.client import ApiError
+from include import external_feed
+from include.alerts import misses
+from include.sla.judge import compliance
+
+if TYPE_CHECKING:
+    from answers.demo import Demo
+
+WITHIN = "q02_report_within"
+
+
+def play(demo: Demo) -> None:
+    """Write the report for the days of question 1; the last one's feed is late, and so is the report. Print the evidence."""
+    airflow, days = demo.airflow, demo.days
+    dag_id = airflow.find_dag("q02")
+    demo.run(dag_id, days[:-1])
+    late = f"answers__{days[-1]}"
+    # Only a run that is created gets a deadline; an earlier demonstration may have left one.
+    airflow.request("DELETE", f"/dags/{dag_id}/dagRuns/{late}", expect=(204, 404))
+    delivered = demo.settings.home / "data" / "delivered" / "airlines.csv"
+    delivered.unlink(missing_ok=True)
+    before = {key: airflow.request("GET", f"/variables/{key}").json()["value"] for key in ("airlines_feed", WITHIN)}
+    try:
+        _set(demo, {"airlines_feed": f"file://{delivered}", WITHIN: "1"})
+        began = datetime.now(UTC).isoformat()
+        airflow.start(dag_id, days[-1])
+        miss = _wait_for(demo, f"the notification of {late}", lambda: _miss(demo, late, began))
+        _wait_for(
+            demo, "the waiting sensor", lambda: airflow.run(dag_id, late).tasks["wait_for_airlines"][0] == "deferred"
+        )
+        slots = airflow.request("GET", "/pools/default_pool").json()
+        delivered.parent.mkdir(exist_ok=True)
+        part = delivered.with_suffix(".part")
+        part.write_text(external_feed.read(before["airlines_feed"]))
+        part.replace(delivered)
+        demo.finish(dag_id, [late])
+    finally:
+        _set(demo, before)
+    run_ids = [f"answers__{day}" for day in days]
+    for day, run_id in zip(days, run_ids, strict=True):
+        report = airflow.xcom(dag_id, run_id, "write_report")
+        demo.out.print(f"{day}: {report['flights']} flights; most delayed: {report['worst']}", highlight=False)
+    judged = judge_history([dag_id], days[0], days[-1], datetime.now(UTC))
+    keep(judged)
+    total = compliance(judged)[-1]
+    tasks = airflow.request("GET", f"/dags/{dag_id}/tasks").json()["tasks"]
+    retries = (
+        f"{each['task_id']} {each['retries']:.0f}, {each['retry_delay']['seconds'] // 60} min apart" for each in tasks
+    )
+    waited = airflow.xcom(dag_id, late, "wait_for_airlines")["waited"]
+    demo.evidence(
+        "q02",
+        {
+            "2.1": f"{late} was {miss['state']} at its deadline: recorded, and its owner {miss['owner']} notified",
+            "2.2": "retries: " + "; ".join(retries),
+            "2.5": f"{late} waited {waited:.1f} s for its feed; meanwhile {slots['deferred_slots']} deferred, "
+            f"{slots['occupied_slots']} slots occupied",
+            "2.6": f"{total.on_time} on time, {total.late} late, {total.failed} failed, {total.missing} missing of "
+            f"{total.scheduled}: {total.compliance or 0:.1%}",
+        },
+    )
+
+
+def _miss(demo: Demo, run_id: str, since: str) -> dict[str, Any] | None:
+    """The record of this run's miss, once its notification has arrived; not that of an earlier demonstration."""
+    found = [each for each in misses.recorded(demo.settings.home / "data") if each["run_id"] == run_id]
+    return next((each for each in found if each["notified"] and each["recorded_at"] >= since), None)
+
+
+def _set(demo: Demo, variables: dict[str, str]) -> None:
+    for key, value in variables.items():
+        demo.airflow.request("PATCH", f"/variables/{key}", json={"key": key, "value": value})
+
+
+def _wait_for(demo: Demo, what: str, ready: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + 60
+    while not (answer := ready()):
+        if time.monotonic() > deadline:
+            raise ApiError(f"waited a minute in vain for {what}: see {demo.settings.home / 'logs' / 'triggerer.log'}")
+        time.sleep(0.2)
+    return answer

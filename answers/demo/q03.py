@@ -1,0 +1,87 @@
+"""Question 3: one day through all three paths, then once more with another document, and what each claim looks like."""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from rich.table import Table
+
+from answers.stack.client import ApiError
+
+if TYPE_CHECKING:
+    from answers.demo import Demo
+
+DAY = date(2013, 6, 13)  # thunderstorms; 141 flights of United from Newark, one of Hawaiian from Kennedy
+
+
+def play(demo: Demo) -> None:
+    """Run the day with the document as it is and with a smaller one, put the document back, and print the evidence."""
+    dag_id = demo.airflow.find_dag("q03")
+    first, xcoms = _run(demo, dag_id)
+    version = _versions(demo, dag_id)
+    url = demo.airflow.request("GET", "/variables/q03_config").json()["value"]
+    file = Path(unquote(urlsplit(url).path))
+    if not url.startswith("file:"):
+        raise ApiError(f"the demonstration changes the document, which it does for file:// only: q03_config is {url}")
+    before = file.read_text()
+    smaller = json.loads(before) | {"airports": ["JFK"], "thresholds": {"skip_up_to_rows": 60, "spark_from_rows": 1000}}
+    try:
+        _write(file, json.dumps(smaller))
+        second, _ = _run(demo, dag_id)
+        _write(file, before[: len(before) // 2])
+        third, _ = _run(demo, dag_id)
+    finally:
+        _write(file, before)
+    table = Table("document", "in force", "airports", "skipped", "light", "Spark", "rows published", "emptied")
+    for name, report in (("as shipped", first), ("JFK alone, no Spark", second), ("half of it", third)):
+        numbers = (report[key] for key in ("skip", "light", "spark", "rows", "emptied"))
+        cells = (report["config"]["version"], " ".join(report["airports"]), *map(str, numbers))
+        table.add_row(name, *cells)
+    demo.out.print(table)
+    tasks = demo.airflow.request("GET", f"/dags/{dag_id}/tasks").json()["tasks"]
+    refused = _refused(demo, dag_id)
+    why = third["config"]["why"].splitlines()[1].strip()
+    seen = {
+        "3.1": f"{DAY}.json, by the interval; SQL of the local day {DAY}",
+        "3.2": f"{len(xcoms)} XComs looked at, the largest of {max(xcoms)} bytes",
+        "3.3": f"{len(tasks)} tasks in the graph; {sum_of(first)} chunks on this day, "
+        f"{first['light'] + first['spark']} of them mapped over",
+        "3.4": f"broken: {why}; {third['config']['version']} version in force; "
+        f"versions of the DAG: {version} before, {_versions(demo, dag_id)} after",
+        "3.5": f"{first['skip']} chunks skipped, {first['light']} light, {first['spark']} Spark; joined each time",
+        "3.6": f'airports ["SFO"] was {refused}',
+    }
+    demo.evidence("q03", seen)
+
+
+def sum_of(report: dict[str, Any]) -> int:
+    """The chunks of a run, whichever path they took."""
+    return sum(report[path] for path in ("skip", "light", "spark"))
+
+
+def _run(demo: Demo, dag_id: str) -> tuple[dict[str, Any], list[int]]:
+    """The report of a run of the day, and the sizes of the XComs that shape it."""
+    (run_id,) = demo.run(dag_id, [DAY])
+    names = ("read_config", "count_flights", "EWR.plan", "JFK.plan", "LGA.plan", "report")
+    values = {name: demo.airflow.xcom(dag_id, run_id, name) for name in names}
+    return values["report"], [len(json.dumps(value)) for value in values.values()]
+
+
+def _versions(demo: Demo, dag_id: str) -> int:
+    return demo.airflow.request("GET", f"/dags/{dag_id}/dagVersions").json()["total_entries"]
+
+
+def _refused(demo: Demo, dag_id: str) -> str:
+    body = {"dag_run_id": "refused", "logical_date": None, "conf": {"airports": ["SFO"]}}
+    answer = demo.airflow.request("POST", f"/dags/{dag_id}/dagRuns", json=body, expect=(400,))
+    return f"answered {answer.status_code}: {answer.json()['detail'].splitlines()[0]}"
+
+
+def _write(file: Path, text: str) -> None:
+    part = file.with_suffix(".part")
+    part.write_text(text)
+    part.replace(file)

@@ -1,0 +1,69 @@
+"""Question 5: a burst of messages to each of the three ways, poison among them, and the audit of what became of them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from answers.cli.kafka import start
+from answers.operate import audit
+from answers.stack.client import ApiError
+from include.flight_status import broker, produce
+
+if TYPE_CHECKING:
+    from answers.demo import Demo
+
+COUNTS = {"event": 200, "sensor": 100, "webhook": 5}
+POISON = [(b"poison", b"\xff"), (b"poison", None)]
+PATIENCE = 120  # seconds until nothing waits any more
+
+
+def play(demo: Demo) -> None:
+    """Start the broker, send, wait until the backlog is empty, print the evidence.
+
+    :raises ApiError: messages still wait after two minutes
+    """
+    start(lambda line: demo.out.print(line, style="dim", markup=False))
+    opts, batch = broker.options(), str(time.time_ns())
+    for way, count in COUNTS.items():
+        poison = POISON if way == "event" else []
+        produce.produce_all(opts, broker.WAYS[way], [*poison, *produce.events(count, batch)])
+    demo.out.print(f"sent {', '.join(f'{count} to {broker.WAYS[way]}' for way, count in COUNTS.items())}, and poison")
+    accounts = {each.way: each for each in _settled(demo, opts)}
+    runs = {way: _runs(demo, way) for way in COUNTS}
+    first = next(iter(runs["webhook"]), {}).get("dag_run_id", "none")
+    letters = sum(each.dead for each in accounts.values())
+    lost, doubled = (sum(counts) for counts in zip(*((len(a.lost), a.doubled) for a in accounts.values()), strict=True))
+    demo.evidence(
+        "q05",
+        {
+            "5.1": f"{accounts['event'].messages} messages by asset events in {len(runs['event'])} runs, "
+            f"{accounts['sensor'].messages} by sensor in {len(runs['sensor'])} runs; {accounts['event'].lag} wait",
+            "5.2": f"{accounts['webhook'].messages} messages, {len(runs['webhook'])} runs, e.g. {first}",
+            "5.3": "; ".join(f"{way}: {each.untracked} not in XCom" for way, each in accounts.items()),
+            "5.4": f"lost {lost}, doubled {doubled}; under SIGKILL: make soak",
+            "5.5": f"{letters} dead letters, with their reasons: answers kafka dead-letters",
+        },
+    )
+
+
+def _settled(demo: Demo, opts: broker.Options) -> list[audit.Account]:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        with demo.warehouse() as client:
+            accounts = audit.audit(opts, client)
+        if not any(each.lag for each in accounts):
+            break
+        if time.monotonic() > deadline:
+            raise ApiError(f"messages still wait: {accounts}; see {demo.settings.url}/dags?tags=q05")
+        time.sleep(2)
+    while True:  # a run returns its offsets a moment after it has written
+        with demo.warehouse() as client:
+            accounts = audit.audit(opts, client, demo.airflow)
+        if not any(each.untracked or each.lag for each in accounts) or time.monotonic() > deadline:
+            return accounts
+        time.sleep(2)
+
+
+def _runs(demo: Demo, way: str) -> list[dict[str, str]]:
+    return demo.airflow.pages(f"/dags/{audit.DAGS[way][0]}/dagRuns?state=success", "dag_runs")

@@ -1,0 +1,85 @@
+"""Question 6: a delivery signed with a secret from the parameter store, again after a rotation, and the hunt for both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import httpx
+import psutil
+
+from answers.stack import dotenv, lifecycle
+from answers.stack.parameters.client import Parameters
+from include.partner.signature import sign
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from answers.demo import Demo
+
+
+def play(demo: Demo) -> None:
+    """Deliver with a hostile note, rotate the partner's secret, sign and deliver again, and look for the secrets."""
+    airflow, settings = demo.airflow, demo.settings
+    dag_id = airflow.find_dag("q06")
+    store = Parameters(settings.parameter_store, settings.secrets["PARAMETER_WRITE_SECRET"])
+    mark = settings.home / "touched-by-a-note"
+    note = f"$(touch {mark}) `touch {mark}` {{{{ conn.q06_partner.password }}}}"
+    first, second = dotenv.password(), dotenv.password()
+    store.rotate("q06_partner", first)
+    before = _requests(demo)
+    run_id = airflow.start(dag_id, demo.days[0], {"note": note})
+    demo.finish(dag_id, [run_id])
+    asked = {
+        name: count - before.get(name, 0) for name, count in _requests(demo).items() if count > before.get(name, 0)
+    }
+    messages = [_delivered(demo)]
+    store.rotate("q06_partner", second)
+    airflow.clear(dag_id, run_id, ["sign", "deliver"])
+    demo.finish(dag_id, [run_id])
+    messages.append(_delivered(demo))
+    fits = [
+        sign(each["manifest"].encode(), secret) == each["signature"]
+        for each, secret in zip(messages, (first, second), strict=True)
+    ]
+    searched, found = _hunt((settings.home / "logs", settings.home / "data" / "q06"), (first, second))
+    with_connections = [
+        part for part, names in _environments(demo).items() if any("AIRFLOW_CONN_" in name for name in names)
+    ]
+    untouched = not mark.exists() and note in messages[0]["manifest"]
+    reads = ", ".join(
+        f"{name.rsplit('/', 1)[1]} {count}" for name, count in sorted(asked.items()) if name.startswith("Get")
+    )
+    demo.evidence(
+        "q06",
+        {
+            "6.1": f"{len(store.names())} parameters, all SecureString; parts with a connection in their environment: "
+            f"{', '.join(with_connections) or 'none'}",
+            "6.3": f"{searched} files searched for two secrets: {found} hits; the note arrived as it was"
+            f"{'' if untouched else ', AND WAS RUN'}",
+            "6.4": f"signed with the first secret: {fits[0]}; after the rotation with the second: {fits[1]}",
+            "6.5": f"reads of the store by the first run: {reads}",
+        },
+    )
+
+
+def _requests(demo: Demo) -> dict[str, int]:
+    counts: dict[str, int] = httpx.get(f"{demo.settings.parameter_store}/requests", trust_env=False).json()
+    return counts
+
+
+def _delivered(demo: Demo) -> dict[str, str]:
+    url = f"http://127.0.0.1:{demo.settings.ports['catcher']}/messages?path=/partner"
+    message: dict[str, str] = httpx.get(url, trust_env=False).json()[-1]["body"]
+    return message
+
+
+def _hunt(folders: tuple[Path, ...], secrets: tuple[str, ...]) -> tuple[int, int]:
+    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
+    contents = [file.read_bytes() for file in files]
+    return len(files), sum(secret.encode() in text for text in contents for secret in secrets)
+
+
+def _environments(demo: Demo) -> dict[str, set[str]]:
+    """The names in the environment of each part."""
+    pids = {part["part"]: part["pid"] for part in lifecycle.status(demo.settings) if part["pid"]}
+    return {part: set(psutil.Process(pid).environ()) for part, pid in pids.items()}

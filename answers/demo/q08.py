@@ -1,0 +1,83 @@
+"""Question 8: a day that loses an airline is published, doubted, taken back and told; and what a person can do about it."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+import zipfile
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from answers.stack.client import ApiError
+from include.flights import versions
+from include.flights.feed import default_feed
+
+if TYPE_CHECKING:
+    from answers.demo import Demo
+
+LOST = "UA"
+PATHS = ("/slack/services/T000/B000/catcher", "/mail")
+
+
+def play(demo: Demo) -> None:
+    """Publish the first day, publish it again from a feed without an airline, and show what came of it."""
+    airflow, day = demo.airflow, demo.days[0]
+    dag_id = airflow.find_dag("q08_recovery")
+    (run_id,) = demo.run(dag_id, [day])
+    before = airflow.request("GET", "/variables/flights_feed").json()["value"]
+    folder = demo.settings.home / "data" / "feed_without_an_airline"
+    feed_without(LOST, day, folder)
+    try:
+        _point(demo, str(folder))
+        airflow.start(dag_id, day)
+        *_, (run,) = demo.shown(airflow.watch(dag_id, [run_id], patience=300))
+    finally:
+        _point(demo, before)
+        shutil.rmtree(folder)
+    if (run.state, run.tasks["rollback"][0]) != ("failed", "success"):
+        raise ApiError(f"{run_id} was not taken back: see {demo.settings.url}/dags/{dag_id}")
+    report = airflow.xcom(dag_id, run_id, "rollback")
+    with demo.warehouse() as client:
+        undone = versions.undo(client, day, "the demonstration")
+        again = versions.rollback(client, day, "the demonstration")
+    told = {path: [each for each in _caught(demo, path) if run_id in each["text"]] for path in PATHS}
+    if not all(told.values()):
+        raise ApiError(f"nobody was told of {run_id}: see the log of its task check")
+    demo.out.print(told["/mail"][-1]["text"].replace("<pre>", "").replace("</pre>", ""), highlight=False, markup=False)
+    demo.evidence(
+        "q08",
+        {
+            "8.1": f"Slack {len(told[PATHS[0]])}, e-mail {len(told['/mail'])}: "
+            f"“{told['/mail'][-1]['subject']}” to {', '.join(told['/mail'][-1]['to'])}",
+            "8.4": f"version {report['from']} -> {report['to']} by the run's own task; undone: version {undone['to']} with "
+            f"{undone['rows']['flights']} flights; rolled back: version {again['to']} with {again['rows']['flights']}",
+        },
+    )
+
+
+def feed_without(carrier: str, day: date, folder: Path) -> None:
+    """Write the feed's files, of the flights one day's only, without those of an airline."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in ("weather", "planes", "airports"):
+        shutil.copy(default_feed() / f"{name}.csv", folder)
+    wanted = [str(day.year), str(day.month), str(day.day)]
+    with zipfile.ZipFile(default_feed() / "flights.csv.zip") as archive:
+        rows = csv.reader(archive.read("flights.csv").decode().splitlines())
+    with (folder / "flights.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        header = next(rows)
+        writer.writerow(header)
+        writer.writerows(row for row in rows if row[:3] == wanted and row[header.index("carrier")] != carrier)
+
+
+def _point(demo: Demo, feed: str) -> None:
+    demo.airflow.request("PATCH", "/variables/flights_feed", json={"key": "flights_feed", "value": feed})
+
+
+def _caught(demo: Demo, path: str) -> list[dict[str, Any]]:
+    address = f"http://127.0.0.1:{demo.settings.ports['catcher']}/messages"
+    return [each["body"] for each in httpx.get(address, params={"path": path}, trust_env=False).json()]

@@ -1,0 +1,63 @@
+"""Question 9: one day's notices under two clocks, the checker on the DAGs, and tests of the first tier."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import datetime, time, timedelta
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+from answers.proof.catalog import ROOT
+from include.flights.contract import ZONE
+from include.refunds import DAYS_TO_PAY
+
+if TYPE_CHECKING:
+    from answers.demo import Demo
+
+TESTS = ("test_refunds.py", "test_seams.py", "test_ci.py")
+
+
+def play(demo: Demo) -> None:
+    """Run the DAG by each of the clocks, check the DAG files, and run the tests that need no Airflow."""
+    dag_id = demo.airflow.find_dag("q09")
+    tests = [str(ROOT / "tests" / "unit" / name) for name in TESTS]
+    with (
+        _begin("-m", "answers", "integrity", str(ROOT / "dags")) as checker,
+        _begin("-m", "pytest", "-q", "-p", "no:cacheprovider", *tests) as unit,
+    ):
+        midnight = datetime.combine(demo.days[0] + timedelta(days=DAYS_TO_PAY + 1), time(), ZONE)
+        seen = [_tell(demo, dag_id, midnight - timedelta(hours=hours)) for hours in (1, 0)]
+        (passed, _), (checked, trouble) = unit.communicate(), checker.communicate()
+    demo.evidence(
+        "q09",
+        {
+            "9.1": f"the first tier, in a process of its own: {passed.splitlines()[-1].strip('= ')}",
+            "9.2": "; ".join(seen),
+            "9.3": checked.splitlines()[-1] if checked else trouble,
+        },
+    )
+
+
+def _tell(demo: Demo, dag_id: str, clock: datetime) -> str:
+    """Run the DAG by a clock, and say what was told."""
+    airflow, run_id = demo.airflow, f"answers__{demo.days[0]}"
+    airflow.request("DELETE", f"/dags/{dag_id}/dagRuns/{run_id}", expect=(204, 404))
+    before = len(_notices(demo))
+    airflow.start(dag_id, demo.days[0], {"now": clock.isoformat()})
+    demo.finish(dag_id, [run_id])
+    found = _notices(demo)[before:]
+    return f"{clock:%Y-%m-%d %H:%M}: {len(found)} notices, days left {found[0]['days_left']}"
+
+
+def _begin(*arguments: str) -> subprocess.Popen[str]:
+    """Start a Python program in the project's folder."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=pipe, stderr=pipe, text=True)
+
+
+def _notices(demo: Demo) -> list[dict[str, Any]]:
+    address = f"http://127.0.0.1:{demo.settings.ports['catcher']}/messages"
+    answer = httpx.get(address, params={"path": "/refunds"}, trust_env=False)
+    return [each["body"] for each in answer.json()]

@@ -1,0 +1,90 @@
+"""What a deploy asks of Airflow: its REST API, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from urllib.parse import quote
+
+from answers.stack.bundles import NAME
+from answers.stack.client import Airflow, ApiError
+
+UNDER_WAY = ("running", "queued")
+AT_ONCE = 20  # files that Airflow is asked to parse
+
+
+class Server:
+    """Airflow, as far as a deploy needs it. Errors are ApiError, with the remedy."""
+
+    def __init__(self, airflow: Airflow) -> None:
+        self._airflow = airflow
+
+    def versions(self) -> dict[str, str | None]:
+        """The DAGs of the bundle that exist at present: id -> the commit that they were last parsed at.
+
+        :raises ApiError: this Airflow has no DAGs from the bundle
+        """
+        dags = self._airflow.pages("/dags?order_by=dag_id", "dags")
+        bundles = {each["bundle_name"] for each in dags}
+        if dags and NAME not in bundles:
+            raise ApiError(
+                f"{self._airflow.url} has its DAGs from {', '.join(sorted(map(str, bundles)))}, not from Git: "
+                "start it with `answers up --dags git` (or docker-compose.git.yaml)"
+            )
+        return {each["dag_id"]: each["bundle_version"] for each in dags if each["bundle_name"] == NAME}
+
+    def scheduled_from(self, dag_id: str) -> str | None:
+        """The commit of the document that the scheduler makes a DAG's next run from."""
+        query = f"/dags/{dag_id}/dagVersions?order_by=-version_number&limit=1"
+        versions = self._airflow.request("GET", query).json()["dag_versions"]
+        return versions[0]["bundle_version"] if versions else None
+
+    def ask_to_refresh(self, behind: Sequence[str]) -> None:
+        """Have the bundle looked at now, and not at its next interval, and the files of the DAGs that are behind parsed.
+
+        Without, Airflow parses at once only what a commit has changed, and what it has not within `min_file_process_interval`.
+        Files that are asked for go before all others: not many at a time, lest a busy parser never comes to the rest.
+        """
+        dags = self._airflow.pages(f"/dags?bundle_name={NAME}&order_by=dag_id", "dags")
+        wanted = [each for each in dags if each["dag_id"] in behind] or dags[:1]
+        for token in list(dict.fromkeys(each["file_token"] for each in wanted))[:AT_ONCE]:
+            self._airflow.request("PUT", f"/parseDagFile/{token}", expect=(200, 201, 404, 409))
+
+    def import_errors(self, since: datetime) -> list[str]:
+        """Files of the bundle that could not be parsed since an instant, each with the last line of its error."""
+        errors = self._airflow.pages("/importErrors", "import_errors")
+        return [
+            f"{each['filename']}: {each['stack_trace'].strip().splitlines()[-1]}"
+            for each in errors
+            if each["bundle_name"] == NAME and datetime.fromisoformat(each["timestamp"]) >= since
+        ]
+
+    def is_paused(self, dag_id: str) -> bool:
+        """Whether a DAG is paused; one that Airflow does not know is not."""
+        answer = self._airflow.request("GET", f"/dags/{dag_id}", expect=(200, 404))
+        return answer.status_code == 200 and bool(answer.json()["is_paused"])
+
+    def pause(self, dag_id: str, paused: bool) -> None:
+        """Pause a DAG, or resume it. One that is gone is left alone."""
+        self._airflow.request("PATCH", f"/dags/{dag_id}", json={"is_paused": paused}, expect=(200, 404))
+
+    def under_way(self, dag_id: str) -> list[str]:
+        """The runs of a DAG that are running or queued."""
+        states = "&".join(f"state={state}" for state in UNDER_WAY)
+        answer = self._airflow.request("GET", f"/dags/{dag_id}/dagRuns?{states}&limit=100", expect=(200, 404))
+        return [run["dag_run_id"] for run in answer.json()["dag_runs"]] if answer.status_code == 200 else []
+
+    def start(self, dag_id: str, run_id: str) -> None:
+        """Start a run; where it was started before, that one is it."""
+        body = {"dag_run_id": run_id, "logical_date": None}
+        self._airflow.request("POST", f"/dags/{dag_id}/dagRuns", json=body, expect=(200, 201, 409))
+
+    def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
+        """A run: its `state` and its `bundle_version`, among others."""
+        run: dict[str, Any] = self._airflow.request("GET", f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}").json()
+        return run
+
+    def link(self, dag_id: str, run_id: str) -> str:
+        """Where people see a run."""
+        return f"{self._airflow.url}/dags/{dag_id}/runs/{quote(run_id, safe='')}"

@@ -1,0 +1,1 @@
+"""Operates the questions' DAGs through Airflow's API: what a person or a daemon does."""

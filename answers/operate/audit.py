@@ -1,0 +1,123 @@
+"""`answers kafka audit`: broker, warehouse and XCom side by side. Lost, doubled, waiting: each offset is accounted for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from include.flight_status import broker, process
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+    from answers.stack.client import Airflow
+
+DAGS = {
+    "event": ("q05_kafka_event", "process_backlog"),
+    "sensor": ("q05_kafka_sensor", "process_uncommitted"),
+    "webhook": ("q05_kafka_webhook", "process_message"),
+}
+Places = set[tuple[int, int]]  # (partition, offset)
+
+
+@dataclass
+class Account:
+    """What became of a topic's messages. `lag`: none of its consumers has come that far. `lost`: one has, without effect.
+
+    `untracked`: handled, but in no run's XCom; None if Airflow was not asked. `doubled`: events with more than one effect.
+    """
+
+    way: str
+    topic: str
+    messages: int = 0
+    applied: int = 0
+    dead: int = 0
+    repeated: int = 0
+    lag: int = 0
+    lost: list[str] = field(default_factory=list)
+    doubled: int = 0
+    untracked: int | None = None
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is lost, doubled, untracked or waiting."""
+        return not (self.lost or self.doubled or self.lag or self.untracked)
+
+
+def audit(
+    opts: broker.Options, client: Client, airflow: Airflow | None = None, ways: Iterable[str] = ()
+) -> list[Account]:
+    """The account of each way's topic as it is now.
+
+    :param airflow: None to leave XCom and unfinished runs out
+    """
+    process.create_tables(client)
+    return [_account(way, opts, client, airflow) for way in ways or broker.WAYS]
+
+
+def _account(way: str, opts: broker.Options, client: Client, airflow: Airflow | None) -> Account:
+    now = broker.topic(opts, broker.WAYS[way])
+    account = Account(way, now.name)
+    # Everything that was ever on this topic; what retention has removed unseen is lost, too.
+    sent = {(number, offset) for number, (_, high) in now.bounds.items() for offset in range(high)}
+    where = "topic = {topic:String} AND topic_id = {id:String}"
+    given = {"topic": now.name, "id": now.id}
+    rows = client.query(
+        f"SELECT partition, offset, outcome FROM {process.INBOX} FINAL WHERE {where}", parameters=given
+    ).result_rows
+    outcomes = {(partition, offset): outcome for partition, offset, outcome in rows}
+    effects = client.query(
+        "SELECT count(), uniqExact(event_id) FROM warehouse.flight_status WHERE topic = {topic:String}",
+        parameters=given,
+    ).result_rows[0]
+    ids = client.query(
+        f"SELECT uniqExact(event_id) FROM {process.INBOX} FINAL WHERE {where} AND outcome = 'applied'", parameters=given
+    ).result_rows[0][0]
+    account.messages = len(sent)
+    account.dead = sum(outcome == "dead" for outcome in outcomes.values())
+    account.applied = len(outcomes) - account.dead
+    account.repeated = account.applied - ids
+    account.doubled = effects[0] - effects[1]
+    position = _position(way, opts, client, now)
+    unfinished = _unfinished(airflow, now) if way == "webhook" and airflow else set()
+    missing = sent - set(outcomes)
+    waiting = {place for place in missing if place[1] >= position.get(place[0], 0) or place in unfinished}
+    account.lag = len(waiting)
+    account.lost = [f"{now.name}-{partition}-{offset}" for partition, offset in sorted(missing - waiting)]
+    if airflow:
+        account.untracked = len(set(outcomes) - tracked(airflow, way, now.name))
+    return account
+
+
+def _position(way: str, opts: broker.Options, client: Client, now: broker.Topic) -> dict[int, int]:
+    """How far the way's consumer has come."""
+    if way == "event":
+        return process.positions(client, now)
+    return broker.committed(opts, now.name, broker.GROUPS[way])
+
+
+def _runs(airflow: Airflow, way: str, *states: str) -> list[dict[str, Any]]:
+    query = "&".join(f"state={state}" for state in states)
+    return airflow.pages(f"/dags/{DAGS[way][0]}/dagRuns?{query}", "dag_runs")
+
+
+def _unfinished(airflow: Airflow, now: broker.Topic) -> Places:
+    confs = [each["conf"] or {} for each in _runs(airflow, "webhook", "queued", "running")]
+    return {(conf["partition"], conf["offset"]) for conf in confs if conf.get("topic_id") == now.id}
+
+
+def tracked(airflow: Airflow, way: str, topic: str) -> Places:
+    """The offsets of a topic in the XComs of the way's runs."""
+    dag_id, task_id = DAGS[way]
+    found: Places = set()
+    for run in _runs(airflow, way, "success"):
+        path = f"/dags/{dag_id}/dagRuns/{quote(run['dag_run_id'], safe='')}/taskInstances/{task_id}/xcomEntries/return_value"
+        answer = airflow.request("GET", f"{path}?deserialize=true", expect=(200, 404))  # 404: the sensor had timed out
+        ranges = (answer.json()["value"] or {}).get("offsets", {}) if answer.status_code == 200 else {}
+        for place, pairs in ranges.items():
+            name, _, partition = place.rpartition("-")
+            if name == topic:
+                found |= {(int(partition), offset) for first, last in pairs for offset in range(first, last + 1)}
+    return found

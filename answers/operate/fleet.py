@@ -1,0 +1,154 @@
+"""Runs a day of the fleet through Airflow's REST API and follows it: two requests a look, however many DAGs there are.
+
+What has a date is started here, as its schedule would; what waits for an event starts by itself. A run that an event
+started has no logical date, so it is recognised by the event that it consumed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from urllib.parse import quote
+
+from answers.stack.client import FINAL, Airflow, ApiError, run_of
+from include.fleet.model import Member
+from include.flights.contract import midnight
+
+LOOK = 0.5  # seconds between two looks
+NO_EVENT = "no event"  # what it would have started from failed
+
+
+@dataclass(frozen=True)
+class State:
+    """A member's run of the day. `state` is Airflow's, or `none` (not yet), or `no event`; `seconds` once it has ended."""
+
+    member: Member
+    state: str
+    run_id: str | None = None
+    seconds: float | None = None
+    ended: str | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state in (*FINAL, NO_EVENT)
+
+
+def _runs(airflow: Airflow, members: list[Member], **where: Any) -> dict[str, list[dict[str, Any]]]:
+    """Runs of these DAGs by DAG, newest first."""
+    body = {"dag_ids": [each.dag_id for each in members], "page_limit": 100, "order_by": "-id", **where}
+    found: dict[str, list[dict[str, Any]]] = {each.dag_id: [] for each in members}
+    offset = 0
+    while members:
+        page = airflow.request("POST", "/dags/~/dagRuns/list", json={**body, "page_offset": offset}).json()
+        for run in page["dag_runs"]:
+            found[run["dag_id"]].append(run)
+        offset += len(page["dag_runs"])
+        if offset >= page["total_entries"] or not page["dag_runs"]:
+            break
+    return found
+
+
+def _of_day(airflow: Airflow, members: list[Member], day: date) -> dict[str, dict[str, Any]]:
+    at = midnight(day).isoformat()
+    runs = _runs(airflow, [each for each in members if each.dated], logical_date_gte=at, logical_date_lte=at)
+    return {dag_id: found[0] for dag_id, found in runs.items() if found}
+
+
+def start(airflow: Airflow, members: list[Member], day: date) -> bool:
+    """Start the day of these DAGs, upstream ones first, so that no sensor sees the success of an earlier time.
+
+    A day that has ended runs again. One that is under way is joined: only what it lacks is started.
+
+    :returns: whether it was under way
+    :raises ApiError: Airflow does not know a DAG, or refuses
+    """
+    airflow.find_dag(members[-1].dag_id)
+    known = set(airflow.dag_ids())
+    if missing := [each.dag_id for each in members if each.dag_id not in known]:
+        raise ApiError(f"Airflow does not know {', '.join(missing)}: is its ANSWERS_FLEET another file?")
+    airflow.request("PATCH", "/dags?dag_id_prefix_pattern=fleet_&paused=true&limit=100", json={"is_paused": False})
+    existing = _of_day(airflow, members, day)
+    under_way = any(run["state"] not in FINAL for run in existing.values())
+    for member in members:
+        if not member.dated:
+            continue
+        if run := existing.get(member.dag_id):
+            if not under_way:
+                airflow.clear(member.dag_id, run["dag_run_id"])
+            continue
+        airflow.request("POST", f"/dags/{member.dag_id}/dagRuns", json=run_of(day))
+    return under_way
+
+
+def watch(airflow: Airflow, members: list[Member], day: date, patience: float) -> Iterator[list[State]]:
+    """The members' states, again and again until all have ended.
+
+    :raises ApiError: they have not after `patience` seconds
+    """
+    deadline = time.monotonic() + patience
+    consumed: dict[str, list[dict[str, Any]]] = {}
+    while True:
+        states = _look(airflow, members, day, consumed)
+        yield states
+        if all(each.done for each in states):
+            return
+        if time.monotonic() > deadline:
+            waiting = ", ".join(each.member.dag_id for each in states if not each.done)
+            raise ApiError(f"not finished after {patience:.0f} s: {waiting} (they go on; watch them in the UI)")
+        time.sleep(LOOK)
+
+
+def _look(airflow: Airflow, members: list[Member], day: date, consumed: dict[str, list[dict[str, Any]]]) -> list[State]:
+    dated = _of_day(airflow, members, day)
+    begun = min((run["queued_at"] for run in dated.values()), default=None)
+    undated = [each for each in members if not each.dated]
+    # An event's run is `after` the event, which is after the first run of the day was queued.
+    by_event = _runs(airflow, undated, run_after_gte=begun) if begun else {}
+    found = []
+    for member in members:
+        if member.dated:
+            found.append(_state(member, dated.get(member.dag_id)))
+            continue
+        source = dated.get(member.waits_for[0])
+        mine = (run for run in by_event.get(member.dag_id, ()) if source and _brought(airflow, run, source, consumed))
+        run = next(mine, None)
+        hopeless = source is not None and source["state"] == "failed" and not by_event.get(member.dag_id)
+        found.append(State(member, NO_EVENT) if run is None and hopeless else _state(member, run))
+    return found
+
+
+def _brought(
+    airflow: Airflow, run: dict[str, Any], source: dict[str, Any], consumed: dict[str, list[dict[str, Any]]]
+) -> bool:
+    """Whether the run was started, perhaps among others, by an event of the run `source`."""
+    if run["start_date"] is None:  # Airflow 3.3.2 answers 500 to the question for a run that has not begun
+        return False
+    if run["dag_run_id"] not in consumed:
+        path = f"/dags/{run['dag_id']}/dagRuns/{quote(run['dag_run_id'], safe='')}/upstreamAssetEvents"
+        consumed[run["dag_run_id"]] = airflow.request("GET", path).json()["asset_events"]
+    return any(
+        (event["source_dag_id"], event["source_run_id"]) == (source["dag_id"], source["dag_run_id"])
+        and event["timestamp"] >= (source["start_date"] or "9")
+        for event in consumed[run["dag_run_id"]]
+    )
+
+
+def _state(member: Member, run: dict[str, Any] | None) -> State:
+    if run is None:
+        return State(member, "none")
+    return State(member, run["state"], run["dag_run_id"], run["duration"], run["end_date"])
+
+
+def failures(airflow: Airflow, states: list[State]) -> list[dict[str, Any]]:
+    """The task instances that failed themselves, the first one first: it is the cause where others waited for it."""
+    runs = {(each.member.dag_id, each.run_id) for each in states if each.state == "failed"}
+    if not runs:
+        return []
+    body = {"dag_ids": sorted({dag_id for dag_id, _ in runs}), "state": ["failed"], "page_limit": 100}
+    found = airflow.request("POST", "/dags/~/dagRuns/~/taskInstances/list", json=body).json()["task_instances"]
+    mine = [each for each in found if (each["dag_id"], each["dag_run_id"]) in runs]
+    return sorted(mine, key=lambda each: each["end_date"] or "")

@@ -1,0 +1,136 @@
+"""Where claims touch the code: anchors resolved to line numbers, and the tests that carry a claim's marker."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from answers.proof.catalog import ROOT, CatalogError
+
+ELSEWHERE = ("compose", "kubernetes")  # tiers that need more than this machine and its packages
+SLOW_TIERS = (*ELSEWHERE, "stack")
+
+
+def resolve_anchor(anchor: str, root: Path | None = None) -> int:
+    """The line (from 1) that an anchor points at.
+
+    :param anchor: `path:symbol`. In Python files the symbol is a function, class or assigned name, also within `with`,
+        `if` and `try` blocks, dotted for what is inside (`Class.method`). In other files it is text that must occur.
+    :param root: the project's folder; this project when None.
+    :raises CatalogError: the file or the symbol does not exist.
+    """
+    path, _, symbol = anchor.partition(":")
+    file = (root or ROOT) / path
+    try:
+        source = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise CatalogError(f"anchor {anchor!r}: no file {path}") from error
+    line = _python_line(source, symbol, anchor) if file.suffix == ".py" else _text_line(source, symbol)
+    if line is None:
+        raise CatalogError(f"anchor {anchor!r}: {path} has no {symbol!r}")
+    return line
+
+
+def _text_line(source: str, text: str) -> int | None:
+    return next((number for number, line in enumerate(source.splitlines(), 1) if text in line), None)
+
+
+def _python_line(source: str, symbol: str, anchor: str) -> int | None:
+    try:
+        body: list[ast.stmt] = ast.parse(source).body
+    except SyntaxError as error:
+        raise CatalogError(f"anchor {anchor!r}: the file is not valid Python: {error}") from error
+    line = None
+    for name in symbol.split("."):
+        found = next(((node, line) for node, names, line in _definitions(body) if name in names), None)
+        if found is None:
+            return None
+        node, line = found
+        body = node.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) else []
+    return line
+
+
+def _definitions(body: list[ast.stmt]) -> Iterator[tuple[ast.stmt, set[str], int]]:
+    """Every name that the statements define in their own scope, through blocks but not into functions or classes."""
+    for node in body:
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                yield node, {node.name}, node.lineno
+                continue
+            case ast.Assign():
+                yield node, _names(*node.targets), node.lineno
+            case ast.AnnAssign():
+                yield node, _names(node.target), node.lineno
+            case ast.With() | ast.AsyncWith():
+                yield node, _names(*(i.optional_vars for i in node.items if i.optional_vars)), node.lineno
+        for block in ("body", "orelse", "finalbody"):
+            yield from _definitions(getattr(node, block, []))
+        for handler in getattr(node, "handlers", []):
+            yield from _definitions(handler.body)
+
+
+def _names(*targets: ast.expr) -> set[str]:
+    return {node.id for target in targets for node in ast.walk(target) if isinstance(node, ast.Name)}
+
+
+@dataclass(frozen=True)
+class ClaimedTest:
+    """A test function that carries a claim's marker, found without importing it."""
+
+    claim: str
+    node_id: str
+    file: str
+    line: int
+    tier: str  # "fast" (unit and dag), "stack", "compose" or "kubernetes"
+
+
+def claimed_tests(root: Path | None = None) -> list[ClaimedTest]:
+    """Every test below tests/ with `@pytest.mark.claim("x.y")` on itself, its class, or in the module's pytestmark.
+
+    :param root: the project's folder; this project when None.
+    :raises CatalogError: a test file is not valid Python, or a marker's argument is not a literal string.
+    """
+    root = root or ROOT
+    found: list[ClaimedTest] = []
+    for path in sorted((root / "tests").rglob("test_*.py")):
+        name = path.relative_to(root).as_posix()
+        try:
+            module = ast.parse(path.read_text(encoding="utf-8"))
+        except SyntaxError as error:
+            raise CatalogError(f"{name}: not valid Python: {error}") from error
+        marks = _pytestmark(module.body, name)
+        found += _tests_in(module.body, name, name, marks | set(SLOW_TIERS) & set(path.relative_to(root).parts))
+    return found
+
+
+def _tests_in(body: list[ast.stmt], prefix: str, file: str, outer: set[str]) -> Iterator[ClaimedTest]:
+    for node in body:
+        if isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
+            marks = outer | _marks(node.decorator_list, file) | _pytestmark(node.body, file)
+            yield from _tests_in(node.body, f"{prefix}::{node.name}", file, marks)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test"):
+            marks = outer | _marks(node.decorator_list, file)
+            tier = next((tier for tier in SLOW_TIERS if tier in marks), "fast")
+            for mark in sorted(marks):
+                if mark.startswith("claim "):
+                    claim = mark.removeprefix("claim ")
+                    yield ClaimedTest(claim, f"{prefix}::{node.name}", file, node.lineno, tier)
+
+
+def _pytestmark(body: list[ast.stmt], file: str) -> set[str]:
+    values = [node.value for node, names, _ in _definitions(body) if "pytestmark" in names and hasattr(node, "value")]
+    return _marks([value for value in values if value is not None], file)
+
+
+def _marks(expressions: list[ast.expr], file: str) -> set[str]:
+    """Names of the pytest marks in the expressions; a claim's as `claim 1.4`."""
+    marks: set[str] = set()
+    for node in (node for expression in expressions for node in ast.walk(expression)):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute) and node.value.attr == "mark":
+            marks.add(node.attr)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "claim":
+            for argument in node.args:
+                if not (isinstance(argument, ast.Constant) and isinstance(argument.value, str)):
+                    raise CatalogError(f"{file}:{node.lineno}: pytest.mark.claim takes literal claim ids")
+                marks.add(f"claim {argument.value}")
+    return marks

@@ -1,0 +1,209 @@
+"""Models of the questions, claims and faults, and the code that loads them with errors a writer can act on."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Self, TypeVar
+
+import yaml
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+ROOT = Path(__file__).resolve().parents[2]
+QUESTIONS = "include/questions"
+FAULTS = "tests/faults"
+MOST_SPOKEN_WORDS = 170  # what a calm speaker says in 60 seconds
+
+
+class CatalogError(Exception):
+    """A file of the catalogue is wrong; the message names the file and the field."""
+
+
+def _speakable(text: str) -> str:
+    if (words := len(text.split())) > MOST_SPOKEN_WORDS:
+        raise ValueError(f"{words} words: a 60-second answer has at most {MOST_SPOKEN_WORDS}")
+    return text
+
+
+def _inside_project(path: str) -> str:
+    if path.startswith("/") or ".." in Path(path).parts:
+        raise ValueError("must be a path inside the project, relative to its root")
+    return path
+
+
+def _has_symbol(anchor: str) -> str:
+    path, _, symbol = anchor.partition(":")
+    if not path or not symbol:
+        raise ValueError(f"{anchor!r} should be 'path/file:symbol'")
+    _inside_project(path)
+    return anchor
+
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Anchor = Annotated[Text, AfterValidator(_has_symbol)]
+ClaimId = Annotated[str, StringConstraints(pattern=r"^([1-9]|10)\.[1-9][0-9]?$")]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class ThenNow(_Strict):
+    """What the interviewer may say, in the words of Airflow 1 and 2, and what it is today."""
+
+    then: Text
+    now: Text
+
+
+class Claim(_Strict):
+    """One statement about the project that can be true or false."""
+
+    id: ClaimId
+    text: Text
+    anchor: Annotated[
+        list[Anchor],
+        Field(min_length=1),
+        BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+    ]
+    see: Text
+    break_it: Text = Field(alias="break")
+
+    @property
+    def question_id(self) -> str:
+        """`q04` for the claim `4.2`."""
+        return f"q{int(self.id.partition('.')[0]):02}"
+
+
+class Question(_Strict):
+    """One interview question with its answer and the claims that the answer rests on."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^q(0[1-9]|10)$")]
+    title: Text
+    answered: bool
+    dag: Text | None = None
+    question: Text
+    answer: Annotated[Text, AfterValidator(_speakable)] | None = None
+    then_now: list[ThenNow] = []
+    claims: list[Claim] = []
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.answered and not (self.answer and self.dag and self.claims and self.then_now):
+            raise ValueError("an answered question needs answer, dag, then_now and claims")
+        for claim in self.claims:
+            if claim.question_id != self.id:
+                raise ValueError(f"claim {claim.id} does not belong to {self.id}")
+        return self
+
+
+class Fault(_Strict):
+    """A change to one file that removes the mechanism a claim rests on; the claim's tests must notice it."""
+
+    id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
+    claim: ClaimId
+    title: Text
+    file: Annotated[Text, AfterValidator(_inside_project)]
+    find: Annotated[str, StringConstraints(min_length=1)]
+    replace: str
+    symptom: Text
+    tests: list[Text] = []
+
+    @model_validator(mode="after")
+    def _changes_the_product(self) -> Self:
+        if self.find == self.replace:
+            raise ValueError("find and replace are the same text")
+        if self.file.startswith("tests/"):
+            raise ValueError("a fault is in the product, not in its tests")
+        return self
+
+
+def load_questions(root: Path | None = None) -> list[Question]:
+    """Every question of include/questions/q*.yaml, in order.
+
+    :param root: the project's folder; this project when None.
+    :raises CatalogError: a file is not YAML, a field is wrong (both are named), or an id occurs twice.
+    """
+    folder = (root or ROOT) / QUESTIONS
+    questions = []
+    for path in sorted(folder.glob("q*.yaml")):
+        question = _validated(Question, _read_yaml(path), f"{QUESTIONS}/{path.name}")
+        if question.id != path.stem:
+            raise CatalogError(f"{QUESTIONS}/{path.name}: id: is {question.id!r}, the file's name says {path.stem!r}")
+        questions.append(question)
+    _require_unique((claim.id for question in questions for claim in question.claims), QUESTIONS)
+    return questions
+
+
+def load_faults(root: Path | None = None) -> list[Fault]:
+    """Every fault of tests/faults/*.yaml (each file is a list of faults), ordered by file.
+
+    :param root: the project's folder; this project when None.
+    :raises CatalogError: a file is not a YAML list, a field is wrong (both are named), or an id occurs twice.
+    """
+    folder = (root or ROOT) / FAULTS
+    faults = []
+    for path in sorted(folder.glob("*.yaml")):
+        name = f"{FAULTS}/{path.name}"
+        entries = _read_yaml(path)
+        if not isinstance(entries, list):
+            raise CatalogError(f"{name}: should be a list of faults")
+        faults += [_validated(Fault, entry, name, f"[{number}]") for number, entry in enumerate(entries)]
+    _require_unique((fault.id for fault in faults), FAULTS)
+    return faults
+
+
+def select_claims(questions: list[Question], asked: list[str]) -> list[Claim]:
+    """The claims that are meant by `asked`: claim ids (`1.4`) and questions (`q01`, `Q1`, `1`); all when it is empty.
+
+    :raises CatalogError: something asked for is neither a question nor a claim; the message lists what exists.
+    """
+    by_word: dict[str, list[Claim]] = {}
+    for question in questions:
+        for word in (question.id, f"q{int(question.id[1:])}", str(int(question.id[1:]))):
+            by_word[word] = question.claims
+        by_word |= {claim.id: [claim] for claim in question.claims}
+    unknown = [word for word in asked if word.lower() not in by_word]
+    if unknown:
+        claims = ", ".join(claim.id for question in questions for claim in question.claims) or "none"
+        names = ", ".join(question.id for question in questions) or "none"
+        raise CatalogError(f"unknown: {', '.join(unknown)}. Questions: {names}. Claims: {claims}.")
+    words = [word.lower() for word in asked] or [question.id for question in questions]
+    return list({claim.id: claim for word in words for claim in by_word[word]}.values())
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CatalogError(f"{path.parent.name}/{path.name}: not valid YAML: {error}") from error
+
+
+def _validated(model: type[Model], value: Any, name: str, prefix: str = "") -> Model:
+    try:
+        return model.model_validate(value)
+    except ValidationError as error:
+        lines = []
+        for problem in error.errors():
+            field = ".".join([prefix, *map(str, problem["loc"])] if prefix else map(str, problem["loc"]))
+            given = problem["input"]
+            hint = f" (quote it: '{given}')" if problem["type"] == "string_type" and isinstance(given, float) else ""
+            lines.append(f"{name}: {field + ': ' if field else ''}{problem['msg']}{hint}")
+        raise CatalogError("\n".join(lines)) from error
+
+
+def _require_unique(ids: Iterable[str], where: str) -> None:
+    seen: set[str] = set()
+    for id_ in ids:
+        if id_ in seen:
+            raise CatalogError(f"{where}: the id {id_} occurs twice")
+        seen.add(id_)

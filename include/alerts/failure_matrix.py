@@ -1,0 +1,94 @@
+"""The ways in which a task dies, and the record of what was noticed: what dags/q08_failure_matrix.py is made of.
+
+`observed` reads the effects back; bench/results/failure_matrix.json is what a live stack showed, and docs/q08.md has its table.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from include.alerts import misses, records
+
+FOLDER = "failure_matrix"
+SCENARIOS = {
+    "raise": "an exception",
+    "fail": "AirflowFailException",
+    "task_timeout": "execution_timeout",
+    "dagrun_timeout": "dagrun_timeout",
+    "out_of_memory": "out of memory, as MemoryError",
+    "sigterm": "SIGTERM of the task's process",
+    "sigkill": "SIGKILL of the task's process",
+    "sigkill_worker": "SIGKILL of the task and its worker",
+}
+EFFECTS = {
+    "task_callback": "task callback",
+    "dag_callback": "DAG callback",
+    "teardown": "teardown",
+    "one_failed": "`one_failed` task",
+    "deadline": "deadline",
+}
+LONG = 25.0  # seconds; longer than any timeout of the matrix
+
+
+def die(scenario: str) -> str:
+    """Do to the running task's process what the scenario is called after.
+
+    :raises Exception: in those scenarios that consist of one
+    """
+    from airflow.sdk.exceptions import AirflowFailException
+
+    if scenario == "raise":
+        raise ValueError("as it was told")
+    if scenario == "fail":
+        raise AirflowFailException("as it was told, not to be retried")
+    if scenario == "out_of_memory":
+        import resource
+
+        used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20), resource.RLIM_INFINITY))
+        return f"{len(bytearray(1 << 30))} bytes were there"
+    if scenario == "sigterm":
+        os.kill(os.getpid(), signal.SIGTERM)
+        return "went on after SIGTERM"
+    if scenario == "sigkill_worker":
+        os.kill(os.getppid(), signal.SIGKILL)
+    if scenario.startswith("sigkill"):
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(LONG)
+    return "nothing has stopped it"
+
+
+def note(data_root: Path, dag_id: str, run_id: str, effect: str, seen: dict[str, Any]) -> None:
+    """Record that an effect of a failure was seen in a run."""
+    records.write_once(records.file_of(data_root / FOLDER, dag_id, run_id, effect), seen | {"effect": effect})
+
+
+def observed(data_root: Path, dag_id: str, run_id: str) -> dict[str, str]:
+    """The effects that were seen in a run: effect -> the process that it happened in."""
+    folder = records.file_of(data_root / FOLDER, dag_id, run_id, "x").parent
+    found = [each for each in records.recorded(folder.parent) if (each["dag_id"], each["run_id"]) == (dag_id, run_id)]
+    seen = {each["effect"]: each["process"] for each in found}
+    if any((each["dag_id"], each["run_id"]) == (dag_id, run_id) for each in misses.recorded(data_root)):
+        seen["deadline"] = "triggerer"
+    return seen
+
+
+def table(rows: dict[str, dict[str, Any]]) -> str:
+    """The matrix as Markdown.
+
+    :param rows: scenario -> {"state" of the run, "effects": {effect: process}}
+    """
+    lines = [" | ".join(["| how the task ends", *EFFECTS.values(), "run |"]), "|---" * (len(EFFECTS) + 2) + "|"]
+    for scenario, title in SCENARIOS.items():
+        seen = rows[scenario]["effects"]
+        cells = [_cell(seen.get(effect)) for effect in EFFECTS]
+        lines.append(" | ".join([f"| {title}", *cells, f"{rows[scenario]['state']} |"]))
+    return "\n".join(lines) + "\n"
+
+
+def _cell(process: str | None) -> str:
+    return "no" if process is None else f"yes, in the {process}" if process == "DAG processor" else "yes"

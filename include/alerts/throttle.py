@@ -1,0 +1,117 @@
+"""Which failures are told, so that people read what they are told: one message per run and cause, a digest in a storm.
+
+State is on the disk that all of the platform's processes share: a record for each run and cause below DATA_ROOT/failures
+(include/alerts/records.py), and the count of the present storm beside them, in a file that is locked for the time of a look.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from include.alerts import records
+
+FOLDER = "failures"
+STORM = 5  # messages in a WINDOW that are sent singly
+WINDOW = 60.0  # seconds
+LOCK_PATIENCE = 1.0  # seconds that a failing task waits for another one's look
+FRESH = 60.0  # seconds after which whoever recorded a failure and did not tell it has died
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What to do about a failure: `send` is "message", "digest" or "nothing"; `untold` are earlier ones, by DAG."""
+
+    send: str
+    why: str = ""
+    untold: tuple[tuple[str, int], ...] = ()
+
+
+def cause(error: str, stage: str, round: str) -> str:
+    """What makes two failures of a run the same, as twelve characters: the error without its numbers, stage and round.
+
+    :param error: type and text
+    :param stage: "retry" or "failed", so that the last word on a task is told even if its first failure was
+    :param round: changes when the run is cleared: what fails again after that is told again
+    """
+    first_line = error.strip().partition("\n")[0]
+    return sha256(f"{stage} {round} {re.sub(r'[0-9]+', '#', first_line)}".encode()).hexdigest()[:12]
+
+
+def admit(data_root: Path, failure: dict[str, Any], now: float | None = None) -> tuple[Verdict, Path]:
+    """Record a failure and decide whether it is told.
+
+    :param failure: at least dag_id, run_id, stage, round and error
+    :returns: the verdict, and the record: call `records.note_notified` with it once somebody was told
+    :raises OSError: the disk is full or away; then tell it
+    """
+    now = time.time() if now is None else now
+    key = cause(failure["error"], failure["stage"], failure["round"])
+    file = records.file_of(data_root / FOLDER, failure["dag_id"], failure["run_id"], key)
+    first = records.write_once(file, failure)
+    # Somebody else may be telling it at this moment; one who died over it must not have silenced it for good.
+    if not first and (records.notified(file) or now - file.stat().st_mtime < FRESH):
+        return Verdict("nothing", "this run and cause were told"), file
+    with _storm(data_root / FOLDER / "storm.json") as storm:
+        return _count(storm, failure["dag_id"], now), file
+
+
+def told(data_root: Path, dag_id: str, run_id: str, since: str) -> bool:
+    """Whether somebody was told that a task of this run has failed for good.
+
+    :param since: when the run began, or began anew: an instant as in the records
+    """
+    files = records.file_of(data_root / FOLDER, dag_id, run_id, "x").parent.glob("*.json")
+    found = (json.loads(file.read_text()) for file in files if records.notified(file))
+    return any((each["run_id"], each["stage"]) == (run_id, "failed") and each["at"] >= since for each in found)
+
+
+def _count(storm: dict[str, Any], dag_id: str, now: float) -> Verdict:
+    untold = Counter(storm.get("untold", {}))
+    if not 0 <= now - storm.get("since", 0) < WINDOW:
+        storm |= {"since": now, "count": 0}
+    storm["count"] += 1
+    if storm["count"] <= STORM:
+        storm["untold"] = {}  # what the last storm left untold comes with this message
+        return Verdict("message", untold=tuple(untold.most_common()))
+    untold[dag_id] += 1
+    # The 6th, 12th, 24th …: a storm is told at once and again as it grows, and a hundred failures are ten messages.
+    doublings, rest = divmod(storm["count"], STORM + 1)
+    if rest == 0 and doublings & (doublings - 1) == 0:
+        storm["untold"] = {}
+        return Verdict("digest", untold=tuple(untold.most_common()))
+    storm["untold"] = dict(untold)
+    return Verdict("nothing", "collected for the digest of a storm")
+
+
+@contextmanager
+def _storm(file: Path) -> Iterator[dict[str, Any]]:
+    """The state of the storm, written back at the end. Its lock goes with a process that is killed."""
+    with file.open("a+", encoding="utf-8") as stream:
+        deadline = time.monotonic() + LOCK_PATIENCE
+        while True:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+        stream.seek(0)
+        try:
+            state = json.loads(stream.read())
+        except ValueError:  # new, or its writer was killed
+            state = {}
+        yield state
+        stream.seek(0)
+        stream.truncate()
+        stream.write(json.dumps(state))

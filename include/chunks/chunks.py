@@ -1,0 +1,158 @@
+"""Chunks of a day: one carrier's flights from one airport. Which there are, which path each takes, what is left of them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from include.flights.contract import ZONE
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+log = logging.getLogger(__name__)
+
+AIRPORTS = ("EWR", "JFK", "LGA")
+PATHS = ("skip", "light", "spark")
+
+
+def local_day(instant: datetime) -> str:
+    """The date in New York at an instant, YYYY-MM-DD. A macro: Airflow's own `ds` is the date in UTC."""
+    return str(instant.astimezone(ZONE).date())
+
+
+def count_flights(feed_dir: Path, start: datetime, end: datetime) -> dict[str, dict[str, int]]:
+    """Flights of the data interval [start, end) per airport and carrier, without the pairs that have none.
+
+    :raises FeedMissing: a file is not there; :raises FeedError: the feed breaks its contract
+    """
+    from include.flights.feed import read_interval
+
+    flights = read_interval(feed_dir, start, end)["flights"]
+    counts: dict[str, dict[str, int]] = {airport: {} for airport in AIRPORTS}
+    for row in flights.group_by(["origin", "carrier"]).aggregate([([], "count_all")]).to_pylist():
+        counts[row["origin"]][row["carrier"]] = row["count_all"]
+    return counts
+
+
+def plan(
+    document: Mapping[str, Any], airport: str, counts: Mapping[str, int], spark_from_rows: int | None = None
+) -> dict[str, Any]:
+    """What a run does with one airport: its chunks, largest first, and what the document says about them.
+
+    :param document: the configuration in force, as JSON
+    :param counts: flights of the day from this airport, per carrier
+    :param spark_from_rows: for one run, in place of the document's; what would be skipped still is
+    :returns: {"chunks": [{"carrier": "UA", "rows": 141}, ...], none where the document leaves the airport out,
+        "thresholds": {"skip_up_to_rows", "spark_from_rows"}, "layers": [...]}
+    """
+    from include.chunks.config import Config
+
+    config = Config.model_validate(document)
+    carriers = (config.carriers or sorted(counts)) if airport in config.airports else []
+    chunks: list[dict[str, Any]] = [{"carrier": carrier, "rows": counts.get(carrier, 0)} for carrier in carriers]
+    thresholds = config.thresholds_of(airport).model_dump()
+    if spark_from_rows is not None:
+        thresholds["spark_from_rows"] = spark_from_rows
+    layers = [str(layer) for layer in config.layers]
+    return {"chunks": sorted(chunks, key=lambda each: -each["rows"]), "thresholds": thresholds, "layers": layers}
+
+
+def path_of(rows: int, thresholds: Mapping[str, int]) -> str:
+    """The path that a chunk of so many rows takes, one of PATHS."""
+    if rows <= thresholds["skip_up_to_rows"]:
+        return "skip"
+    return "spark" if rows >= thresholds["spark_from_rows"] else "light"
+
+
+def by_path(planned: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    """The chunks of a plan by the path that each takes: {"skip": [...], "light": [...], "spark": [...]}."""
+    taken: dict[str, list[Mapping[str, Any]]] = {path: [] for path in PATHS}
+    for chunk in planned["chunks"]:
+        taken[path_of(chunk["rows"], planned["thresholds"])].append(chunk)
+    return taken
+
+
+def light(
+    client: Client, landed: Mapping[str, Any], run: str, layers: Collection[str] | None = None, layout: str = "chunks"
+) -> dict[str, object]:
+    """Transform what landed in the warehouse's own engine and publish it: the Spark path's work, at once.
+
+    :param landed: what `feed.land` returned for the chunk
+    :param run: identifies the DAG run
+    :param layout: a key of `warehouse.LAYOUTS`
+    :returns: what `publish_day` does
+    :raises ValidationError: nothing was published
+    """
+    from include.flights import warehouse
+    from include.flights.light import computed
+
+    first, last = (date.fromisoformat(landed[edge]) for edge in ("first_day", "last_day"))
+    chosen = (warehouse.LAYOUTS[layout], landed["slice"], layers)
+    with computed(client, Path(landed["folder"])):
+        return warehouse.publish_day(client, None, first, last, landed["rows"], run, *chosen)
+
+
+def settle(client: Client, airport: str, day: str, planned: Mapping[str, Any], published: str) -> dict[str, int]:
+    """Leave of one airport's day exactly what its plan says, and check that it is there.
+
+    A carrier that fell below the threshold, an airport or a layer that was taken out of the document: an earlier run may
+    have published them, and a rerun must not leave rows that nobody asked for any more.
+
+    :param published: a query: what is published of the day, as rows (layer, origin, carrier, flights)
+    :returns: {"chunks", "rows": published, "emptied": partitions that were stale}
+    :raises ValidationError: listing what is missing
+    """
+    from include.flights import warehouse
+
+    warehouse.create_tables(client, warehouse.CHUNKS)
+    there = {
+        (layer, carrier): flights
+        for layer, origin, carrier, flights in client.query(published).result_rows
+        if origin == airport
+    }
+    taken = by_path(planned)
+    wanted = {each["carrier"]: each["rows"] for each in taken["light"] + taken["spark"]}
+    due = {(layer, carrier): rows for layer in planned["layers"] for carrier, rows in wanted.items()}
+    stale = sorted(set(there) - set(due))
+    for layer, carrier in stale:
+        values = ", ".join(warehouse.quoted(value) for value in (day, airport, carrier))
+        client.command(f"ALTER TABLE warehouse.{warehouse.CHUNKS.prefix}{layer} DROP PARTITION ({values})")
+        log.info("emptied %s, %s, %s of chunk_%s: not asked for any more", day, airport, carrier, layer)
+    wrong = [f"{key}: {there.get(key, 0)} flights for {rows}" for key, rows in due.items() if there.get(key, 0) != rows]
+    if wrong:
+        raise warehouse.ValidationError(f"{airport}, {day}: " + "; ".join(wrong))
+    return {"chunks": len(wanted), "rows": sum(wanted.values()), "emptied": len(stale)}
+
+
+def report(
+    config: Mapping[str, Any], settled: Sequence[Mapping[str, Any] | None], file: Path | None, title: str
+) -> dict[str, Any]:
+    """Sum up what a run did, log it and write it to `file`, if any.
+
+    :param config: what `in_force` returned
+    :param settled: the counts of each airport; None for one that the run was not asked for
+    :returns: {"airports", counts over them, "config": the version that was in force, and why}
+    """
+    done = [each for each in settled if each]
+    names = (*PATHS, "chunks", "rows", "emptied")
+    totals = {name: sum(each.get(name, 0) for each in done) for name in names}
+    version = {name: config[name] for name in ("version", "digest", "url", "why")}
+    result = {"title": title, "airports": [each["airport"] for each in done], **totals, "config": version}
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps(result, indent=2) + "\n")
+        part.replace(file)
+    log.info(
+        "%s: %s; %s rows in %s chunks published (%s skipped, %s light, %s Spark), %s stale partitions emptied; "
+        "configuration %s (%s)",
+        *(title, ", ".join(result["airports"])),
+        *(totals[name] for name in ("rows", "chunks", *PATHS, "emptied")),
+        *(version["digest"], version["version"]),
+    )
+    return result

@@ -1,0 +1,207 @@
+"""The broker as consumers see it: topics, offsets, and reading a slice of a partition. No consumer group is joined.
+
+A client's options are the `extra` of the Airflow connection `kafka_default`, see `options`.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+WAYS = {"event": "flight-status-event", "sensor": "flight-status-sensor", "webhook": "flight-status-webhook"}
+GROUPS = {"event": "answers-event", "sensor": "answers", "webhook": "answers-relay"}  # sensor: that of the connection
+DEAD = "flight-status-dead"
+PARTITIONS = 3
+LARGEST_MESSAGE = 12 << 20  # bytes that a topic takes
+BATCH = 200  # messages at a time
+PATIENCE = 30  # seconds without a message or an answer
+
+Options = Mapping[str, Any]
+Message = Any  # the client's own type says that each of its fields may be missing
+
+
+class BrokerUnavailable(ConnectionError):
+    """Kafka does not answer. Trying again may help."""
+
+
+class TopicMissing(LookupError):
+    """There is no such topic."""
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The messages of one partition with start <= offset < stop."""
+
+    topic: str
+    partition: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic: `id` is another one when it was deleted and made again; `bounds` is partition -> (low, high offset)."""
+
+    name: str
+    id: str
+    bounds: dict[int, tuple[int, int]]
+
+
+def options() -> dict[str, Any]:
+    """The options of `kafka_default`, for what is no task: ANSWERS_KAFKA (host:port), the environment's, the embedded stack's.
+
+    :raises BrokerUnavailable: the embedded stack has none
+    """
+    from answers.stack.parameters.contents import CONSUMER
+    from answers.stack.settings import connection
+
+    if address := os.environ.get("ANSWERS_KAFKA"):
+        return {**CONSUMER, "bootstrap.servers": address}
+    found = connection("kafka_default")
+    if found is None:
+        raise BrokerUnavailable("there is no Kafka yet: run `answers up`, then `answers kafka up`")
+    return {**CONSUMER, **found["extra"]}
+
+
+def create_topics(opts: Options, partitions: int = PARTITIONS, names: Iterable[str] = (*WAYS.values(), DEAD)) -> None:
+    """Make the topics that are missing."""
+    config = {"max.message.bytes": str(LARGEST_MESSAGE), "retention.ms": "604800000"}
+    new = [NewTopic(name, num_partitions=partitions, replication_factor=1, config=config) for name in names]
+    admin = _admin(opts)  # its answers die with it
+    with _readable():
+        for future in admin.create_topics(new).values():
+            try:
+                future.result()
+            except KafkaException as error:
+                if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                    raise
+
+
+def topic(opts: Options, name: str) -> Topic:
+    """A topic as it is now.
+
+    :raises TopicMissing: saying what makes it; :raises BrokerUnavailable: no answer
+    """
+    with _readable(), _consumer(opts) as consumer:
+        admin = _admin(opts)
+        found = admin.describe_topics(TopicCollection([name]), request_timeout=PATIENCE)[name].result()
+        numbers = [each.id for each in found.partitions]
+        bounds = {n: consumer.get_watermark_offsets(TopicPartition(name, n), timeout=PATIENCE) for n in numbers}
+        return Topic(name, str(found.topic_id), bounds)
+
+
+def topic_ids(opts: Options) -> Callable[[str], str]:
+    """A function that tells the present id of a topic, quicker than `topic`."""
+    admin = _admin(opts)
+
+    def ask(name: str) -> str:
+        with _readable():
+            found = admin.describe_topics(TopicCollection([name]), request_timeout=PATIENCE)[name].result()
+        return str(found.topic_id)
+
+    return ask
+
+
+def committed(opts: Options, name: str, group: str) -> dict[int, int]:
+    """The offsets that a consumer group has committed, by partition; those without one are left out."""
+    numbers = topic(opts, name).bounds
+    with _readable(), _consumer(opts, group) as consumer:
+        found = consumer.committed([TopicPartition(name, number) for number in numbers], timeout=PATIENCE)
+    return {each.partition: each.offset for each in found if each.offset >= 0}
+
+
+def slices(now: Topic, starts: Mapping[int, int]) -> list[Slice]:
+    """What lies between `starts` and the end of each partition. A start that is no place of this topic is its beginning."""
+    result = []
+    for partition, (low, high) in sorted(now.bounds.items()):
+        start = starts.get(partition, low)
+        start = start if low <= start <= high else low
+        if start < high:
+            result.append(Slice(now.name, partition, start, high))
+    return result
+
+
+def commit(opts: Options, group: str, done: Iterable[Slice]) -> None:
+    """Commit the ends of what has been processed. Waits until the group's members, which may be dying, are gone.
+
+    :raises BrokerUnavailable: the broker, or a member of the group, does not let it
+    """
+    from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+
+    offsets = [TopicPartition(each.topic, each.partition, each.stop) for each in done]
+    if not offsets:
+        return
+    attempts = Retrying(
+        retry=retry_if_exception_type(KafkaException),
+        stop=stop_after_delay(PATIENCE),
+        wait=wait_fixed(0.5),
+        reraise=True,
+    )
+    with _readable(), _consumer(opts, group) as consumer:
+        attempts(consumer.commit, offsets=offsets, asynchronous=False)
+
+
+def read(opts: Options, wanted: Iterable[Slice]) -> Iterator[list[Message]]:
+    """The messages of slices, in batches, each partition's in order.
+
+    :raises BrokerUnavailable: no message came for half a minute
+    """
+    left = {(each.topic, each.partition): each for each in wanted if each.start < each.stop}
+    with _readable(), _consumer({**opts, "enable.partition.eof": True}) as consumer:
+        consumer.assign([TopicPartition(each.topic, each.partition, each.start) for each in left.values()])
+        heard = time.monotonic()
+        while left:
+            batch = []
+            message: Message
+            for message in consumer.consume(BATCH, timeout=0.2):
+                place = (message.topic(), message.partition())
+                if message.error():
+                    if message.error().code() != KafkaError._PARTITION_EOF:
+                        raise KafkaException(message.error())
+                    left.pop(place, None)  # the end moved back: expired, or the topic was made again
+                elif (part := left.get(place)) and message.offset() < part.stop:
+                    batch.append(message)
+                    if message.offset() == part.stop - 1:
+                        del left[place]
+                heard = time.monotonic()
+            if batch:
+                yield batch
+                heard = time.monotonic()
+            elif time.monotonic() - heard > PATIENCE:
+                raise BrokerUnavailable(f"no message came for {PATIENCE} s of {', '.join(map(str, left.values()))}")
+
+
+def _admin(opts: Options) -> AdminClient:
+    return AdminClient({"bootstrap.servers": opts["bootstrap.servers"], "log_level": 0})
+
+
+@contextmanager
+def _consumer(opts: Options, group: str = "answers-reader") -> Iterator[Consumer]:
+    consumer = Consumer({**opts, "group.id": group, "log_level": 0, "enable.auto.commit": False})
+    try:
+        yield consumer
+    finally:
+        consumer.close()
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Turn the client's errors into those of this module."""
+    try:
+        yield
+    except KafkaException as error:
+        reason = error.args[0]
+        if reason.code() in (
+            KafkaError.UNKNOWN_TOPIC_OR_PART,
+            KafkaError._UNKNOWN_TOPIC,
+            KafkaError._UNKNOWN_PARTITION,
+        ):
+            raise TopicMissing(f"the topic does not exist ({reason.str()}): `answers kafka up` makes it") from error
+        raise BrokerUnavailable(f"Kafka does not answer ({reason.str()}): does it run? `answers kafka up`") from error

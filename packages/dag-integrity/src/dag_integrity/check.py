@@ -1,0 +1,203 @@
+"""The check as a whole: parse, parse again where that can differ, read the text, compare across DAGs, suppress."""
+
+from __future__ import annotations
+
+import os
+import re
+import selectors
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from dag_integrity import across, discovery, launch
+from dag_integrity.findings import Finding, suppress
+from dag_integrity.pool import CannotCheck, Job, Pool, Result, parser_environment
+from dag_integrity.static import Static, Unavailable
+
+# A word that makes a second parse likely: its process is started at once, not when the first file asks for it.
+LIKELY_UNSTABLE = re.compile(
+    rb"\b(?:now|today|utcnow|uuid[14]|random|randint|days_ago|glob|listdir|iterdir)\(|\b(?:frozen)?set\("
+)
+
+
+class Check:
+    """One run over some paths. Used as a context: whatever it started is ended.
+
+    :param config: an dag_integrity.config.Config
+    :param base: the folder that the configuration's paths count from
+    :param progress: called with (files done, files in all)
+    """
+
+    def __init__(self, paths: list[Path], progress: Callable[[int, int], None] = lambda done, total: None) -> None:
+        self.paths, self._progress = paths, progress
+        self._home = Path(tempfile.mkdtemp(prefix="answers-integrity-"))
+        self._selector = selectors.DefaultSelector()
+        self._pools: list[Pool] = []
+        self._static: Static | None = None
+        self._first: dict[int, Result] = {}
+        self._second: dict[int, Result] = {}
+
+    def __enter__(self) -> Check:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for pool in self._pools:
+            pool.close()
+        if self._static:
+            self._static.close()
+        self._selector.close()
+        shutil.rmtree(self._home, ignore_errors=True)
+
+    def run(self, config: Any, base: Path) -> tuple[list[Finding], int]:
+        """The findings that remain, in order, and the number of files.
+
+        :raises CannotCheck: Airflow cannot be imported, a tool does not run, a folder cannot be read
+        """
+        self._config, self._base = config, base
+        self._extra = config.environment(base)
+        enabled = config.enabled()
+        jobs = config.jobs or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self._jobs = config.jobs or jobs
+        folder = next((str(path) for path in self.paths if path.is_dir()), str(self.paths[0].parent))
+        first = self._pool(0, folder, self._done_first)  # imports Airflow while this process reads the files
+        try:
+            files = discovery.find(self.paths, base, config.exclude, config.python_path)
+        except (OSError, RuntimeError) as error:
+            raise CannotCheck(str(error)) from error
+        self._total = len(files)
+        self._folder = folder
+        for number, file in enumerate(files):
+            first.add(Job(number, file.path, file.roots, doc=config.determinism == "all"))
+        wanted = enabled & {"AA504", "AA601", "AA602", "AA603", "AA604", "AA408", "AA701"}
+        if wanted and files:
+            self._static = Static([file.path for file in files], config.high_entropy, "AA701" in enabled)
+        unstable = "AA407" in enabled and config.determinism != "off"
+        if unstable and (config.determinism == "all" or any(_likely_unstable(file.path) for file in files)):
+            self._twin()
+        while any(pool.busy for pool in self._pools):
+            for pool in self._pools:
+                pool.step()
+            for key, _ in self._selector.select(timeout=0.25):
+                key.data()
+        findings = self._gather(files)
+        try:
+            findings += list(self._static.findings()) if self._static else []
+        except Unavailable as error:
+            raise CannotCheck(str(error)) from error
+        return self._remaining(findings, files, enabled), len(files)
+
+    def _pool(self, seed: int, folder: str, report: Callable[[Job, Result], None]) -> Pool:
+        home = self._home / str(seed)
+        (home / "traces").mkdir(parents=True)
+        options = {**self._config.for_workers(), "traces": str(home / "traces"), "read_only": False, "jobs": self._jobs,
+                   "default_owner": self._extra.get("AIRFLOW__OPERATORS__DEFAULT_OWNER")
+                   or os.environ.get("AIRFLOW__OPERATORS__DEFAULT_OWNER") or "airflow"}  # fmt: skip
+        around = (Path(folder) / "plugins", Path(folder).parent / "plugins")
+        plugins = next((str(each) for each in around if each.is_dir()), str(home / "plugins"))
+        environment = parser_environment(home, folder, plugins, self._extra)
+        zygote = launch.take(seed)
+        pool = Pool(self._selector, zygote, environment, options, self._jobs, self._config.timeout, report)
+        self._pools.append(pool)
+        return pool
+
+    def _twin(self) -> Pool:
+        """The parsers with another hash seed."""
+        if len(self._pools) == 1:
+            self._pool(1, self._folder, self._done_second)
+        return self._pools[1]
+
+    def _done_first(self, job: Job, result: Result) -> None:
+        self._first[job.id] = result
+        mode = self._config.determinism
+        if result.get("documents") and mode != "off" and "AA407" in self._config.enabled():
+            self._twin().add(Job(job.id, job.file, job.roots, doc=True))
+        else:
+            result.pop("documents", None)
+        self._progress(len(self._first), self._total)
+
+    def _done_second(self, job: Job, result: Result) -> None:
+        self._second[job.id] = result
+
+    def _gather(self, files: list[discovery.DagFile]) -> list[Finding]:
+        findings, dags = [], []
+        for number, result in sorted(self._first.items()):
+            file = files[number].path
+            lines = {about["id"]: about["line"] for about in result["dags"]}
+            for rule, line, dag_id, message in result["findings"]:
+                findings.append(Finding(file, line, rule, message, dag_id, lines.get(dag_id, 0)))
+            dags += [(file, about) for about in result["dags"]]
+            if number in self._second:
+                for dag_id, message in _differences(result, self._second[number]):
+                    line = lines.get(dag_id or "", 1)
+                    findings.append(Finding(file, line, "AA407", message, dag_id, line))
+        failed = any(
+            rule in ("AA101", "AA102", "AA103", "AA104") for r in self._first.values() for rule, *_ in r["findings"]
+        )
+        failed = failed or any(result.get("stopped") for result in self._first.values())
+        complete = not failed and any(path.is_dir() for path in self.paths)
+        return findings + list(across.compare(dags, self._config.known_dags, complete))
+
+    def _remaining(self, findings: list[Finding], files: list[discovery.DagFile], enabled: set[str]) -> list[Finding]:
+        names = [file.path for file in files]
+        off = {name: self._config.ignored_for(Path(name), self._base) for name in names}
+        # A value from the clock is one finding, whether it is seen in the text or by comparing two parses.
+        explicit = {
+            (names[number], line) for number, result in self._first.items() for line in result.get("scheduled", ())
+        }
+        in_text = {(finding.file, finding.rule) for finding in findings if finding.rule == "AA408"}
+        chosen = {
+            finding for finding in findings
+            if finding.rule in enabled - off.get(finding.file, set())
+            and not (finding.rule == "AA504" and (finding.file, finding.line) in explicit)  # schedule= within **arguments
+            and not (finding.rule == "AA407" and (finding.file, "AA408") in in_text and "start_date" in finding.message)
+        }  # fmt: skip
+        kept = suppress(sorted(chosen, key=_order), names, enabled)
+        return sorted({each for each in kept if each.rule in enabled - off.get(each.file, set())}, key=_order)
+
+
+def _order(finding: Finding) -> tuple[str, int, str, str, str]:
+    return finding.file, finding.line, finding.rule, finding.dag_id or "", finding.message
+
+
+def _likely_unstable(file: str) -> bool:
+    try:
+        return LIKELY_UNSTABLE.search(Path(file).read_bytes()) is not None
+    except OSError:
+        return False
+
+
+def _differences(first: Result, second: Result) -> list[tuple[str | None, str]]:
+    """What two parses made different: (DAG, explanation)."""
+    ours, theirs = first.get("documents") or {}, second.get("documents") or {}
+    found: list[tuple[str | None, str]] = []
+    if second.get("died") or any(rule == "AA101" for rule, *_ in second["findings"]):
+        return [(None, "a second parse in a fresh process fails")]
+    for dag_id in sorted({*ours, *theirs}):
+        if dag_id not in ours or dag_id not in theirs:
+            found.append((dag_id if dag_id in ours else None, f"the DAG {dag_id!r} exists in one of two parses only"))
+        elif (path := _differing(ours[dag_id], theirs[dag_id])) is not None:
+            found.append((dag_id, f"{path or 'the document'} differs between two parses"))
+    return found
+
+
+def _differing(one: Any, other: Any, path: str = "") -> str | None:
+    """The path of the first part that differs; None when all is the same. The values may be secret: they are not shown."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in sorted({*one, *other}):
+            part = path if key in ("__var", "__type") else f"{path}.{key}".lstrip(".")
+            if (found := _differing(one.get(key), other.get(key), part)) is not None:
+                return found
+        return None
+    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for number, (a, b) in enumerate(zip(one, other, strict=True)):
+            name = (
+                (a.get("__var") or {}).get("task_id")
+                if isinstance(a, dict) and isinstance(a.get("__var"), dict)
+                else None
+            )
+            if (found := _differing(a, b, f"{path}[{name or number}]")) is not None:
+                return found
+        return None
+    return None if one == other else path

@@ -1,0 +1,441 @@
+"""Parses one DAG file as Airflow's DAG processor does, in a worker forked for it. Runs where Airflow is imported."""
+
+from __future__ import annotations
+
+import contextlib
+import dis
+import functools
+import gc
+import hashlib
+import importlib.machinery
+import importlib.util
+import itertools
+import json
+import os
+import re
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib import resources  # noqa: F401 - loaded here, as nearly every provider needs it
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+from airflow import settings
+from airflow.sdk import DAG
+from airflow.sdk.bases.operator import BaseOperator
+from airflow.sdk.definitions._internal.contextmanager import DagContext, TaskGroupContext
+
+from dag_integrity.guard import Imports, Refused, Watch
+from dag_integrity.inspection import facts, inspect
+from dag_integrity.plain import plain
+
+ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}")
+UNSTABLE_NAMES = {
+    "now", "today", "utcnow", "time", "time_ns", "monotonic", "perf_counter", "ctime", "days_ago", "random", "randint",
+    "randrange", "choice", "choices", "sample", "shuffle", "uniform", "uuid1", "uuid4", "urandom", "getpid", "token_hex",
+    "token_urlsafe", "token_bytes", "mktemp", "mkdtemp", "mkstemp", "id", "hash", "set", "frozenset", "object", "listdir",
+    "scandir", "iterdir", "glob", "rglob", "walk", "getmtime", "stat",
+}  # fmt: skip
+UNSTABLE_MODULES = {
+    "random",
+    "uuid",
+    "secrets",
+    "time",
+    "tempfile",
+    "socket",
+    "subprocess",
+    "threading",
+    "multiprocessing",
+}
+STABLE_PACKAGES = (set(sys.stdlib_module_names) - UNSTABLE_MODULES) | {"airflow", "pendulum", "yaml", "jinja2"}
+KNOWN = ("known_pools", "known_connections", "known_variables")
+# DAGs are full of cycles, and collecting them costs more than a fresh process, unless that had to import much again.
+MANY, FEW = 256, 40
+BUILD_SET, SET_ADD = dis.opmap["BUILD_SET"], dis.opmap["SET_ADD"]
+
+
+class Parser:
+    """Parses files one after the other; what one of them changes in the process is put back before the next."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self.options = options
+        self.watch, self._path = Watch(), list(sys.path)
+        self.imports = Imports(self.watch)
+        self.watch.install()
+        self._parsed, self._loaded = 0, set(sys.modules)
+        self._lines: dict[int, int] = {}
+        self._scheduled: set[int] = set()
+        self._unstable: dict[str, bool] = {}
+        self._roots: tuple[str, ...] = ()
+        self._no_plugins = settings.PLUGINS_FOLDER
+        self._is_local: dict[str, bool] = {}
+        self._record_lines()
+
+    def _record_lines(self) -> None:
+        """Remember at which line of the file each DAG and task is made, and which DAGs name their schedule."""
+        watch, lines, scheduled = self.watch, self._lines, self._scheduled
+
+        def wrap(cls: Any, line_of: Callable[[], int]) -> None:
+            original = cls.__init__
+
+            @functools.wraps(original)
+            def recording(self: Any, *args: Any, **kwargs: Any) -> None:
+                line = lines[id(self)] = line_of()
+                if "schedule" in kwargs:
+                    scheduled.add(line)
+                original(self, *args, **kwargs)
+
+            cls.__init__ = recording
+
+        wrap(DAG, watch.dag_line)
+        wrap(BaseOperator, watch.line)
+
+    def parse(self, file: str, roots: list[str], doc: bool) -> dict[str, Any]:
+        """Parse a file.
+
+        :param roots: folders that Airflow has on sys.path for it: DAGs folder, plugins, config, project
+        :param doc: also return the serialised DAGs
+        :returns: plain data; `retire` tells that this process should not parse another file
+        """
+        # The dict behind os.environ: reading it all through os.environ decodes each value, a twentieth of a small file's time.
+        environment, folder, filters = _environment().copy(), os.getcwd(), warnings.filters[:]
+        loaded, threads = set(sys.modules), set(threading.enumerate())
+        self._roots, self._is_local = tuple(f"{root.rstrip('/')}/" for root in roots), {}
+        sys.path[:] = [*roots, *(entry for entry in self._path if entry not in roots)]
+        self._lines.clear()
+        self._scheduled.clear()
+        result: dict[str, Any] = {"findings": [], "dags": []}
+        plugins = (root for root in roots if os.path.basename(root) == "plugins")
+        settings.PLUGINS_FOLDER = next(plugins, self._no_plugins)
+        self.watch.begin(file)
+        self.imports.begin(self._local)
+        start = time.perf_counter()
+        try:
+            self._parse(file, doc, start, result)
+        finally:
+            self.watch.active = False
+            self._leftovers(file, threads, result)
+            # All are looked at before one is removed: the path of a namespace package is computed from its parent.
+            for name in [name for name in _added(loaded) if self._local(name)]:
+                del sys.modules[name]
+            sys.path[:] = self._path
+            if _environment() != environment:
+                os.environ.clear()
+                os.environ.update({os.fsdecode(name): os.fsdecode(value) for name, value in environment.items()})
+            with contextlib.suppress(OSError):
+                if os.getcwd() != folder:
+                    os.chdir(folder)
+            self._parsed += 1
+            if self._parsed >= MANY and len(sys.modules) - len(self._loaded) < FEW:
+                result["retire"] = True
+            elif self._parsed % MANY == 0:
+                gc.collect()
+            warnings.filters[:] = filters  # type: ignore[index]
+            DagContext._context.clear()
+            TaskGroupContext._context.clear()
+        return result
+
+    def _parse(self, file: str, doc: bool, start: float, result: dict[str, Any]) -> None:
+        found = result["findings"]
+        name = module_name(file)
+        DagContext.autoregistered_dags.clear()
+        DagContext.current_autoregister_module_name = name
+        module, code = ModuleType(name), None
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                loader = importlib.machinery.SourceFileLoader(name, file)
+                module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))  # type: ignore[arg-type]
+                sys.modules[name] = module
+                code = loader.get_code(name)
+                exec(code, module.__dict__)  # type: ignore[arg-type]  # noqa: S102 - parsing a DAG file is running it
+        except MemoryError:
+            found.append(("AA104", 1, None, f"needs more than the {self.options['memory']} MB allowed"))
+            result["retire"] = True
+            return
+        except BaseException as error:
+            self._failed(error, file, result)
+            return
+        finally:
+            self.imports.end()
+            DagContext.current_autoregister_module_name = None
+            took = time.perf_counter() - start
+            dags = [each for each in module.__dict__.values() if isinstance(each, DAG)]
+            dags += [each for each, _ in DagContext.autoregistered_dags]
+            DagContext.autoregistered_dags.clear()
+            self._accesses(result)
+            self._costs(took, result)
+        unique = {id(dag): dag for dag in dags}.values()
+        doc = doc or self._may_vary(file, code)
+        for dag in sorted(unique, key=lambda each: (self._lines.get(id(each), 1), each.dag_id)):
+            self._dag(dag, file, name, doc, result)
+        texts = result.pop("texts", {})
+        if doc or any(ADDRESS.search(text) for text in texts.values()):
+            result["documents"] = {dag_id: canonical(json.loads(text)) for dag_id, text in texts.items()}
+
+    def _dag(self, dag: Any, file: str, module: str, doc: bool, result: dict[str, Any]) -> None:
+        line = self._lines.get(id(dag), 1)
+        found = result["findings"]
+        dag.fileloc, dag.relative_fileloc = file, os.path.basename(file)
+
+        def line_of(task: Any) -> int:
+            return self._lines.get(id(task), line)
+
+        if cycle := _cycle(dag):
+            found.append(("AA201", line, dag.dag_id, " -> ".join(cycle)))
+            return
+        try:
+            dag.validate()
+            dag.resolve_template_files()
+            if doc or not plain(dag):
+                document = serialization().serialize_dag(dag)
+                result["serialised"] = True
+                result.setdefault("texts", {})[dag.dag_id] = json.dumps(document, sort_keys=True, default=str)
+        except Exception as error:
+            found.append(("AA101", line, dag.dag_id, f"Airflow refuses the DAG: {_short(error)}"))
+            return
+        result["scheduled"] = sorted(self._scheduled)
+        result["dags"].append(facts(dag, line, line_of))
+        found += [(rule, at, dag.dag_id, text) for rule, at, text in inspect(dag, line, line_of, module, self.options)]
+
+    def _failed(self, error: BaseException, file: str, result: dict[str, Any]) -> None:
+        """Explain in one line why the file cannot be parsed; what the watch refused is its own finding."""
+        chain: list[BaseException] = []
+        each: BaseException | None = error
+        while each is not None and each not in chain:
+            chain.append(each)
+            each = each.__cause__ or each.__context__
+        refused = any(isinstance(each, Refused) for each in chain) or any(
+            rule == "AA401" for rule, *_ in self.watch.seen
+        )
+        undefined = {"AirflowRuntimeError", "AirflowNotFoundException"} & {type(each).__name__ for each in chain}
+        looked_up = self.watch.lookups and (undefined or (isinstance(error, KeyError) and "Variable" in str(error)))
+        if refused or looked_up:
+            result["stopped"] = True
+            return
+        line, where, trace = 1, "", error.__traceback__
+        while trace is not None:
+            name = trace.tb_frame.f_code.co_filename
+            if name == file:
+                line, where = trace.tb_lineno, ""
+            elif name.startswith(self._roots) and "site-packages" not in name:
+                where = f" ({os.path.relpath(name, os.path.dirname(file))}, line {trace.tb_lineno})"
+            trace = trace.tb_next
+        if isinstance(error, SyntaxError):
+            if error.filename == file:
+                line = error.lineno or 1
+            elif error.filename:
+                where = f" ({os.path.relpath(error.filename, os.path.dirname(file))}, line {error.lineno})"
+            text = f"{type(error).__name__}: {error.msg}"
+        elif isinstance(error, SystemExit):
+            text = f"the file ends its own parsing: sys.exit({error.code!r})"
+        else:
+            text = _short(error)
+        if isinstance(error, ImportError):
+            text = re.sub(r" \((?:/[^()]*|unknown location)\)$", "", text)
+        if isinstance(error, ModuleNotFoundError) and error.name:
+            package = error.name.partition(".")[0]
+            if package == "airflow":
+                text += ": moved or removed in Airflow 3, or its provider is not installed here"
+            else:
+                text += f": install what provides {package!r} where the check runs, or put it on the path"
+            result["missing"] = not any(os.path.exists(f"{root}{package}") for root in self._roots)
+        elif isinstance(error, ImportError) and (error.name or "").startswith("airflow."):
+            text += ": moved or removed in Airflow 3"
+        elif self.watch.lookups:
+            kind, key, _ = self.watch.lookups[-1]
+            prefix = "VAR" if kind == "variable" else "CONN"
+            text += f" (after a look-up of {kind} {key!r}: AIRFLOW_{prefix}_{key.upper()} gives the check a value)"
+        result["findings"].append(("AA101", line, None, text + where))
+
+    def _accesses(self, result: dict[str, Any]) -> None:
+        stopped = "; parsing stops here, so the rest of the file is not checked" if result.get("stopped") else ""
+        seen = [(rule, line, text) for rule, line, text in self.watch.seen]
+        for kind, key, line in dict.fromkeys(self.watch.lookups):
+            seen.append(("AA403", line, f"looks up the {kind} {key!r}"))
+            known = self.options[f"known_{kind}s"]
+            if known is not None and key not in known:
+                result["findings"].append(
+                    ("AA308" if kind == "variable" else "AA307", line, None, f"the {kind} {key!r} is not known")
+                )
+        for number, (rule, line, text) in enumerate(seen):
+            result["findings"].append((rule, line, None, text + (stopped if number == len(seen) - 1 else "")))
+
+    def _costs(self, took: float, result: dict[str, Any]) -> None:
+        asked = [entry for entry in self.imports.dearest() if entry[0].partition(".")[0] not in ("", "dag_integrity")]
+        heavy = {name.partition(".")[0]: line for name, line, _ in reversed(asked)}
+        for name in self.options["heavy_imports"]:
+            if name in heavy:
+                result["findings"].append(("AA406", heavy[name], None, f"imports {name}"))
+        light = self.options["preloaded_imports"]
+        paid = [entry for entry in asked if not entry[0].startswith(tuple(light))] if light else asked
+        total = sum(cost for *_, cost in paid)
+        if total > self.options["import_budget"]:
+            names = ", ".join(f"{name} {cost:.1f} s" for name, _, cost in paid[:3] if cost > 0.05)
+            budget = self.options["import_budget"]
+            result["findings"].append(
+                ("AA406", paid[0][1], None, f"imports take {total:.1f} s of CPU, budget {budget} s: {names}")
+            )
+        if took > self.options["parse_budget"]:
+            result["findings"].append(
+                ("AA405", 1, None, f"parsing takes {took:.1f} s, budget {self.options['parse_budget']} s")
+            )
+        result["took"] = round(took, 4)
+
+    def _leftovers(self, file: str, threads: set[threading.Thread], result: dict[str, Any]) -> None:
+        for thread in set(threading.enumerate()) - threads:
+            code = getattr(getattr(thread, "_target", None), "__code__", None)
+            if code is not None and (code.co_filename == file or code.co_filename.startswith(self._roots)):
+                result["findings"].append(("AA105", 1, None, f"leaves the thread {thread.name} running"))
+            result["retire"] = True
+        try:
+            os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        import psutil
+
+        children = psutil.Process().children(recursive=True)
+        for child in children:
+            with contextlib.suppress(psutil.Error):
+                if child.status() != psutil.STATUS_ZOMBIE:
+                    result["findings"].append(("AA105", 1, None, f"leaves a process running: {child.name()}"))
+                child.kill()
+        psutil.wait_procs(children, timeout=1)
+        result["retire"] = True
+
+    def _local(self, name: str) -> bool:
+        """Whether a module belongs to the project, not to the environment."""
+        known = self._is_local.get(name)
+        if known is None:
+            module = sys.modules.get(name)
+            file = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", None) or ()), "")
+            known = isinstance(file, str) and file.startswith(self._roots) and "site-packages" not in file
+            known = known or name.startswith("unusual_prefix_")
+            if module is not None:
+                self._is_local[name] = known
+        return known
+
+    def _may_vary(self, file: str, code: CodeType | None) -> bool:
+        """Whether two parses can differ: the file or a module beside it uses time, chance, sets or a package unknown here.
+
+        It errs on the side of yes, which costs a second parse.
+        """
+        packages = {key.partition(" ")[0].lstrip(".").partition(".")[0] for key in self.imports.asked}
+        local = {name.partition(".")[0] for name, is_local in self._is_local.items() if is_local}
+        if packages - STABLE_PACKAGES - local - {"", "None"}:
+            return True
+        if code is None or _varies(code):
+            return True
+        for name, is_local in list(self._is_local.items()):
+            module = sys.modules.get(name)
+            origin = getattr(module, "__file__", None)
+            if is_local and origin and origin != file:
+                if origin not in self._unstable:
+                    try:
+                        self._unstable[origin] = _varies(compile(Path(origin).read_bytes(), origin, "exec"))
+                    except (OSError, SyntaxError, ValueError):
+                        self._unstable[origin] = True
+                if self._unstable[origin]:
+                    return True
+        return False
+
+
+def _added(before: set[str]) -> list[str]:
+    """The modules that were not there before: usually the last ones, so that thousands need not be looked at."""
+    last = list(itertools.takewhile(lambda name: name not in before, reversed(sys.modules)))
+    return last if len(sys.modules) == len(before) + len(last) else list(set(sys.modules) - before)
+
+
+def _environment() -> dict[bytes, bytes]:
+    data: Any = os.environ._data  # type: ignore[attr-defined]
+    return data
+
+
+@functools.cache
+def serialization() -> Any:
+    """Airflow's serialisation of DAGs. Imported when the first DAG needs it: it takes a sixth of a second."""
+    from airflow.serialization import serialized_objects
+    from airflow.timetables._cron import CronMixin
+
+    # Text for the UI, made each time a timetable is read: a twentieth of the time of a small file.
+    CronMixin._describe_with_dom_dow_fix = lambda *_: ""  # type: ignore[method-assign]
+    return getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
+
+
+def warm_up() -> None:
+    """Load what nearly every DAG needs (operators of the standard provider, timetables), once for all workers."""
+    with contextlib.suppress(Exception):  # without the standard provider, workers load what they need
+        from airflow.providers.standard.operators.bash import BashOperator
+        from airflow.providers.standard.operators.empty import EmptyOperator
+        from airflow.sdk import Asset, task
+        from airflow.sdk.execution_time import comms, context
+        from airflow.secrets import environment_variables
+
+        del comms, context, environment_variables  # guard.py asks for them in each worker
+        with DAG("warm_up", schedule="@daily", start_date=datetime(2026, 1, 1, tzinfo=UTC), auto_register=False) as dag:
+            EmptyOperator(task_id="empty", outlets=[Asset("x://y")]) >> BashOperator(
+                task_id="bash", bash_command="true"
+            )
+            task(warm_up)()
+        dag.validate()
+        plain(dag)
+        list(inspect(dag, 1, lambda _: 1, "", {"default_owner": "", "max_catchup_runs": 0, **dict.fromkeys(KNOWN)}))
+    DagContext.autoregistered_dags.clear()
+
+
+def module_name(file: str) -> str:
+    """The name that Airflow gives the module of a DAG file."""
+    digest = hashlib.sha1(file.encode(), usedforsecurity=False).hexdigest()
+    return f"unusual_prefix_{digest}_{re.sub(r'[.-]', '_', Path(file).stem)}"
+
+
+def canonical(document: Any) -> Any:
+    """The document as Airflow compares it to decide on a new version: the order of lists of strings does not count."""
+    if isinstance(document, dict):
+        left_out = ("fileloc", "_processor_dags_folder", "relative_fileloc")
+        return {key: canonical(item) for key, item in sorted(document.items()) if key not in left_out}
+    if isinstance(document, list):
+        if document and all(isinstance(item, str) for item in document):
+            return sorted(document)
+        items = [canonical(item) for item in document]
+        if items and all(isinstance(item, dict) and "task_id" in (item.get("__var") or {}) for item in items):
+            return sorted(items, key=lambda item: item["__var"]["task_id"])
+        return items
+    return document
+
+
+def _varies(code: CodeType) -> bool:
+    if not UNSTABLE_NAMES.isdisjoint(code.co_names):
+        return True
+    operations = code.co_code[::2]
+    if BUILD_SET in operations or SET_ADD in operations:
+        return True
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            if _varies(constant):
+                return True
+        elif isinstance(constant, frozenset) and len(constant) > 1:
+            return True
+    return False
+
+
+def _cycle(dag: Any) -> list[str]:
+    try:
+        dag.check_cycle()
+    except Exception:
+        import networkx
+
+        graph = networkx.DiGraph((task.task_id, below) for task in dag.tasks for below in task.downstream_task_ids)
+        edges = networkx.find_cycle(graph)
+        return [edges[0][0], *(edge[1] for edge in edges)]
+    return []
+
+
+def _short(error: BaseException, most: int = 300) -> str:
+    text = " ".join(str(error).split())
+    text = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return text if len(text) <= most else f"{text[:most]} ..."

@@ -1,0 +1,263 @@
+"""Workers that parse files: handed out, watched, ended and replaced. The command's side of zygote.py."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import selectors
+import signal
+import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dag_integrity.launch import Zygote
+
+AHEAD = 3  # files that a worker is given at a time, so that it never waits for the command
+LAST_WORDS = 0.5  # seconds for a worker that is late to say where it is
+Result = dict[str, Any]
+
+
+class CannotCheck(Exception):
+    """The check itself cannot run; the message says why."""
+
+
+@dataclass
+class Job:
+    """A file to parse. `alone`: in a process that has parsed nothing else, because that went wrong in another one."""
+
+    id: int
+    file: str
+    roots: tuple[str, ...]
+    doc: bool = False
+    alone: bool = False
+
+
+@dataclass
+class Worker:
+    """A process that parses."""
+
+    number: int
+    channel: socket.socket
+    pid: int | None = None
+    given: deque[Job] = field(default_factory=deque)
+    current: Job | None = None
+    deadline: float = float("inf")
+    parsed: int = 0
+    late: bool = False
+    status: int | None = None
+    closed: bool = False
+    """It is given nothing more."""
+    drained: bool = False
+    """All that it said is read."""
+    received: bytearray = field(default_factory=bytearray)
+
+
+class Pool:
+    """One zygote and its workers.
+
+    :param environment: of the parsers
+    :param options: plain data for zygote and parser: read_only, memory, traces, ...
+    :param report: called with each (file, result) as it comes
+    """
+
+    def __init__(
+        self,
+        selector: selectors.BaseSelector,
+        zygote: Zygote,
+        environment: dict[str, str],
+        options: dict[str, Any],
+        jobs: int,
+        timeout: float,
+        report: Callable[[Job, Result], None],
+    ) -> None:
+        self._selector, self._size, self._timeout, self._report = selector, jobs, timeout, report
+        self._traces = Path(options["traces"])
+        self.waiting: deque[Job] = deque()
+        self.ready = self._serialises = False
+        self._workers: dict[int, Worker] = {}
+        self._next, self._received = 0, bytearray()
+        self._confirmed: set[str] = set()
+        self._zygote = zygote
+        self._control = zygote.control
+        zygote.configure(environment, options)
+        selector.register(self._control, selectors.EVENT_READ, self._from_zygote)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a file is waiting or being parsed."""
+        return bool(self.waiting) or any(worker.given for worker in self._workers.values())
+
+    def add(self, job: Job) -> None:
+        """Have a file parsed."""
+        self.waiting.append(job)
+
+    def step(self) -> None:
+        """Hand out files, start workers that are missing, end those that are late."""
+        if not self.ready:
+            return
+        for worker in list(self._workers.values()):
+            self._feed(worker)
+        idle = sum(not worker.given for worker in self._workers.values())
+        while len(self._workers) < self._size and len(self.waiting) > idle * AHEAD:
+            self._spawn()
+            idle += 1
+        now = time.monotonic()
+        for worker in self._workers.values():
+            if worker.current and now > worker.deadline and not worker.late and worker.pid:
+                worker.late = True
+                with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+                    os.kill(worker.pid, signal.SIGUSR1)  # says where it is
+                    while not (self._traces / str(worker.pid)).stat().st_size and time.monotonic() < now + LAST_WORDS:
+                        time.sleep(0.01)
+                    time.sleep(0.05)
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(worker.pid, signal.SIGKILL)
+
+    def close(self) -> None:
+        """End zygote and workers and everything that they started."""
+        for worker in self._workers.values():
+            worker.channel.close()
+        self._zygote.close()
+
+    def _spawn(self) -> None:
+        ours, theirs = socket.socketpair()
+        self._next += 1
+        worker = self._workers[self._next] = Worker(self._next, ours)
+        with theirs:
+            message = json.dumps({"spawn": worker.number, "serialises": self._serialises})
+            socket.send_fds(self._control, [message.encode() + b"\n"], [theirs.fileno()])
+        self._selector.register(ours, selectors.EVENT_READ, lambda: self._from_worker(worker))
+        self._feed(worker)
+
+    def _feed(self, worker: Worker) -> None:
+        if worker.closed or worker.late or (worker.given and worker.given[-1].alone):
+            return
+        lines = []
+        while self.waiting and len(worker.given) < AHEAD:
+            job = self.waiting[0]
+            if job.alone and (worker.parsed or worker.given):
+                if worker.given or any(not each.parsed and not each.given for each in self._workers.values()):
+                    break
+                self._retire(worker)  # the job needs a fresh process, and this one is idle
+                break
+            worker.given.append(self.waiting.popleft())
+            lines.append(json.dumps({"id": job.id, "file": job.file, "roots": job.roots, "doc": job.doc}))
+            if job.alone:
+                break
+        if lines:
+            with contextlib.suppress(OSError):  # its end is noticed in time
+                worker.channel.sendall(("\n".join(lines) + "\n").encode())
+
+    def _retire(self, worker: Worker) -> None:
+        with contextlib.suppress(OSError):
+            worker.channel.shutdown(socket.SHUT_WR)
+        worker.closed = True
+
+    def _from_zygote(self) -> None:
+        for message in self._messages(self._control, self._received):
+            if message is None or "fatal" in message:
+                ended = f"the process with Airflow ended: {self._zygote.last_words()}"
+                raise CannotCheck(message["fatal"] if message else ended)
+            if "ready" in message:
+                self.ready = True
+            elif "spawned" in message and message["spawned"] in self._workers:
+                self._workers[message["spawned"]].pid = message["pid"]
+            elif "ended" in message and message["ended"] in self._workers:
+                worker = self._workers[message["ended"]]
+                worker.status = message["status"]
+                self._finish(worker)
+
+    def _from_worker(self, worker: Worker) -> None:
+        for message in self._messages(worker.channel, worker.received):
+            if message is None:
+                self._selector.unregister(worker.channel)
+                worker.channel.close()
+                worker.closed = worker.drained = True
+                self._finish(worker)
+            elif "begin" in message:
+                worker.current = worker.given[0]
+                worker.deadline = time.monotonic() + self._timeout
+            else:
+                job, worker.current, worker.deadline = worker.given.popleft(), None, float("inf")
+                alone = worker.parsed == 0
+                worker.parsed += 1
+                self._serialises |= message.pop("serialised", False)
+                if message.get("retire"):
+                    worker.closed = True
+                if not alone and self._should_confirm(message):
+                    self.waiting.appendleft(Job(job.id, job.file, job.roots, job.doc, alone=True))
+                else:
+                    self._report(job, message)
+
+    def _should_confirm(self, result: Result) -> bool:
+        """Whether the failure might be due to a file that was parsed before in the same process; each kind is tried once."""
+        messages = {message for rule, _, _, message in result["findings"] if rule in ("AA101", "AA103", "AA104")}
+        if result.get("missing") or messages <= self._confirmed:
+            return False
+        self._confirmed |= messages
+        return True
+
+    def _finish(self, worker: Worker) -> None:
+        """Once a worker's last words are read and its status is known: what became of its files."""
+        if not worker.drained or worker.status is None:
+            return
+        del self._workers[worker.number]
+        unread = list(worker.given)
+        if worker.current is not None:
+            job = unread.pop(0)
+            if worker.parsed and not worker.late:
+                unread.insert(0, Job(job.id, job.file, job.roots, job.doc, alone=True))
+            else:
+                self._report(job, {"findings": [self._death(worker, job)], "dags": [], "died": True})
+        self.waiting.extendleft(reversed(unread))
+
+    def _death(self, worker: Worker, job: Job) -> tuple[str, int, None, str]:
+        line = 1
+        with contextlib.suppress(OSError):
+            trace = (self._traces / str(worker.pid)).read_text(errors="replace")
+            if match := re.search(rf'File "{re.escape(job.file)}", line (\d+)', trace):
+                line = int(match.group(1))
+        status = worker.status or 0
+        if worker.late:
+            return "AA102", line, None, f"still being parsed after {self._timeout:g} s"
+        if status == -signal.SIGKILL:
+            return "AA104", line, None, "was killed while it was parsed, as the system does when memory runs out"
+        if status < 0:
+            return "AA103", line, None, f"ends the process that parses it with {signal.Signals(-status).name}"
+        return "AA103", line, None, f"ends the process that parses it: os._exit({status})"
+
+    @staticmethod
+    def _messages(channel: socket.socket, received: bytearray) -> list[Any]:
+        """Whole messages that have arrived; None is the end."""
+        try:
+            data = channel.recv(1 << 20)
+        except OSError:
+            data = b""
+        received += data
+        *lines, rest = bytes(received).split(b"\n")
+        received[:] = rest
+        messages: list[Any] = [json.loads(line) for line in lines if line]
+        return messages if data else [*messages, None]
+
+
+def parser_environment(home: Path, dags_folder: str, plugins: str, extra: dict[str, str]) -> dict[str, str]:
+    """The environment that Airflow is imported with: neither database nor secrets backend nor a real home."""
+    own = {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW_CONFIG": str(home / "airflow.cfg"),
+        "AIRFLOW__CORE__DAGS_FOLDER": dags_folder,
+        "AIRFLOW__CORE__PLUGINS_FOLDER": plugins,
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite:///:memory:",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
+        "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
+        "_AIRFLOW__AS_LIBRARY": "1",  # neither ORM nor log files are set up
+    }
+    return {**extra, **own}

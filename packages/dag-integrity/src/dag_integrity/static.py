@@ -1,0 +1,119 @@
+"""What is found in the text of the files: by ruff's Airflow rules and by detect-secrets, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from dag_integrity.findings import Finding
+
+# AIR001 (name of the variable) is a matter of style. AIR003 and AIR201 are seen while parsing, or are style as well.
+RUFF_RULES = {
+    "AIR002": "AA504", "AIR301": "AA601", "AIR302": "AA603", "AIR303": "AA601", "AIR304": "AA408", "AIR311": "AA604",
+    "AIR312": "AA604", "AIR321": "AA604",
+}  # fmt: skip
+IGNORED = re.compile(r"`(sla|sla_miss_callback)` is")
+STILL_WORKS = re.compile(
+    r"(?: is removed in Airflow 3\.0)?; It still works in Airflow 3\.0 but is expected to be removed in a future version\."
+)
+# Only files that one of these occurs in are given to detect-secrets, which reads 1 MB in about ten seconds. In lower case;
+# words and single patterns, since one pattern of alternatives would be tried at each byte.
+WORDS = (
+    b"pass", b"pwd", b"secret", b"token", b"key", b"auth", b"cred", b"contrasena", b"begin ", b"a3t", b"akia", b"asia", b"abia",
+    b"acca", b"eyj", b"gr1348941", b"pypi-", b"sg.", b"xox", b"hooks.slack", b"sq0", b"db2", b"hmac", b"softlayer", b"sl_",
+    b"cloudant",
+)  # fmt: skip
+PATTERNS = [re.compile(each) for each in (
+    rb"://[^/\s:@]*:[^/\s@]+@", rb"akc[a-z0-9]", rb"ap[\dabcdef][a-z0-9]{8}", rb"gh[pousr]_", rb"gl[a-z]{1,6}-", rb"-us\d",
+    rb"sk-[a-z]", rb"[rs]k_live", rb"\d{8,10}:[0-9a-z_-]{30}", rb"ac[0-9a-f]{32}", rb"sk[0-9a-f]{32}",
+    rb"[mno][a-z\d_-]{23,25}\.",
+)]  # fmt: skip
+
+
+class Unavailable(Exception):
+    """A tool that the check needs does not run; the message says which and why."""
+
+
+class Static:
+    """Both tools at work on some files, beside the parsing."""
+
+    def __init__(self, files: list[str], high_entropy: bool, secrets: bool = True) -> None:
+        self._ruff = self._start([_ruff(), "check", "--isolated", "--no-cache", "--preview", "--exit-zero", "--quiet",
+                                  "--ignore-noqa", "--target-version", "py311", "--no-force-exclude", "--output-format", "json",
+                                  "--select", ",".join(RUFF_RULES), "--", *files]) if files else None  # fmt: skip
+        suspects = [file for file in files if high_entropy or _suspect(file)] if secrets else []
+        code = [sys.executable, "-m", "dag_integrity.secrets", "1" if high_entropy else "0"]
+        self._secrets = self._start(code, "\n".join(suspects)) if suspects else None
+
+    @staticmethod
+    def _start(command: list[str], text: str | None = None) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd="/",
+            start_new_session=True, env=None if text is None else _with_path(),
+        )  # fmt: skip
+        assert process.stdin is not None
+        process.stdin.write(text or "")
+        process.stdin.close()
+        process.stdin = None
+        return process
+
+    def findings(self) -> Iterator[Finding]:
+        """Wait for both and give their findings.
+
+        :raises Unavailable: one of them failed
+        """
+        for name, process in (("ruff", self._ruff), ("detect-secrets", self._secrets)):
+            if process is None:
+                continue
+            output, errors = process.communicate()
+            if process.returncode:
+                last = (errors.strip().splitlines() or ["no message"])[-1]
+                raise Unavailable(f"{name} ended with {process.returncode}: {last}")
+            entries = json.loads(output or "[]")
+            yield from _from_ruff(entries) if name == "ruff" else (Finding(*entry) for entry in entries)
+
+    def close(self) -> None:
+        """End what still runs."""
+        for process in (self._ruff, self._secrets):
+            if process is not None and process.poll() is None:
+                process.kill()
+                process.wait()
+
+
+def _with_path() -> dict[str, str]:
+    import os
+
+    own = str(Path(__file__).resolve().parents[2])
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [own, os.environ.get("PYTHONPATH")]))}
+
+
+def _suspect(file: str) -> bool:
+    try:
+        text = Path(file).read_bytes().lower()
+    except OSError:
+        return False
+    return any(word in text for word in WORDS) or any(pattern.search(text) for pattern in PATTERNS)
+
+
+def _ruff() -> str:
+    beside = Path(sys.executable).parent / "ruff"
+    return str(beside) if beside.exists() else "ruff"
+
+
+def _from_ruff(entries: list[dict[str, object]]) -> Iterator[Finding]:
+    for entry in entries:
+        if (code := str(entry["code"])) not in RUFF_RULES:
+            continue  # a syntax error, which the parser reports
+        message, line = str(entry["message"]), int(entry["location"]["row"])  # type: ignore[index]
+        fix = entry.get("fix") or {}
+        advice = str(fix.get("message") or "") if isinstance(fix, dict) else ""
+        if ignored := IGNORED.match(message):
+            yield Finding(str(entry["filename"]), line, "AA602", f"{ignored.group(1)} has no effect since Airflow 3.0")
+            continue
+        message = STILL_WORKS.sub(", still works, and will be removed", message).replace("; ", ": ").rstrip(":; ")
+        text = f"{message}{': ' + advice[0].lower() + advice[1:] if advice else ''} ({code})"
+        yield Finding(str(entry["filename"]), line, RUFF_RULES[code], text)

@@ -1,0 +1,242 @@
+"""A process that has Airflow imported and forks workers on request; nothing of a DAG file ever runs in it.
+
+Run as `python -m dag_integrity.zygote FD`, FD being a socket to the command. It gets {"environment", "options"}, then
+{"spawn": number, "serialises": bool} with the worker's own socket attached (`serialises`: a DAG so far had to be serialised),
+and answers {"spawned": number, "pid": pid} and {"ended": number, "status": status}. A worker gets a file a line,
+{"id", "file", "roots", "doc"}, and answers {"begin": id} and {"done": id, ...}.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import faulthandler
+import gc
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import sys
+import time
+from importlib import import_module, reload
+from types import ModuleType
+from typing import Any
+
+# What Airflow imports that does not depend on its configuration: done while the command reads that.
+FIRST = (
+    "asyncio", "attrs", "cryptography.fernet", "email.message", "fsspec", "jinja2.nativetypes", "jsonschema",
+    "opentelemetry.trace", "pathspec", "pendulum", "pydantic", "rich.traceback", "sqlalchemy.orm", "sqlalchemy.ext.asyncio",
+    "structlog", "upath", "yaml",
+)  # fmt: skip
+LINUX = sys.platform == "linux"
+PATIENCE = 0.5  # seconds for workers to end when the command has
+SET_DEATH_SIGNAL, SET_SUBREAPER = 1, 36  # of prctl(2)
+
+
+def main() -> None:
+    """Import Airflow, say so, and fork workers until the command closes the socket."""
+    control = socket.socket(fileno=int(sys.argv[1]))
+    if LINUX:
+        _prctl(SET_DEATH_SIGNAL, signal.SIGKILL)
+        _prctl(SET_SUBREAPER, 1)  # what a DAG file starts and abandons becomes our child, and is ended
+    os.setpgid(0, 0)  # Ctrl-C is for the command alone, which ends this process in order
+    gc.disable()
+    for name in FIRST:
+        with contextlib.suppress(ImportError):
+            import_module(name)
+    received = b""
+    while not received.endswith(b"\n"):
+        data = control.recv(1 << 16)
+        if not data:
+            os._exit(0)  # the command has ended
+        received += data
+    asked = json.loads(received)
+    options: dict[str, Any] = asked["options"]
+    os.environ.update(asked["environment"])
+    sys.dont_write_bytecode = options["read_only"]
+    try:
+        _put_off_libcst()
+        from dag_integrity import inspection, parser  # noqa: F401
+    except BaseException as error:
+        _send(control, {"fatal": f"Airflow cannot be imported by {sys.executable}: {type(error).__name__}: {error}"})
+        return
+    _forget_own_packages()
+    import airflow
+    from airflow import settings
+
+    settings.configure_vars()
+    parser.warm_up()
+    gc.freeze()
+    sys.dont_write_bytecode = True  # the folders of the DAGs are not ours to write into
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    wakeup, alarm = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if LINUX else os.pipe()
+    os.set_blocking(alarm, False)
+    signal.set_wakeup_fd(alarm)
+    _send(control, {"ready": airflow.__version__})
+    workers: dict[int, int] = {}
+    while True:
+        inputs: list[Any] = [control, wakeup]
+        ready = select.select(inputs, [], [])[0]
+        if wakeup in ready:
+            os.read(wakeup, 4096)
+            for number, status in _reap(workers):
+                _send(control, {"ended": number, "status": status})
+        if control in ready:
+            data, fds, _, _ = socket.recv_fds(control, 65536, 8)
+            if not data:
+                _let_end(workers, wakeup)
+                _end_children()
+                os._exit(0)  # tidying up all of Airflow would take a third of a second
+            for line, fd in zip(data.splitlines(), fds, strict=True):
+                asked = json.loads(line)
+                number = asked["spawn"]
+                if asked["serialises"]:  # imported once here, not in each worker
+                    parser.serialization()
+                if (pid := os.fork()) == 0:
+                    os.close(alarm)
+                    signal.set_wakeup_fd(-1)
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                    control.close()
+                    _work(fd, options, parser)
+                os.close(fd)
+                workers[pid] = number
+                _send(control, {"spawned": number, "pid": pid})
+
+
+def _work(fd: int, options: dict[str, Any], parser: Any) -> None:
+    """The life of a worker: never returns."""
+    status = 70
+    try:
+        os.setpgid(0, 0)
+        if LINUX:
+            _prctl(SET_DEATH_SIGNAL, signal.SIGKILL)
+            _limit_memory(options["memory"])
+        trace = os.open(options["traces"] + f"/{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        faulthandler.enable(trace, all_threads=False)
+        faulthandler.register(signal.SIGUSR1, trace, all_threads=False)
+        channel = socket.socket(fileno=fd)
+        own, worker = os.getpid(), parser.Parser(options)
+        for line in channel.makefile("rb"):
+            job = json.loads(line)
+            _send(channel, {"begin": job["id"]})
+            try:
+                result = worker.parse(job["file"], job["roots"], job["doc"])
+            except Exception as error:  # of the check itself, or of what the file did to this process
+                text = f"cannot be checked: {type(error).__name__}: {error}"
+                result = {"findings": [("AA103", 1, None, text)], "dags": [], "retire": True}
+            finally:
+                if os.getpid() != own:
+                    os._exit(0)  # a fork that the DAG file made and that ran to the file's end
+            _send(channel, {"done": job["id"], **result})
+            if result.get("retire"):
+                break
+        status = 0
+    except BaseException:
+        faulthandler.dump_traceback(trace, all_threads=False)
+        raise
+    finally:
+        os._exit(status)
+
+
+def _put_off_libcst() -> None:
+    """Import Airflow's decorators without libcst, a tenth of Airflow's import.
+
+    Only `get_python_source()` of a task needs it. It is called while tasks run; should a DAG file call it, libcst is loaded.
+    """
+    stand_in: Any = ModuleType("libcst")
+    stand_in.CSTTransformer = object  # a base class in that module
+    sys.modules["libcst"] = stand_in
+    try:
+        decorators: Any = import_module("airflow.sdk.definitions._internal.decorators")
+    except Exception:  # another version of Airflow: as it comes
+        sys.modules.pop("airflow.sdk.definitions._internal.decorators", None)
+        return
+    finally:
+        del sys.modules["libcst"]
+
+    def remove_task_decorator(*arguments: Any, **named: Any) -> Any:
+        return reload(decorators).remove_task_decorator(*arguments, **named)
+
+    decorators.remove_task_decorator = remove_task_decorator
+
+
+def _forget_own_packages() -> None:
+    """Let a DAG project have packages called `include` or `plugins` of its own, as many do."""
+    own = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("include", "plugins")]:
+        del sys.modules[name]
+    if "site-packages" not in own:
+        sys.path[:] = [entry for entry in sys.path if entry and os.path.realpath(entry) != os.path.realpath(own)]
+
+
+def _limit_memory(megabytes: int) -> None:
+    """Limit what the process may allocate beyond what it has."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        data = int(file.read().split()[5]) * resource.getpagesize()
+    limit = data + megabytes * 2**20
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def _reap(workers: dict[int, int]) -> list[tuple[int, int]]:
+    """Number and exit status of the workers that have ended, with what they had started."""
+    ended: list[tuple[int, int]] = []
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return ended
+        if not pid:
+            break
+        if (number := workers.pop(pid, None)) is not None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(pid, signal.SIGKILL)
+            ended.append((number, os.waitstatus_to_exitcode(status)))
+    if LINUX:
+        for pid in _children():
+            if pid not in workers:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+    return ended
+
+
+def _let_end(workers: dict[int, int], wakeup: int) -> None:
+    """Let idle workers, whose sockets are closed, end by themselves."""
+    deadline = time.monotonic() + PATIENCE
+    while workers and select.select([wakeup], [], [], max(0.0, deadline - time.monotonic()))[0]:
+        os.read(wakeup, 4096)
+        _reap(workers)
+
+
+def _end_children() -> None:
+    """End everything below, however deep it was started."""
+    for _ in range(50):
+        children = _children()
+        for pid in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def _children() -> list[int]:
+    import psutil
+
+    return [child.pid for child in psutil.Process().children()]
+
+
+def _send(channel: socket.socket, message: dict[str, Any]) -> None:
+    channel.sendall(json.dumps(message, default=str).encode() + b"\n")
+
+
+def _prctl(option: int, value: int) -> None:
+    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,223 @@
+"""Each rule of `answers integrity` finds what it is for, and leaves alone what only looks like it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dag_integrity.rules import RULES
+
+ANSWERS = [sys.executable, "-m", "answers", "integrity"]
+HEAD = """
+from datetime import timedelta
+from airflow.providers.standard.operators.empty import EmptyOperator
+from airflow.providers.standard.operators.bash import BashOperator
+from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
+from airflow.providers.standard.sensors.external_task import ExternalTaskSensor
+from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, task
+from pendulum import datetime
+
+GOOD = dict(schedule=None, start_date=datetime(2026, 1, 1), tags=["t"], description="d",
+            default_args={"owner": "team", "retries": 1})
+"""
+CONFIG = """
+[tool.answers.integrity]
+known-pools = ["spark"]
+known-connections = ["warehouse"]
+known-variables = ["feed"]
+known-dags = ["elsewhere_*"]
+import-budget = 20
+parse-budget = 1.5
+heavy-imports = ["sqlite3"]
+timeout = 20
+"""
+
+
+def dag(body: str, name: str, arguments: str = "**GOOD") -> str:
+    lines = "\n".join(f"    {line}" for line in body.strip().splitlines())
+    return f'{HEAD}\nwith DAG("{name}", {arguments}) as dag:\n{lines or "    pass"}\n'
+
+
+def bash(extra: str = "", name: str = "a") -> str:
+    return f'{name} = BashOperator(task_id="{name}", bash_command="true"{", " + extra if extra else ""})'
+
+
+SENSOR = 'ExternalTaskSensor(task_id="s", external_dag_id="elsewhere_x", {})'
+# rule: (what breaks it, what does not). Both are whole files; NAME becomes the name of the file.
+EXAMPLES: dict[str, tuple[str, str]] = {
+    "AA106": (dag(bash(), "twice") + dag(bash(), "twice"), dag(bash(), "NAME")),
+    "AA204": (dag(SENSOR.format("timeout=60").replace("elsewhere", "nowhere"), "NAME"), dag(SENSOR.format("timeout=60"), "NAME")),
+    "AA205": (
+        dag('ExternalTaskSensor(task_id="s", external_dag_id="aa106_good", external_task_id="b", timeout=60)', "NAME"),
+        dag('ExternalTaskSensor(task_id="s", external_dag_id="aa106_good", external_task_id="a", timeout=60)', "NAME"),
+    ),
+    "AA206": (
+        dag(SENSOR.format('external_task_ids=["a", "b"], deferrable=True, timeout=60'), "NAME"),
+        dag(SENSOR.format('external_task_ids=["a", "b"], timeout=60'), "NAME"),
+    ),
+    "AA207": (
+        dag('TriggerDagRunOperator(task_id="t", trigger_dag_id="NAME")', "NAME"),
+        dag("@task.short_circuit\ndef more():\n    return True\nmore() >> "
+            'TriggerDagRunOperator(task_id="t", trigger_dag_id="NAME")', "NAME"),
+    ),
+    "AA301": (dag(SENSOR.format("poke_interval=5"), "NAME"), dag(SENSOR.format("timeout=3600"), "NAME")),
+    "AA302": (
+        dag(bash(), "NAME", '**{**GOOD, "default_args": {"retries": 1}}'),
+        dag(bash('owner="me"'), "NAME", '**{**GOOD, "default_args": {"retries": 1}}'),
+    ),
+    "AA303": (
+        dag(bash(), "NAME", '**{**GOOD, "default_args": {"owner": "me"}}'),
+        dag(bash("retries=2"), "NAME", '**{**GOOD, "default_args": {"owner": "me"}}'),
+    ),
+    "AA304": (dag(bash(), "NAME", '**{**GOOD, "tags": []}'), dag(bash(), "NAME")),
+    "AA305": (
+        dag(bash(), "NAME", '**{**GOOD, "description": None}'),
+        dag(bash(), "NAME", '**{**GOOD, "description": None}, doc_md="what it is for"'),
+    ),
+    "AA306": (dag(bash('pool="typo"'), "NAME"), dag(bash('pool="spark"') + "\n" + bash(name="b"), "NAME")),
+    "AA307": (
+        dag(bash().replace("true", "{{ conn.typo.host }}"), "NAME"),
+        dag(bash().replace("true", "{{ conn.warehouse.host }}"), "NAME"),
+    ),
+    "AA308": (
+        dag(bash().replace("true", "{{ var.value.typo }}"), "NAME"),
+        dag(bash().replace("true", "{{ var.value.feed }} {{ var.value.get('feed', 1) }}"), "NAME"),
+    ),
+    "AA309": (
+        "from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference\nasync def late(**kw):\n    pass\n"
+        + dag(bash(), "NAME", "**GOOD, deadline=DeadlineAlert(reference=DeadlineReference.DAGRUN_QUEUED_AT, "
+              "interval=timedelta(hours=1), callback=AsyncCallback(late))"),
+        "from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference\n"
+        + dag(bash(), "NAME", "**GOOD, deadline=DeadlineAlert(reference=DeadlineReference.DAGRUN_QUEUED_AT, "
+              "interval=timedelta(hours=1), callback=AsyncCallback('some_plugin.late'))"),
+    ),
+    "AA401": (
+        dag(bash(), "NAME") + "import sqlalchemy\ntry:\n    sqlalchemy.create_engine('sqlite:///x.db').connect()\n"
+        "except OSError:\n    pass\n",
+        dag(bash(), "NAME") + "import sqlalchemy\nengine = sqlalchemy.create_engine('sqlite:///x.db')\n",
+    ),
+    "AA402": (
+        dag(bash(), "NAME") + "import socket\ntry:\n    socket.create_connection(('192.0.2.1', 80))\nexcept OSError:\n    pass\n",
+        dag(bash(), "NAME") + "import socket\nname = socket.gethostname()\n",
+    ),
+    "AA403": (
+        dag(bash(), "NAME") + "from airflow.sdk import Variable\nx = Variable.get('feed', default='1')\n",
+        dag(bash(), "NAME") + "from airflow.sdk import Variable\ndef later():\n    return Variable.get('feed')\n",
+    ),
+    "AA404": (
+        dag(bash(), "NAME") + "import subprocess\nsubprocess.run(['true'])\n",
+        dag(bash(), "NAME") + "import subprocess\ndef later():\n    subprocess.run(['true'])\n",
+    ),
+    "AA405": (dag(bash(), "NAME") + "import time\ntime.sleep(1.6)\n", dag(bash(), "NAME") + "import time\ntime.sleep(0.01)\n"),
+    "AA406": ("import sqlite3\n" + dag(bash(), "NAME"), dag("@task\ndef load():\n    import sqlite3\nload()", "NAME")),
+    "AA407": (
+        "order = '-'.join({'a', 'b', 'c', 'd', 'e', 'f'})\n" + dag("BashOperator(task_id='x', bash_command=order)", "NAME"),
+        dag("for x in sorted({'a', 'b', 'c', 'd'}):\n    BashOperator(task_id=x, bash_command='true')", "NAME"),
+    ),
+    "AA408": (
+        "import datetime as dt\nfrom airflow.sdk import DAG\nfrom airflow.providers.standard.operators.bash import BashOperator\n"
+        'with DAG("NAME", schedule=None, start_date=dt.datetime.now(), tags=["t"], description="d"):\n'
+        '    BashOperator(task_id="a", bash_command="true", owner="me", retries=1)\n',
+        dag(bash(), "NAME"),
+    ),
+    "AA501": (
+        dag(bash().replace("true", "{{ data_interval_start }}"), "NAME", '**{**GOOD, "schedule": "@daily"}'),
+        dag(bash().replace("true", "{{ data_interval_start }}"), "NAME",
+            '**{**GOOD, "schedule": CronDataIntervalTimetable("@daily", timezone="UTC")}'),
+    ),
+    "AA502": (
+        dag(bash(), "NAME", '**{**GOOD, "schedule": "@hourly", "start_date": datetime(2020, 1, 1)}, catchup=True'),
+        dag(bash(), "NAME", '**{**GOOD, "schedule": "@hourly", "start_date": datetime(2020, 1, 1)}, catchup=False'),
+    ),
+    "AA503": (
+        dag(bash(), "NAME", '**{**GOOD, "schedule": "@daily"}, end_date=datetime(2025, 1, 1)'),
+        dag(bash(), "NAME", '**{**GOOD, "schedule": "@daily"}, end_date=datetime(2027, 1, 1)'),
+    ),
+    "AA504": (
+        HEAD + 'with DAG("NAME", tags=["t"], description="d"):\n    ' + bash('owner="me", retries=1') + "\n",
+        HEAD + 'with DAG("NAME", schedule=None, tags=["t"], description="d"):\n    ' + bash('owner="me", retries=1') + "\n",
+    ),
+    "AA602": (dag(bash("sla=timedelta(hours=1)"), "NAME"), dag(bash("execution_timeout=timedelta(hours=1)"), "NAME")),
+    "AA604": ("from airflow import DAG as Old\n" + dag(bash(), "NAME").replace("with DAG", "with Old"), dag(bash(), "NAME")),
+    "AA701": (
+        dag(bash(), "NAME") + 'PASSWORD = "hunter2-Tr0ub4dor"\n',
+        dag(bash(), "NAME") + 'PASSWORD_KEY = "name_of_the_password_variable"\n',
+    ),
+    "AA901": (dag(bash(), "NAME") + "x = 1  # integrity: ignore[AA301]\n", dag(bash(), "NAME") + "x = 1  # integrity\n"),
+    "AA902": (
+        dag(bash(), "NAME") + "x = 1  # integrity: ignore[ZZ1]\n",
+        dag(bash(), "NAME") + 'x = "# integrity: ignore[ZZ1]"\n',
+    ),
+}  # fmt: skip
+# Those that a file in the same folder must not have, or that need several files, are tested in test_integrity_*.py.
+ELSEWHERE = {"AA101", "AA102", "AA103", "AA104", "AA105", "AA201", "AA202", "AA203", "AA601", "AA603"}
+
+
+def check(*arguments: object, code: int | None = None, cwd: Path | None = None, **environment: str):
+    """Run the command; its findings, exit code and errors."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    root = Path(__file__).resolve().parents[3]
+    done = subprocess.run(
+        [*ANSWERS, "--format", "json", *map(str, arguments)], capture_output=True, text=True, cwd=cwd or root,
+        env={**inherited, "PYTHONPATH": str(root), **environment}, timeout=120,
+    )  # fmt: skip
+    assert code is None or done.returncode == code, done.stderr
+    return (json.loads(done.stdout) if done.stdout else []), done.returncode, done.stderr
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """What one run finds in the files of all examples: {name of the file: rules}."""
+    folder = tmp_path_factory.mktemp("rules")
+    (folder / "pyproject.toml").write_text(CONFIG)
+    for rule, texts in EXAMPLES.items():
+        for text, kind in zip(texts, ("bad", "good"), strict=True):
+            name = f"{rule.lower()}_{kind}"
+            (folder / f"{name}.py").write_text(text.replace("NAME", name))
+    findings, _, errors = check(folder)
+    result: dict[str, dict[str, list]] = {}
+    for finding in findings:
+        result.setdefault(Path(finding["file"]).stem, {}).setdefault(finding["rule"], []).append(finding)
+    return result, errors
+
+
+def test_every_rule_has_an_example():
+    assert set(EXAMPLES) | ELSEWHERE == set(RULES)
+    assert not set(EXAMPLES) & ELSEWHERE
+
+
+@pytest.mark.claim("9.3")
+@pytest.mark.parametrize("rule", EXAMPLES)
+def test_the_rule_finds_what_it_is_for_and_nothing_else(found, rule):
+    result, errors = found
+    mine = result.get(f"{rule.lower()}_bad", {})
+    assert rule in mine, (mine, errors)
+    assert {"AA101"} & set(mine) == set()
+    for finding in mine[rule]:
+        assert set(finding) == {"rule", "severity", "file", "line", "dag_id", "message", "fix"}
+        assert finding["severity"] == RULES[rule].severity
+        lines = Path(finding["file"]).read_text().splitlines() if Path(finding["file"]).exists() else [""] * 999
+        assert 1 <= finding["line"] <= len(lines)
+        assert "hunter2" not in json.dumps(finding)
+
+
+@pytest.mark.parametrize("rule", EXAMPLES)
+def test_the_rule_leaves_alone_what_is_right(found, rule):
+    result, _ = found
+    assert rule not in result.get(f"{rule.lower()}_good", {})
+    assert not {"AA101", "AA103", "AA407"} & set(result.get(f"{rule.lower()}_good", {}))
+
+
+def test_a_finding_names_the_line_of_the_task(found):
+    result, _ = found
+    (finding,) = result["aa206_bad"]["AA206"]
+    assert "ExternalTaskSensor(" in EXAMPLES["AA206"][0].splitlines()[finding["line"] - 1]
+    assert finding["dag_id"] == "aa206_bad"
+
+
+def test_the_difference_of_two_parses_is_named(found):
+    result, _ = found
+    assert any("bash_command" in each["message"] for each in result["aa407_bad"]["AA407"])

@@ -1,0 +1,181 @@
+"""Where the tests work, and small things that several tiers need. Importing it prepares the environment for Airflow."""
+
+import os
+import signal
+import sqlite3
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import date, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+HOME = Path(tempfile.mkdtemp(prefix="answers-test-"))
+for name in [name for name in os.environ if name.startswith(("AIRFLOW", "ANSWERS_HOME", "ANSWERS_FLEET"))]:
+    del os.environ[name]  # the tests must not depend on, or touch, what the caller runs
+os.environ["ANSWERS_HOME"] = str(HOME)
+
+from answers.stack import dotenv  # noqa: E402
+from answers.stack.settings import Settings  # noqa: E402
+from include.flights.contract import ZONE  # noqa: E402
+
+# Airflow reads its configuration at its first import, which any test may be the first to do.
+os.environ |= dotenv.read(PROJECT / "config" / "airflow.env") | Settings.load().core() | Settings.load().connections()
+os.environ |= {
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME}/airflow.db",
+    "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1",
+    "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+}
+del os.environ["ANSWERS_STACK"]  # the mark of a live stack's processes
+
+
+# What live stacks have beside the platform's settings: what is waited for in tests comes in seconds.
+SOONER = {
+    "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1",
+    # A task that was killed with its worker is missed after this (60 s).
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
+    # What a killed scheduler left is taken over by the next one (45 s).
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "2",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+    "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
+}
+BROUGHT_UP = pytest.StashKey[dict[str, Any]]()  # by tier, until a test of it has failed
+
+
+def interval(first: str, days: int = 1) -> tuple[datetime, datetime]:
+    """The data interval of `days` local days from `first`."""
+    start = date.fromisoformat(first)
+    return tuple(datetime.combine(each, datetime.min.time(), ZONE) for each in (start, start + timedelta(days=days)))
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy an SQLite database as its readers see it: the file alone may lack what is still in its write-ahead log."""
+    with closing(sqlite3.connect(source)) as database, closing(sqlite3.connect(target)) as copy:
+        database.backup(copy)
+
+
+@contextmanager
+def open_warehouse() -> Iterator[Any]:
+    """A client of the embedded warehouse of this test session. Closed at the end, whatever still refers to it."""
+    import clickhouse_connect
+
+    client = clickhouse_connect.get_client(interface="chdb", path=str(HOME / "warehouse"))
+    try:
+        yield client
+    finally:
+        client.close()
+
+
+def contents(client) -> dict[str, bytes]:
+    """Every table, every column, in order: to compare bit for bit."""
+    return {
+        table: client.raw_query(f"SELECT * FROM warehouse.{table} ORDER BY ALL", fmt="RowBinary")
+        for table in ("flights", "daily_delays", "delay_features")
+    }
+
+
+def wait_for(what: str, ready, patience: float = 120, pause: float = 0.2, seen: Callable[[], object] = str):
+    """The first true answer of `ready`; fails when there is none within `patience` seconds, and tells what `seen` says then."""
+    deadline = time.monotonic() + patience
+    while not (answer := ready()):
+        assert time.monotonic() < deadline, f"waited {patience:.0f} s in vain for {what}\n{seen()}".rstrip()
+        time.sleep(pause)
+    return answer
+
+
+@contextmanager
+def meanwhile(work: Callable[[threading.Event], object]) -> Iterator[None]:
+    """`work` in a thread of its own for as long as the block lasts: it ends once the event that it gets is set."""
+    over = threading.Event()
+    thread = threading.Thread(target=work, args=(over,))
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+@contextmanager
+def brought_up(config: pytest.Config, tier: str, missing: str, make: Callable[[], Any]) -> Iterator[Any]:
+    """What all tests of a tier share, made and up for as long as the block lasts; removed again however the tests end.
+
+    :param missing: what keeps it from running on this machine, empty if nothing does
+    :param make: of something with up(), down() and report(), whose text stands beside the first test that fails
+    """
+    if missing:
+        # A skip must not pass for a proof where the proof is asked for.
+        if os.environ.get(f"ANSWERS_REQUIRE_{tier.upper()}") == "1":
+            pytest.fail(missing)
+        pytest.skip(missing)
+    system = make()
+    # A SIGTERM, say from a cancelled CI job, unwinds like Ctrl-C instead of leaving a dozen containers.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        try:
+            system.up()
+        except AssertionError as error:
+            pytest.fail(f"{error}\n{system.report()}", pytrace=False)
+        config.stash.setdefault(BROUGHT_UP, {})[tier] = system
+        yield system
+    finally:
+        system.down()
+
+
+@contextmanager
+def under_load(start: Callable[[str], object]) -> Iterator[list[str]]:
+    """Short runs all the time, for as long as the block lasts; their ids, once `start` has started them."""
+    runs: list[str] = []
+
+    def load(over: threading.Event) -> None:
+        while not over.is_set():
+            start(run_id := f"load-{len(runs)}")
+            runs.append(run_id)
+            over.wait(4)  # a rate, not a wait for something
+
+    with meanwhile(load):
+        yield runs
+
+
+def longest_gap(instances: list[dict]) -> float:
+    """Seconds, at most, from the start of one task instance to that of the next; fails if there are too few to tell."""
+    began = sorted(datetime.fromisoformat(each["start_date"]) for each in instances)
+    assert len(began) > 20
+    return max((later - earlier).total_seconds() for earlier, later in pairwise(began))
+
+
+@contextmanager
+def catching(folder: Path) -> Iterator[Any]:
+    """A catcher of webhooks, a real HTTP server on loopback, for as long as the block lasts."""
+    from answers.stack.catcher import Catcher
+
+    with Catcher(("127.0.0.1", 0), folder / "catcher.jsonl") as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def loose_session() -> Iterator[Any]:
+    """A session of the metadata database that checks no foreign keys and is rolled back."""
+    from airflow.utils.session import create_session
+    from sqlalchemy import text
+
+    with create_session() as session:
+        try:
+            session.execute(text("PRAGMA foreign_keys = OFF"))
+            yield session
+        finally:
+            session.rollback()
+            session.execute(text("PRAGMA foreign_keys = ON"))  # the connection goes back to its pool
