@@ -74,14 +74,17 @@ def readable_errors() -> Iterator[None]:
 
 @app.command()
 def up(
-    foreground: Annotated[bool, typer.Option("--foreground", "-f", help="Stay until Ctrl-C, then stop it.")] = False,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", "-f", help="Stay until Ctrl-C, then stop what it started.")
+    ] = False,
     dags: Annotated[
         str | None, typer.Option(help="Where the DAGs are from: local (the folder dags) or git (see `answers deploy`).")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start the embedded stack and wait until it is healthy."""
+    """Start the embedded stack and wait until it is healthy. Ctrl-C stops it, unless it ran before."""
     from answers.stack import lifecycle
+    from answers.stack.settings import Settings
 
     say = (lambda line: err.print(line, style="dim", markup=False, highlight=False)) if as_json else _say
     with readable_errors():
@@ -97,7 +100,10 @@ def up(
                 if foreground:
                     signal.pause()
         except KeyboardInterrupt:
-            lifecycle.down(say)
+            if lifecycle.started_here(Settings.load()):
+                lifecycle.down(say)
+            else:
+                say("this command did not start the stack and leaves it as it is; `answers down` stops it")
             raise typer.Exit(0 if foreground else 130) from None
 
 
@@ -235,26 +241,26 @@ def demo(
 ) -> None:
     """Run the answered questions on some real days and show what each claim looks like in the data.
 
-    Stays up until Ctrl-C on a terminal; tears down and exits otherwise.
+    Stays up until Ctrl-C on a terminal; tears down and exits otherwise. A stack that ran before stays up in either case.
     """
     from answers import demo
     from answers.stack import lifecycle
+    from answers.stack.settings import Settings
 
     shown = False
     with readable_errors():
         try:
-            with interruptible():
+            with interruptible(), lifecycle.stopping_what_it_starts(_say):
                 demo.play(questions or [], _days([], first, last), out, _shown)
                 shown = True
-                if sys.stdin.isatty() and sys.stdout.isatty():
+                if not lifecycle.started_here(Settings.load()):
+                    out.print("The stack ran before the demonstration and stays up: `answers down` stops it.")
+                elif sys.stdin.isatty() and sys.stdout.isatty():
                     out.print("The stack stays up until Ctrl-C.")
                     signal.pause()
         except KeyboardInterrupt:
             out.print()
             raise typer.Exit(0 if shown else 130) from None
-        finally:
-            lifecycle.down(_say)
-            lifecycle.choose_dags("local")  # question 10 had them from Git
 
 
 def _say(line: str) -> None:

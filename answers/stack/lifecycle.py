@@ -19,6 +19,7 @@ from hashlib import sha256
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import psutil
@@ -33,6 +34,8 @@ PARTS = ("postgres", "parameter-store", "catcher", *AIRFLOW_PARTS)
 ASKING = ("scheduler", "dag-processor", "triggerer", "kafka-relay")
 ON_DEMAND = ("kafka", "kafka-relay")  # shown only while somebody wants them
 MIN_MEMORY = 4 << 30  # bytes
+STARTER = "ANSWERS_STARTED_BY"  # in the environment of every part: the process that started the stack, by this name
+THIS_PROCESS = uuid4().hex  # a process number will be another process's one day, and a clock may be set back
 Say = Callable[[str], None]
 
 
@@ -91,6 +94,34 @@ def orphans(settings: Settings) -> list[psutil.Process]:
     running = supervisor_process(settings)
     known = {running.pid, *(each.pid for each in running.children(recursive=True))} if running else set()
     return [process for process in leftovers(settings) if process.pid not in known]
+
+
+def started_here(settings: Settings) -> bool:
+    """Tell whether this very process started the stack that runs: it may stop that one, and no other."""
+    return any(_environment(process).get(STARTER) == THIS_PROCESS for process in leftovers(settings))
+
+
+@contextmanager
+def stopping_what_it_starts(say: Say = print) -> Iterator[None]:
+    """Stop the stack at the end of the block if it was started within. A stack that ran before stays up.
+
+    Where the next start has its DAGs from is then as it was before, too.
+    """
+    dags_before = bundles.chosen(Settings.load().home)
+    try:
+        yield
+    finally:
+        if started_here(Settings.load()):
+            down(say)
+        if supervisor_process(Settings.load()) is None:
+            choose_dags(dags_before)
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    try:
+        return process.environ()
+    except (psutil.Error, OSError):
+        return {}
 
 
 def end(processes: list[psutil.Process], patience: float = 15) -> None:
@@ -287,7 +318,8 @@ def _start_supervisor(settings: Settings, say: Say) -> Settings:
         (settings.home / folder).mkdir(exist_ok=True, mode=0o700)
     say("starting PostgreSQL and Airflow")
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(PROJECT / "config" / "supervisord.conf")]
-    done = subprocess.run(command, cwd=PROJECT, env=settings.environment(), capture_output=True, text=True)
+    environment = settings.environment() | {STARTER: THIS_PROCESS}
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise StackError(f"supervisor did not start: {done.stderr.strip() or done.stdout.strip()}")
 

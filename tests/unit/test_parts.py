@@ -1,5 +1,6 @@
 """The parts of the embedded stack that are not Airflow's, under their real supervisor: PostgreSQL and the parameter store."""
 
+import fcntl
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ from typer.testing import CliRunner
 
 from answers.cli import app as cli
 from answers.operate import fernet, kills
-from answers.stack import dotenv, health, kafka, lifecycle, postgres, preflight
+from answers.stack import bundles, dotenv, health, kafka, lifecycle, postgres, preflight
 from answers.stack.settings import Settings
 from support import PROJECT, wait_for
 
@@ -169,6 +170,61 @@ def test_the_metadata_database_is_made_once_and_its_values_are_encrypted(up, mon
     server.close()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("demo", "q99"), 1),
+        (("demo", "--from", "2013-02-09", "--to", "2013-02-08"), 1),
+        (("demo", "--from", "yesterday"), 1),
+        (("up", "--dags", "git"), 1),
+        (("run", "q01", "--date", "2013-06-13"), 1),
+    ],
+)
+def test_a_command_that_is_refused_leaves_the_stack_of_another_as_it_is(up, arguments, code):
+    before = {part["part"]: part["pid"] for part in lifecycle.status(up)}
+    command = [sys.executable, "-m", "answers", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT)
+    assert done.returncode == code, done.stderr
+    assert "answers: " in done.stderr
+    assert {part["part"]: part["pid"] for part in lifecycle.status(up)} == before
+    assert before["postgres"]
+    assert bundles.chosen(up.home) == "local"
+
+
+@pytest.mark.parametrize(("arguments", "number"), [(("up",), signal.SIGINT), (("demo", "q01"), signal.SIGTERM)])
+def test_a_command_that_is_interrupted_leaves_the_stack_of_another_as_it_is(up, arguments, number):
+    """It is caught where it waits for PostgreSQL, which does not answer in the meantime."""
+    before = {part["part"]: part["pid"] for part in lifecycle.status(up)}
+    server = psutil.Process(postgres.running(up.home / "postgres"))
+    server.suspend()
+    try:
+        command = subprocess.Popen([sys.executable, "-m", "answers", *arguments], cwd=PROJECT)
+        wait_for("the command to work on the stack", lambda: works_on(up.home))
+        command.send_signal(number)
+        assert command.wait(60) == 130
+    finally:
+        server.resume()
+    assert {part["part"]: part["pid"] for part in lifecycle.status(up)} == before
+
+
+def works_on(home) -> bool:
+    with (home / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def test_a_stack_that_ran_before_is_nobodys_to_stop(up, monkeypatch):
+    assert lifecycle.started_here(up)
+    monkeypatch.setattr(lifecycle, "THIS_PROCESS", "another one")
+    before = lifecycle.supervisor_process(up).pid
+    with lifecycle.stopping_what_it_starts(print):
+        pass
+    assert lifecycle.supervisor_process(up).pid == before
+
+
 def test_a_part_that_does_not_come_up_is_named_with_its_log(up):
     (up.home / "logs" / "catcher.log").write_text("the last words\n")
     with pytest.raises(lifecycle.StackError, match=r"(?s)catcher is not up after 0 s .*the last words"):
@@ -183,10 +239,13 @@ def test_a_second_supervisor_finds_what_a_killed_one_left(settings):
     wait_for("its end", lambda: lifecycle.supervisor_process(settings) is None)
     assert lifecycle.orphans(settings)
     said = []
-    again = lifecycle._start_supervisor(settings, said.append)
-    assert any("processes that a crash left behind" in line for line in said)
-    assert not any(each.is_running() for each in left)
-    lifecycle._wait_for("postgres", lambda: lifecycle._database_answers(again), again, 60, print)
+    with lifecycle.stopping_what_it_starts(said.append):
+        again = lifecycle._start_supervisor(settings, said.append)
+        assert any("processes that a crash left behind" in line for line in said)
+        assert not any(each.is_running() for each in left)
+        lifecycle._wait_for("postgres", lambda: lifecycle._database_answers(again), again, 60, print)
+    assert said[-1] == "stopping the stack"
+    assert lifecycle.leftovers(settings) == []
 
 
 # -- the schedule of kills
