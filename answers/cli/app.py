@@ -118,7 +118,7 @@ def down() -> None:
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Show the parts of the embedded stack. Exit code 1 unless all of them run."""
+    """Show how the embedded stack is, and each of its parts. Exit code 1 unless all of them run."""
     from answers.stack import lifecycle
     from answers.stack.settings import Settings
 
@@ -126,11 +126,13 @@ def status(as_json: AsJson = False) -> None:
     parts = lifecycle.status(settings)
     running = all(part["state"] == "RUNNING" for part in parts)
     health = lifecycle.health(settings) if any(part["pid"] for part in parts) else {}
+    state = lifecycle.condition(parts, lifecycle.at_work(settings), lifecycle.all_healthy(health))
+    url = settings.url if settings.ports else None
     if as_json:
-        url = settings.url if settings.ports else None
-        print(json.dumps({"running": running, "url": url, "parts": parts, "health": health}))
+        document = {"running": running, "state": state, "url": url, "parts": parts, "health": health}
+        print(json.dumps(document))
     else:
-        table = Table("part", "state", "pid", "up", "memory", title=f"{settings.url if running else 'not running'}")
+        table = Table("part", "state", "pid", "up", "memory", title=_headline(state, parts, health, url or ""))
         for part in parts:
             up_for = str(timedelta(seconds=part["uptime"])) if part["uptime"] is not None else ""
             memory = f"{part['memory'] / 2**20:.0f} MB" if part["memory"] else ""
@@ -138,6 +140,19 @@ def status(as_json: AsJson = False) -> None:
         out.print(table)
         out.print(f"logs: {settings.home / 'logs'}", highlight=False)
     raise typer.Exit(0 if running else 1)
+
+
+def _headline(state: str, parts: list[dict[str, Any]], health: dict[str, str], url: str) -> str:
+    """Say in one line how the stack is, and which parts are the reason."""
+    if state == "running":
+        return url
+    if state == "not running":
+        return state
+    if state == "not healthy":
+        words = [f"{part} {word}" for part, word in health.items() if word != "healthy"]
+        return f"{url} is {state}: {', '.join(words)}"
+    others = [f"{part['part']} {part['state']}" for part in parts if part["state"] != "RUNNING"]
+    return f"{state}: {len(parts) - len(others)} of {len(parts)} parts run; " + ", ".join(others)
 
 
 @app.command()

@@ -151,7 +151,9 @@ def _only_opener(path: str | None) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise WarehouseUnavailable(f"another process is opening the embedded warehouse {path}: wait for it") from None
+            raise WarehouseUnavailable(
+                f"another process is opening the embedded warehouse {path}: wait for it"
+            ) from None
         yield
 
 

@@ -1,6 +1,5 @@
 """The parts of the embedded stack that are not Airflow's, under their real supervisor: PostgreSQL and the parameter store."""
 
-import fcntl
 import json
 import os
 import signal
@@ -62,9 +61,11 @@ def test_what_starts_by_itself_runs_and_airflow_does_not(up):
     assert not lifecycle.healthy(up)
     assert lifecycle.health(up) == {"api-server": "no answer (ConnectError)"}
     told = answers("status", code=1)
+    assert "incomplete: 2 of 7 parts run; catcher STOPPED, api-server STOPPED" in told
     assert "postgres" in told
     assert "MB" in told
     document = json.loads(answers("status", "--json", code=1))
+    assert document["state"] == "incomplete"
     assert (document["running"], document["health"]) == (False, lifecycle.health(up))
     assert f"{up.url}  user admin, password {up.secrets['ADMIN_PASSWORD']}" in answers("open", "--print")
 
@@ -199,21 +200,13 @@ def test_a_command_that_is_interrupted_leaves_the_stack_of_another_as_it_is(up, 
     server.suspend()
     try:
         command = subprocess.Popen([sys.executable, "-m", "answers", *arguments], cwd=PROJECT)
-        wait_for("the command to work on the stack", lambda: works_on(up.home))
+        wait_for("the command to work on the stack", lambda: lifecycle.at_work(up) == "starting")
+        assert "starting: 2 of 7 parts run" in answers("status", code=1)
         command.send_signal(number)
         assert command.wait(60) == 130
     finally:
         server.resume()
     assert {part["part"]: part["pid"] for part in lifecycle.status(up)} == before
-
-
-def works_on(home) -> bool:
-    with (home / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
 
 
 def test_a_stack_that_ran_before_is_nobodys_to_stop(up, monkeypatch):
@@ -223,6 +216,24 @@ def test_a_stack_that_ran_before_is_nobodys_to_stop(up, monkeypatch):
     with lifecycle.stopping_what_it_starts(print):
         pass
     assert lifecycle.supervisor_process(up).pid == before
+
+
+@pytest.mark.parametrize(
+    ("states", "work", "healthy", "condition"),
+    [
+        (["STOPPED", "STOPPED"], None, False, "not running"),
+        (["STOPPED", "STOPPED"], "starting", False, "starting"),
+        (["RUNNING", "RUNNING"], "stopping", True, "stopping"),
+        (["RUNNING", "STARTING"], None, True, "starting"),
+        (["RUNNING", "BACKOFF"], None, False, "starting"),
+        (["RUNNING", "FATAL"], None, False, "incomplete"),
+        (["RUNNING", "UNKNOWN"], None, False, "incomplete"),
+        (["RUNNING", "RUNNING"], None, False, "not healthy"),
+        (["RUNNING", "RUNNING"], None, True, "running"),
+    ],
+)
+def test_the_condition_of_the_stack_follows_from_its_parts(states, work, healthy, condition):
+    assert lifecycle.condition([{"state": state} for state in states], work, healthy) == condition
 
 
 def test_a_part_that_does_not_come_up_is_named_with_its_log(up):
