@@ -8,7 +8,7 @@ import sys
 import webbrowser
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
