@@ -77,8 +77,9 @@ soak: setup ## For long: 1,000 Kafka messages at 50 a second under 20 kills (SOA
 	@SOAK_MESSAGES=$${SOAK_MESSAGES:-1000} SOAK_RATE=$${SOAK_RATE:-50} SOAK_KILLS=$${SOAK_KILLS:-20} \
 		$(BIN)/python -m pytest tests/stack/test_q05_stack.py tests/stack/test_q06_stack.py -k "sigkill or fernet" -s $(ARGS)
 
-lock: setup ## Compile requirements.txt from pyproject.toml (ARGS=--upgrade for the latest versions)
-	@$(BIN)/uv pip compile --quiet pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+lock: setup ## Compile requirements.txt from all dependency groups (ARGS=--upgrade for the latest versions)
+	@$(BIN)/uv pip compile --quiet pyproject.toml packages/dag-integrity/pyproject.toml --group airflow --group kubernetes \
+		--group embedded --group command --group dev --universal --python-version 3.11 --generate-hashes \
 		--custom-compile-command "make lock" --output-file requirements.txt $(ARGS)
 
 clean: ## Stop the embedded stack and remove what it and the tests made

@@ -8,7 +8,7 @@ import sys
 import webbrowser
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -26,7 +26,6 @@ from answers.deploy.roll import command as roll
 from answers.interrupts import interruptible
 from answers.progress import show_runs
 from answers.proof.prove import prove
-from dag_integrity.command import integrity
 
 app = typer.Typer(
     help="Ten interview questions on Airflow, answered by DAGs that run, with proof.",
@@ -46,19 +45,21 @@ app.add_typer(fleet, name="fleet")
 app.add_typer(flights, name="flights")
 app.add_typer(secrets, name="secrets")
 app.add_typer(kafka, name="kafka")
-app.command()(integrity)
 
 
 @app.command()
 def up(
-    foreground: Annotated[bool, typer.Option("--foreground", "-f", help="Stay until Ctrl-C, then stop it.")] = False,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", "-f", help="Stay until Ctrl-C, then stop what it started.")
+    ] = False,
     dags: Annotated[
         str | None, typer.Option(help="Where the DAGs are from: local (the folder dags) or git (see `answers deploy`).")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start the embedded stack and wait until it is healthy."""
+    """Start the embedded stack and wait until it is healthy. Ctrl-C stops it, unless it ran before."""
     from answers.stack import lifecycle
+    from answers.stack.settings import Settings
 
     report = (lambda line: err.print(line, style="dim", markup=False, highlight=False)) if as_json else say
     with readable_errors():
@@ -74,7 +75,10 @@ def up(
                 if foreground:
                     signal.pause()
         except KeyboardInterrupt:
-            lifecycle.down(report)
+            if lifecycle.started_here(Settings.load()):
+                lifecycle.down(report)
+            else:
+                report("this command did not start the stack and leaves it as it is; `answers down` stops it")
             raise typer.Exit(0 if foreground else 130) from None
 
 
@@ -89,7 +93,7 @@ def down() -> None:
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Show the parts of the embedded stack. Exit code 1 unless all of them run."""
+    """Show how the embedded stack is, and each of its parts. Exit code 1 unless all of them run."""
     from answers.stack import lifecycle
     from answers.stack.settings import Settings
 
@@ -97,11 +101,13 @@ def status(as_json: AsJson = False) -> None:
     parts = lifecycle.status(settings)
     running = all(part["state"] == "RUNNING" for part in parts)
     health = lifecycle.health(settings) if any(part["pid"] for part in parts) else {}
+    state = lifecycle.condition(parts, lifecycle.at_work(settings), lifecycle.all_healthy(health))
+    url = settings.url if settings.ports else None
     if as_json:
-        url = settings.url if settings.ports else None
-        print(json.dumps({"running": running, "url": url, "parts": parts, "health": health}))
+        document = {"running": running, "state": state, "url": url, "parts": parts, "health": health}
+        print(json.dumps(document))
     else:
-        table = Table("part", "state", "pid", "up", "memory", title=f"{settings.url if running else 'not running'}")
+        table = Table("part", "state", "pid", "up", "memory", title=_headline(state, parts, health, url or ""))
         for part in parts:
             up_for = str(timedelta(seconds=part["uptime"])) if part["uptime"] is not None else ""
             memory = f"{part['memory'] / 2**20:.0f} MB" if part["memory"] else ""
@@ -109,6 +115,19 @@ def status(as_json: AsJson = False) -> None:
         out.print(table)
         out.print(f"logs: {settings.home / 'logs'}", highlight=False)
     raise typer.Exit(0 if running else 1)
+
+
+def _headline(state: str, parts: list[dict[str, Any]], health: dict[str, str], url: str) -> str:
+    """Say in one line how the stack is, and which parts are the reason."""
+    if state == "running":
+        return url
+    if state == "not running":
+        return state
+    if state == "not healthy":
+        words = [f"{part} {word}" for part, word in health.items() if word != "healthy"]
+        return f"{url} is {state}: {', '.join(words)}"
+    others = [f"{part['part']} {part['state']}" for part in parts if part["state"] != "RUNNING"]
+    return f"{state}: {len(parts) - len(others)} of {len(parts)} parts run; " + ", ".join(others)
 
 
 @app.command()
@@ -187,6 +206,14 @@ def sql(
     sys.stdout.flush()
 
 
+@app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
+def integrity(context: typer.Context) -> None:
+    """Check the DAG files of any Airflow project: errors, cycles within and across DAGs, and traps."""
+    from dag_integrity.__main__ import main  # not in the image, where the other commands run
+
+    main(context.args, name="answers integrity")
+
+
 @app.command("open")
 def open_ui(show: Annotated[bool, typer.Option("--print", help="Only print address and sign-in.")] = False) -> None:
     """Open Airflow's UI in the browser and print the sign-in."""
@@ -212,26 +239,26 @@ def demo(
 ) -> None:
     """Run the answered questions on some real days and show what each claim looks like in the data.
 
-    Stays up until Ctrl-C on a terminal; tears down and exits otherwise.
+    Stays up until Ctrl-C on a terminal; tears down and exits otherwise. A stack that ran before stays up in either case.
     """
     from answers import demo
     from answers.stack import lifecycle
+    from answers.stack.settings import Settings
 
     shown = False
     with readable_errors():
         try:
-            with interruptible():
+            with interruptible(), lifecycle.stopping_what_it_starts(say):
                 demo.play(questions or [], days_of([], first, last), out, show_runs)
                 shown = True
-                if sys.stdin.isatty() and sys.stdout.isatty():
+                if not lifecycle.started_here(Settings.load()):
+                    out.print("The stack ran before the demonstration and stays up: `answers down` stops it.")
+                elif sys.stdin.isatty() and sys.stdout.isatty():
                     out.print("The stack stays up until Ctrl-C.")
                     signal.pause()
         except KeyboardInterrupt:
             out.print()
             raise typer.Exit(0 if shown else 130) from None
-        finally:
-            lifecycle.down(say)
-            lifecycle.choose_dags("local")  # question 10 had them from Git
 
 
 def _returns_rows(query: str) -> bool:
