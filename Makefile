@@ -10,6 +10,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 # Two processes; files that share a Spark session or a broker are in one of them (tests/conftest.py).
 SPREAD := -n 2 --dist loadgroup --no-loadscope-reorder
+FAST := tests/unit packages/dag-integrity/tests tests/dag
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +30,7 @@ test-long: setup ## What takes too long for each push (docs/q09.md), on both sta
 	done; exit $$status
 
 coverage: setup ## The lines that the unit and dag tiers run; fails below what pyproject.toml asks for
-	@$(BIN)/python -m pytest tests/unit tests/dag -m "not long" $(SPREAD) --cov --cov-report=term --cov-report=xml:results/coverage.xml $(ARGS)
+	@$(BIN)/python -m pytest $(FAST) -m "not long" $(SPREAD) --cov --cov-report=term --cov-report=xml:results/coverage.xml $(ARGS)
 
 lint: setup ## Lint, format check, types and the DAGs' integrity
 	@$(BIN)/ruff check .

@@ -139,7 +139,8 @@ def claims_by_file() -> dict[str, frozenset[str]]:
 
 def parts_of(tiers: Iterable[str], expected: Expected, claims: dict[str, frozenset[str]]) -> list[Part]:
     """Every file of tests of these tiers. A file that nobody has timed is taken for an average one of its tier."""
-    files = [file.relative_to(PROJECT).as_posix() for file in sorted((PROJECT / "tests").glob("*/test_*.py"))]
+    found = [*(PROJECT / "tests").glob("*/test_*.py"), *(PROJECT / "packages").glob("*/tests/test_*.py")]
+    files = sorted(file.relative_to(PROJECT).as_posix() for file in found)
     parts = []
     for tier in tiers:
         known = [seconds for file, seconds in expected.files.items() if tier_of(file) == tier]

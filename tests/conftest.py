@@ -14,10 +14,7 @@ from pathlib import Path
 import pytest
 
 from support import BROUGHT_UP, HOME, PROJECT, copy_database, open_warehouse
-
-# What `answers prove` needs: the marker `claim`, the option `--claim`, and the events that it follows. And what .ci/run needs.
-pytest_plugins = ["answers.proof.pytest_claims", "time_plan"]
-
+from support.time_plan import pytest_addoption, pytest_configure  # noqa: F401  # the option --time-plan
 
 # Where files share what takes long to start, their tests share a process.
 SHARED = ("spark", "kafka_broker")

@@ -2,7 +2,6 @@
 
 import hmac
 import json
-import os
 import subprocess
 import threading
 import time
