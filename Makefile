@@ -24,6 +24,9 @@ demo: setup ## The answered questions on real days, embedded; stays up until Ctr
 test: setup ## Every test that needs no Docker: unit, dag, stack
 	@$(BIN)/python -m pytest -m "not long and not compose and not kubernetes" $(SPREAD) $(ARGS)
 
+test-quick: lint ## While you edit: lint, and the unit tests that start no process
+	@$(BIN)/python -m pytest tests/unit packages/dag-integrity/tests -m "not long" --quick $(SPREAD) $(ARGS)
+
 test-long: setup ## What takes too long for each push (docs/q09.md), on both stacks; nightly in CI
 	@status=0; export ANSWERS_REQUIRE_COMPOSE=1; for tier in stack compose; do \
 		$(BIN)/python -m pytest tests/$$tier -m long --junitxml=results/junit-long-$$tier.xml $(ARGS) || status=1; \

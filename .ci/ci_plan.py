@@ -23,6 +23,7 @@ WORKERS = {"fast": 2, "stack": 2, "compose": 1}
 WAITING = {"lint": 0.0, "fast": 0.1, "stack": 0.4, "compose": 0.4}
 MINUTES = 90.0
 RESERVE = 4 * 60.0  # to remove the containers and to tell the result
+TIGHT = 0.75  # of the seconds that are left
 TELLING = 60.0  # a step that is shorter says little about the machine
 
 
@@ -43,6 +44,7 @@ class Plan:
     slowness: float
     deadline: float | None
     predicted: float = 0.0  # seconds, of what is run
+    tight: bool = False  # time may run out on the way
     everything: float = 0.0  # seconds, had nothing to be left out
     left_out: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)  # by file, as predicted for here
@@ -181,6 +183,7 @@ def main(folder: Path, tier: str) -> int:
     parts = parts_of(TIERS[TIERS.index(tier) :], expected, claims_by_file())
     plan = choose(parts, expected, observed(steps, expected, measured), left)
     plan.deadline = end
+    plan.tight = left is not None and plan.everything > TIGHT * left
     (folder / "plan.json").write_text(json.dumps(asdict(plan)))
     print(told(plan, tier, left))
     return 3 if {part.file for part in parts if part.tier == tier} <= set(plan.left_out) else 0

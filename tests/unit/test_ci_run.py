@@ -125,7 +125,7 @@ def test_the_calibration_tells_what_this_machine_gives():
 def run_with(plan: dict, folder: Path, *tests: str) -> ci_verdict.Ran:
     """Run tests of this project under a plan: what their report says."""
     file, report = folder / "plan.json", folder / "junit.xml"
-    file.write_text(json.dumps({"left_out": [], "deadline": None, "seconds": {}} | plan))
+    file.write_text(json.dumps({"left_out": [], "tight": False, "deadline": None, "seconds": {}} | plan))
     spread = re.search(r"^SPREAD := (.*)$", (PROJECT / "Makefile").read_text(), re.MULTILINE)[1]
     command = [sys.executable, "-m", "pytest", *tests, "-q", *spread.split(), "-p", "no:cacheprovider"]
     command += [f"--time-plan={file}", f"--junitxml={report}"]
