@@ -1,8 +1,8 @@
 """Decides what .ci/run has time for: `ci_plan.py FOLDER TIER`, before each tier.
 
-FOLDER has machine.json (ci_machine.py), began (seconds since 1970), and steps, one line for each that is over: its name, a tab,
-its seconds. CI_MINUTES is what all of it may take; 0 leaves nothing out. Writes FOLDER/plan.json, which tests/time_plan.py
-follows, and tells what is left out by name. Standard library and the project's catalogue only.
+FOLDER has machine.json (ci_machine.py), began (seconds since 1970), and ci-steps.tsv, a line for each step that is over: its name, a
+tab, its seconds. CI_MINUTES is what all of it may take; 0 leaves nothing out. Writes FOLDER/plan.json, which
+tests/support/time_plan.py follows, and tells what is left out by name.
 """
 
 import json
@@ -155,6 +155,12 @@ def parts_of(tiers: Iterable[str], expected: Expected, claims: dict[str, frozens
     return parts
 
 
+def read_steps(file: Path) -> list[tuple[str, float]]:
+    """The steps that are over, with their seconds."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [(name, float(seconds)) for name, _, seconds in (line.partition("\t") for line in lines)]
+
+
 def told(plan: Plan, tier: str, left: float | None) -> str:
     """What the log says before a tier: what is expected, and loudly what is left out."""
     limit = "no limit" if left is None else f"{left / 60:.0f} minutes are left"
@@ -174,8 +180,7 @@ def main(folder: Path, tier: str) -> int:
     """Plan from `tier` on; 3 when there is time for nothing of it."""
     expected = Expected.load()
     began = float((folder / "began").read_text())
-    lines = (folder / "steps").read_text().splitlines() if (folder / "steps").exists() else []
-    steps = [(name, float(seconds)) for name, _, seconds in (line.partition("\t") for line in lines)]
+    steps = read_steps(folder / "ci-steps.tsv")
     measured = Machine(**json.loads((folder / "machine.json").read_text())).slowness
     minutes = float(os.environ.get("CI_MINUTES") or MINUTES)
     end = began + minutes * 60 - RESERVE if minutes else None
