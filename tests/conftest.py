@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from include.waiting import patience
 from support import BROUGHT_UP, HOME, PROJECT, copy_database, open_warehouse
 
 # What `answers prove` needs: the marker `claim`, the option `--claim`, and the events that it follows.
@@ -54,6 +55,15 @@ def pytest_collection_modifyitems(config, items):
     if hasattr(config, "workerinput"):
         rank = {True: 0, False: 2}
         items.sort(key=lambda item: rank[item.path.stem in LONGEST] if "tests/stack/" in item.nodeid else 1)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item, nextitem):
+    """Give a test as much time until it counts as hung as this machine needs at present."""
+    marked = item.get_closest_marker("timeout")
+    seconds = marked.args[0] if marked else float(item.config.getini("timeout"))
+    item.add_marker(pytest.mark.timeout(patience(seconds)), append=False)
+    return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -30,6 +30,7 @@ from answers.deploy.roll import command as roll
 from answers.interrupts import interruptible
 from answers.proof.prove import prove
 from dag_integrity.command import integrity
+from include.waiting import asked, by_default
 
 out = Console()
 err = Console(stderr=True)
@@ -140,7 +141,9 @@ def run(
     dates: Annotated[list[str] | None, typer.Option("--date", help="Local day, YYYY-MM-DD; may be repeated.")] = None,
     first: Annotated[str | None, typer.Option("--from", help="First local day of a range.")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last local day of the range.")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for the runs to end.")] = 3600,
+    timeout: Annotated[
+        float | None, typer.Option(help=f"Seconds to wait for the runs to end{by_default(3600)}")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a DAG for these days on the live stack and wait. A day that ran before is run again.
@@ -155,7 +158,7 @@ def run(
         dag_id = airflow.find_dag(dag)
         run_ids = [airflow.start(dag_id, day) for day in days]
         try:
-            *_, runs = _shown(airflow.watch(dag_id, run_ids, timeout), quiet=as_json)
+            *_, runs = _shown(airflow.watch(dag_id, run_ids, asked(timeout, 3600)), quiet=as_json)
         except KeyboardInterrupt:
             err.print("no longer watching; the runs go on (see the UI, or `answers run` again)")
             raise typer.Exit(130) from None
@@ -180,7 +183,9 @@ def sql(
     fmt: Annotated[
         str, typer.Option("--format", help="Pretty, CSV, JSON, or any other format of ClickHouse.")
     ] = "Pretty",
-    timeout: Annotated[float, typer.Option(help="Seconds to wait while a task holds the embedded engine.")] = 600,
+    timeout: Annotated[
+        float | None, typer.Option(help=f"Seconds to wait while a task holds the embedded engine{by_default(600)}")
+    ] = None,
 ) -> None:
     """Ask the warehouse that is configured, as a task would: ClickHouse's server or the embedded engine."""
     import logging
@@ -198,7 +203,7 @@ def sql(
         path = options.get("path")
         if path and (holder := warehouse.held_by(Path(path))):
             err.print(f"waiting: {holder} holds the embedded warehouse", style="dim", highlight=False)
-        with warehouse.connect(lambda: clickhouse_connect.get_client(**options), path, patience=timeout) as client:
+        with warehouse.connect(lambda: clickhouse_connect.get_client(**options), path, asked(timeout, 600)) as client:
             try:
                 # As the engine formats it, byte for byte: some formats are binary.
                 answer = (

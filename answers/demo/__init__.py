@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 import clickhouse_connect
 from rich.console import Console
@@ -22,6 +22,9 @@ from answers.stack import lifecycle
 from answers.stack.client import Airflow, ApiError, Run
 from answers.stack.settings import Settings
 from include.flights import warehouse
+from include.waiting import wait_until
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,16 @@ class Demo:
         if failed := [each.run_id for each in runs if each.state != "success"]:
             raise ApiError(f"{', '.join(failed)} failed: see {self.settings.url}/dags/{dag_id}")
         return runs
+
+    def wait_until(self, ready: Callable[[], T | None], what: str, seconds: float = 60, log: str = "scheduler") -> T:
+        """The first true answer of `ready`.
+
+        :param seconds: to wait, on the recorded machine (include/waiting.py)
+        :param log: the part of the stack whose log says more
+        :raises ApiError: it does not come true
+        """
+        where = self.settings.home / "logs" / f"{log}.log"
+        return wait_until(ready, seconds, what, detail=lambda: f"see {where}", error=ApiError)
 
     def warehouse(self) -> AbstractContextManager[Any]:
         """A client of the embedded warehouse; waits while a task holds it."""

@@ -6,7 +6,6 @@ command, or undone by `--rollback`. Shipping is one update of a Git reference: A
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -16,9 +15,11 @@ from answers.deploy.journal import Journal, State
 from answers.deploy.shape import Change
 from answers.stack.bundles import BRANCH
 from answers.stack.repository import Repository
+from include.waiting import Deadline, looks
 
 POLL = 0.5  # seconds between two looks at the server
 SETTLE = 180.0  # seconds for Airflow to parse what was shipped
+ASK_EVERY = 5.0  # seconds: what Airflow has not parsed by then, it is asked for again
 
 
 class DeployError(RuntimeError):
@@ -45,6 +46,7 @@ class Options:
     """What the caller chooses.
 
     :param wait: seconds for the runs under way of DAGs with an incompatible change to end
+    :param wait_exactly: these seconds, however slow the machine is
     :param leave: do not wait for them, except where they could not go on
     :param pause: DAGs that are paused whatever changes about them
     :param canary: the DAG that has to succeed on the new commit; None: no such run
@@ -53,6 +55,7 @@ class Options:
     """
 
     wait: float = 600.0
+    wait_exactly: bool = False
     leave: bool = False
     pause: tuple[str, ...] = ()
     canary: str | None = "q10_canary"
@@ -183,8 +186,8 @@ class Deploy:
         for change in stopping:
             self._say(f"{change.dag_id}: {'; '.join(change.why)}")
         waiting = {each.dag_id: each.must_end or not self._options.leave for each in stopping if each.dag_id in before}
-        deadline = time.monotonic() + self._options.wait
-        while waiting:
+        deadline = Deadline(self._options.wait, scales=not self._options.wait_exactly)
+        for _ in looks(deadline, POLL):
             held: dict[str, list[str]] = {}
             for dag_id, to_its_end in list(waiting.items()):
                 # Pausing first would freeze them: Airflow schedules no task of a paused DAG, not even of runs under way.
@@ -192,14 +195,13 @@ class Deploy:
                     held[dag_id] = runs
                 elif self._pause(state, dag_id, to_its_end):
                     del waiting[dag_id]
-            if waiting and time.monotonic() > deadline:
-                runs_of = "; ".join(f"{dag_id}: {', '.join(runs[:5])}" for dag_id, runs in held.items())
-                raise DeployError(
-                    f"after {self._options.wait:.0f} s these runs still go on: {runs_of}. --leave does not wait for "
-                    "runs that can go on beside the new commit; else let them end, or --wait longer"
-                )
-            if waiting:
-                time.sleep(POLL)
+            if not waiting:
+                return
+        runs_of = "; ".join(f"{dag_id}: {', '.join(runs[:5])}" for dag_id, runs in held.items())
+        raise DeployError(
+            f"after {deadline.seconds:.0f} s these runs still go on: {runs_of}. --leave does not wait for "
+            "runs that can go on beside the new commit; else let them end, or --wait longer"
+        )
 
     def _runs(self, state: State, dag_id: str) -> list[str]:
         """The runs to wait for. Those of a DAG that a person has paused do not move: they are left."""
@@ -240,11 +242,12 @@ class Deploy:
             run_id = f"deploy__{state.id}"
             self._server.start(canary, run_id)
             self._say(f"running {canary}")
-            deadline = time.monotonic() + self._options.patience
-            while (run := self._server.run(canary, run_id))["state"] not in ("success", "failed"):
-                if time.monotonic() > deadline:
-                    raise DeployError(f"{run_id} of {canary} has not ended after {self._options.patience:.0f} s")
-                time.sleep(POLL)
+            deadline = Deadline(self._options.patience)
+            for _ in looks(deadline, POLL):
+                if (run := self._server.run(canary, run_id))["state"] in ("success", "failed"):
+                    break
+            else:
+                raise DeployError(f"{run_id} of {canary} has not ended after {deadline.seconds:.0f} s")
             if run["state"] == "failed":
                 raise DeployError(f"{run_id} of {canary} failed: {self._server.link(canary, run_id)}")
             if run["bundle_version"] != state.new:
@@ -260,8 +263,8 @@ class Deploy:
         """
         changed = {each["dag_id"] for each in state.steps["planned"]["changes"]}
         altered = sorted(changed & set(dags))
-        deadline, asked = time.monotonic() + SETTLE, 0.0
-        while True:
+        asked = float("-inf")
+        for deadline in looks(SETTLE, POLL):
             seen = self._server.versions()
             behind = sorted(dag_id for dag_id in dags if seen.get(dag_id) != commit)
             if not behind:  # what parses is one thing, what runs are made from another
@@ -271,14 +274,12 @@ class Deploy:
                 raise DeployError("Airflow cannot import what was shipped: " + "; ".join(errors))
             if not behind and not extra:
                 return
-            if time.monotonic() > deadline:
-                what = [f"not at the commit: {', '.join(behind[:10])}"] if behind else []
-                what += [f"still there: {', '.join(extra[:10])}"] if extra else []
-                raise DeployError(f"after {SETTLE:.0f} s Airflow has not followed; {'; '.join(what)}")
-            if time.monotonic() - asked > 5:
+            if deadline.elapsed - asked > ASK_EVERY:
                 self._server.ask_to_refresh(behind)
-                asked = time.monotonic()
-            time.sleep(POLL)
+                asked = deadline.elapsed
+        what = [f"not at the commit: {', '.join(behind[:10])}"] if behind else []
+        what += [f"still there: {', '.join(extra[:10])}"] if extra else []
+        raise DeployError(f"after {deadline.seconds:.0f} s Airflow has not followed; {'; '.join(what)}")
 
     def _resume(self, state: State) -> None:
         for dag_id in self._reread(state.id).paused:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from include.waiting import patience
+
 PROJECT = Path(__file__).resolve().parents[2]
 TIMEOUT = 300  # seconds
 
@@ -130,6 +132,7 @@ def read(dags: Path) -> dict[str, Any]:
         own = parser_environment(Path(home), str(dags), str(PROJECT / "plugins"), extra)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
         path = {"PYTHONPATH": os.pathsep.join((str(PROJECT), str(PROJECT / "config")))}
+        seconds = patience(TIMEOUT)
         try:
             done = subprocess.run(
                 [sys.executable, "-m", "answers.deploy.shape", str(dags)],
@@ -137,10 +140,10 @@ def read(dags: Path) -> dict[str, Any]:
                 cwd=home,
                 capture_output=True,
                 text=True,
-                timeout=TIMEOUT,
+                timeout=seconds,
             )
         except subprocess.TimeoutExpired:
-            raise ShapeError(f"the DAGs are still being parsed after {TIMEOUT} s") from None
+            raise ShapeError(f"the DAGs are still being parsed after {seconds:.0f} s") from None
     if done.returncode:
         raise ShapeError(f"the DAGs cannot be parsed: {done.stderr.strip()[-2000:]}")
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

@@ -11,7 +11,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 import xmlrpc.client
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,12 +26,16 @@ from answers.stack import bundles, postgres
 from answers.stack.preflight import memory_available
 from answers.stack.repository import RepositoryError
 from answers.stack.settings import PROJECT, Settings
+from include.waiting import Deadline, looks, wait_until
 
 AIRFLOW_PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 PARTS = ("postgres", "parameter-store", "catcher", *AIRFLOW_PARTS)
 ASKING = ("scheduler", "dag-processor", "triggerer", "kafka-relay")
 ON_DEMAND = ("kafka", "kafka-relay")  # shown only while somebody wants them
 MIN_MEMORY = 4 << 30  # bytes
+ANSWER_WITHIN = (
+    30  # seconds for one answer on loopback: far more than any machine needs, so that a part that hangs is noticed
+)
 Say = Callable[[str], None]
 
 
@@ -101,9 +104,17 @@ def end(processes: list[psutil.Process], patience: float = 15) -> None:
                 getattr(process, act)()
             except psutil.NoSuchProcess:
                 continue
-        processes = psutil.wait_procs(processes, timeout=patience)[1]
+        processes = _still_alive(processes, patience)
         if not processes:
             return
+
+
+def _still_alive(processes: list[psutil.Process], patience: float) -> list[psutil.Process]:
+    """Those of these processes that have not ended in time."""
+    deadline = Deadline(patience)
+    while processes and not deadline.passed():
+        processes = psutil.wait_procs(processes, timeout=deadline.seconds - deadline.elapsed)[1]
+    return processes
 
 
 def status(settings: Settings) -> list[dict[str, Any]]:
@@ -135,7 +146,7 @@ def status(settings: Settings) -> list[dict[str, Any]]:
 def health(settings: Settings) -> dict[str, str]:
     """Airflow's own word on its parts: part -> "healthy" or why not."""
     try:
-        answer = httpx.get(f"{settings.url}/api/v2/monitor/health", timeout=5, trust_env=False).json()
+        answer = httpx.get(f"{settings.url}/api/v2/monitor/health", timeout=ANSWER_WITHIN, trust_env=False).json()
         return {part: report.get("status") or "not started" for part, report in answer.items()}
     except (httpx.HTTPError, ValueError, KeyError) as error:
         return {"api-server": f"no answer ({type(error).__name__})"}
@@ -229,7 +240,7 @@ def down(say: Say = print) -> bool:
                 rpc.shutdown()
             except (OSError, HTTPException, xmlrpc.client.Error):
                 process.terminate()
-            psutil.wait_procs([process], timeout=90)
+            _still_alive([process], 90)
         end([each for each in orphans if each.is_running()])
         (settings.home / "supervisord.pid").unlink(missing_ok=True)
     return bool(process or orphans)
@@ -244,11 +255,10 @@ def _stop_those_that_ask(rpc: Any, patience: float = 45) -> None:
     asking = [part for part in ASKING if states[part] in ("RUNNING", "STARTING", "BACKOFF")]
     for part in asking:
         rpc.stopProcess(part, False)
-    deadline = time.monotonic() + patience  # supervisor kills the slowest after 30 s
-    while asking and time.monotonic() < deadline:
-        time.sleep(0.1)
+    for _ in looks(patience, 0.1):  # supervisor kills the slowest after 30 s
         states = _states(rpc)
-        asking = [part for part in asking if states[part] == "STOPPING"]
+        if not any(states[part] == "STOPPING" for part in asking):
+            return
 
 
 def log_tail(settings: Settings, part: str, lines: int = 20) -> str:
@@ -303,27 +313,32 @@ def _start_supervisor(settings: Settings, say: Say) -> Settings:
 
 
 def _wait_for(what: str, ready: Callable[[], bool], settings: Settings, patience: float, say: Say) -> None:
-    started = said = time.monotonic()
-    while not ready():
-        now = time.monotonic()
-        fatal = [record["part"] for record in status(settings) if record["state"] == "FATAL"]
-        if fatal or now - started > patience:
-            part = fatal[0] if fatal else what
-            why = "keeps failing" if fatal else f"is not up after {patience:.0f} s"
-            states = ", ".join(f"{name}: {state}" for name, state in health(settings).items()) if not fatal else ""
-            tail = log_tail(settings, part)
-            raise StackError(f"{part} {why} ({settings.home / 'logs'}) {states}\n{tail}".strip())
-        if now - said > 10:
-            said = now
-            say(f"waiting for {what} ({now - started:.0f} s)")
-        time.sleep(0.2)
+    """Wait until `ready`.
+
+    :raises StackError: a part keeps failing, or the time is up
+    """
+
+    def look() -> bool:
+        if ready():
+            return True
+        for record in status(settings):
+            if record["state"] == "FATAL":
+                part = record["part"]
+                raise StackError(f"{part} keeps failing ({settings.home / 'logs'})\n{log_tail(settings, part)}".strip())
+        return False
+
+    def detail() -> str:
+        states = ", ".join(f"{name}: {state}" for name, state in health(settings).items())
+        return f"({settings.home / 'logs'}) {states}\n{log_tail(settings, what)}"
+
+    wait_until(look, patience, what, say=say, detail=detail, error=StackError)
 
 
 def _database_answers(settings: Settings) -> bool:
     import psycopg2
 
     try:
-        psycopg2.connect(_dsn(settings, "postgres"), connect_timeout=5).close()
+        psycopg2.connect(_dsn(settings, "postgres"), connect_timeout=ANSWER_WITHIN).close()
     except psycopg2.OperationalError:
         return False
     return True
@@ -331,7 +346,7 @@ def _database_answers(settings: Settings) -> bool:
 
 def _parameters_answer(settings: Settings) -> bool:
     try:
-        return httpx.get(f"{settings.parameter_store}/requests", timeout=5, trust_env=False).is_success
+        return httpx.get(f"{settings.parameter_store}/requests", timeout=ANSWER_WITHIN, trust_env=False).is_success
     except httpx.HTTPError:
         return False
 
@@ -339,7 +354,7 @@ def _parameters_answer(settings: Settings) -> bool:
 def _catcher_answers(settings: Settings) -> bool:
     try:
         url = f"http://127.0.0.1:{settings.ports['catcher']}/health"
-        return httpx.get(url, timeout=5, trust_env=False).is_success
+        return httpx.get(url, timeout=ANSWER_WITHIN, trust_env=False).is_success
     except httpx.HTTPError:
         return False
 

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from answers.cli import app as cli
 from answers.cli import fleet as fleet_cli
-from answers.demo import Demo, q04, q06, q08, q10
+from answers.demo import Demo, q04, q06, q08
 from answers.operate.fleet import State
 from answers.proof.catalog import load_questions
 from answers.stack import lifecycle
@@ -311,6 +311,7 @@ def test_a_secret_is_found_wherever_it_lies(tmp_path):
 
 
 def test_the_demonstration_waits_only_so_long():
-    q10._wait(lambda: True, "nothing")
-    with pytest.raises(ApiError, match="waited 0 s in vain for the end"):
-        q10._wait(lambda: False, "the end", patience=0)
+    shown = Demo(None, Settings.load(), Console(), [], iter)
+    assert shown.wait_until(lambda: 7, "nothing") == 7
+    with pytest.raises(ApiError, match=r"waited 0 s in vain for the end\nsee .*/logs/triggerer.log"):
+        shown.wait_until(lambda: False, "the end", 0, log="triggerer")

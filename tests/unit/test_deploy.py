@@ -21,6 +21,7 @@ pytestmark = pytest.mark.claim("10.4")
 def impatient(monkeypatch):
     """Airflow has two seconds to follow; here it does at once or never."""
     monkeypatch.setattr("answers.deploy.deploy.SETTLE", 2.0)
+    monkeypatch.setenv("ANSWERS_PATIENCE", "1")
 
 
 @pytest.fixture

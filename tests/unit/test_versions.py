@@ -306,14 +306,14 @@ def test_a_warehouse_that_goes_down_in_the_middle_of_a_rollback_costs_a_retry(wa
 
 
 def test_keeping_a_version_costs_milliseconds(warehouse, editions):
-    """Of a day whose publication takes some hundred; the bound is for busy machines."""
+    """Of a day whose publication takes some hundred; CPU time, which other processes do not change."""
     publish(warehouse, editions())
     folder, _ = editions("UA")
     with loader.staging_tables(warehouse, "x") as staged:
         for table, staging in staged.items():
             loader.load_parquet(warehouse, staging, folder / "transformed" / table)
-        started = time.perf_counter()
+        started = time.process_time()
         versions.record(warehouse, versions.keep(warehouse, staged, [DAY], "x")[0])
-        seconds = time.perf_counter() - started
+        seconds = time.process_time() - started
     print(f"{seconds * 1000:.1f} ms")
     assert seconds < 0.5

@@ -6,13 +6,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 from test_rules import ANSWERS, bash, check, dag
 
+from include.waiting import patience
 from support import wait_for
 
 BAD = {
@@ -144,12 +144,10 @@ def test_an_interrupt_ends_everything(tmp_path, number):
     family = psutil.Process(process.pid).children(recursive=True)
     assert len(family) >= 3  # zygote, worker, sleep
     process.send_signal(number)
-    start = time.monotonic()
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=patience(30))
     assert process.returncode == 130
     assert "Traceback" not in errors
-    assert time.monotonic() - start < 10
-    _, alive = psutil.wait_procs(family, timeout=5)
+    _, alive = psutil.wait_procs(family, timeout=patience(5))
     assert alive == []
     assert not list(tmp_path.glob("answers-integrity-*"))
 
