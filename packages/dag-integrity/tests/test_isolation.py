@@ -10,9 +10,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_rules import ANSWERS, bash, check, dag
+from test_rules import CHECKER, SOURCE, bash, check, dag
 
-from include.waiting import patience
 from support import wait_for
 
 BAD = {
@@ -136,18 +135,18 @@ def test_an_interrupt_ends_everything(tmp_path, number):
         "import airflow, subprocess, time  # dag\nsubprocess.Popen(['sleep', '617'])\n"
         "open('begun', 'w').close()\ntime.sleep(600)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3]), "TMPDIR": str(tmp_path)}
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "TMPDIR": str(tmp_path)}
     process = subprocess.Popen(
-        [*ANSWERS, str(tmp_path)], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+        [*CHECKER, str(tmp_path)], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
     )
     wait_for("the file to hang", (tmp_path / "begun").exists, patience=60)
     family = psutil.Process(process.pid).children(recursive=True)
     assert len(family) >= 3  # zygote, worker, sleep
     process.send_signal(number)
-    _, errors = process.communicate(timeout=patience(30))
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "Traceback" not in errors
-    _, alive = psutil.wait_procs(family, timeout=patience(5))
+    _, alive = psutil.wait_procs(family, timeout=60)
     assert alive == []
     assert not list(tmp_path.glob("answers-integrity-*"))
 
