@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from answers.cli.sla import judge_history, keep
+from answers.operate.sla import judge_history, keep
 from include import external_feed
 from include.alerts import misses
 from include.sla.judge import compliance
