@@ -52,14 +52,17 @@ app.command()(integrity)
 
 @app.command()
 def up(
-    foreground: Annotated[bool, typer.Option("--foreground", "-f", help="Stay until Ctrl-C, then stop it.")] = False,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", "-f", help="Stay until Ctrl-C, then stop what it started.")
+    ] = False,
     dags: Annotated[
         str | None, typer.Option(help="Where the DAGs are from: local (the folder dags) or git (see `answers deploy`).")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start the embedded stack and wait until it is healthy."""
+    """Start the embedded stack and wait until it is healthy. Ctrl-C stops it, unless it ran before."""
     from answers.stack import lifecycle
+    from answers.stack.settings import Settings
 
     report = (lambda line: err.print(line, style="dim", markup=False, highlight=False)) if as_json else say
     with readable_errors():
@@ -75,7 +78,10 @@ def up(
                 if foreground:
                     signal.pause()
         except KeyboardInterrupt:
-            lifecycle.down(report)
+            if lifecycle.started_here(Settings.load()):
+                lifecycle.down(report)
+            else:
+                report("this command did not start the stack and leaves it as it is; `answers down` stops it")
             raise typer.Exit(0 if foreground else 130) from None
 
 
@@ -90,7 +96,7 @@ def down() -> None:
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Show the parts of the embedded stack. Exit code 1 unless all of them run."""
+    """Show how the embedded stack is, and each of its parts. Exit code 1 unless all of them run."""
     from answers.stack import lifecycle
     from answers.stack.settings import Settings
 
@@ -98,11 +104,13 @@ def status(as_json: AsJson = False) -> None:
     parts = lifecycle.status(settings)
     running = all(part["state"] == "RUNNING" for part in parts)
     health = lifecycle.health(settings) if any(part["pid"] for part in parts) else {}
+    state = lifecycle.condition(parts, lifecycle.at_work(settings), lifecycle.all_healthy(health))
+    url = settings.url if settings.ports else None
     if as_json:
-        url = settings.url if settings.ports else None
-        print(json.dumps({"running": running, "url": url, "parts": parts, "health": health}))
+        document = {"running": running, "state": state, "url": url, "parts": parts, "health": health}
+        print(json.dumps(document))
     else:
-        table = Table("part", "state", "pid", "up", "memory", title=f"{settings.url if running else 'not running'}")
+        table = Table("part", "state", "pid", "up", "memory", title=_headline(state, parts, health, url or ""))
         for part in parts:
             up_for = str(timedelta(seconds=part["uptime"])) if part["uptime"] is not None else ""
             memory = f"{part['memory'] / 2**20:.0f} MB" if part["memory"] else ""
@@ -110,6 +118,19 @@ def status(as_json: AsJson = False) -> None:
         out.print(table)
         out.print(f"logs: {settings.home / 'logs'}", highlight=False)
     raise typer.Exit(0 if running else 1)
+
+
+def _headline(state: str, parts: list[dict[str, Any]], health: dict[str, str], url: str) -> str:
+    """Say in one line how the stack is, and which parts are the reason."""
+    if state == "running":
+        return url
+    if state == "not running":
+        return state
+    if state == "not healthy":
+        words = [f"{part} {word}" for part, word in health.items() if word != "healthy"]
+        return f"{url} is {state}: {', '.join(words)}"
+    others = [f"{part['part']} {part['state']}" for part in parts if part["state"] != "RUNNING"]
+    return f"{state}: {len(parts) - len(others)} of {len(parts)} parts run; " + ", ".join(others)
 
 
 @app.command()
@@ -217,26 +238,26 @@ def demo(
 ) -> None:
     """Run the answered questions on some real days and show what each claim looks like in the data.
 
-    Stays up until Ctrl-C on a terminal; tears down and exits otherwise.
+    Stays up until Ctrl-C on a terminal; tears down and exits otherwise. A stack that ran before stays up in either case.
     """
     from answers import demo
     from answers.stack import lifecycle
+    from answers.stack.settings import Settings
 
     shown = False
     with readable_errors():
         try:
-            with interruptible():
+            with interruptible(), lifecycle.stopping_what_it_starts(say):
                 demo.play(questions or [], days_of([], first, last), out, show_runs)
                 shown = True
-                if sys.stdin.isatty() and sys.stdout.isatty():
+                if not lifecycle.started_here(Settings.load()):
+                    out.print("The stack ran before the demonstration and stays up: `answers down` stops it.")
+                elif sys.stdin.isatty() and sys.stdout.isatty():
                     out.print("The stack stays up until Ctrl-C.")
                     signal.pause()
         except KeyboardInterrupt:
             out.print()
             raise typer.Exit(0 if shown else 130) from None
-        finally:
-            lifecycle.down(say)
-            lifecycle.choose_dags("local")  # question 10 had them from Git
 
 
 def _returns_rows(query: str) -> bool:

@@ -28,6 +28,11 @@ def play(demo: Demo) -> None:
     def say(line: str) -> None:
         demo.out.print(line, style="dim", markup=False)
 
+    if not lifecycle.started_here(demo.settings):
+        raise lifecycle.StackError(
+            "question 10 starts the stack anew, with its DAGs from Git, and leaves alone one that ran before: "
+            "`answers down`, then `answers demo q10`"
+        )
     lifecycle.down(say)
     settings = lifecycle.up(say, dags="git")
     airflow = Airflow(settings.url, settings.secrets["ADMIN_PASSWORD"])

@@ -12,12 +12,13 @@ import os
 import subprocess
 import sys
 import xmlrpc.client
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import psutil
@@ -33,9 +34,9 @@ PARTS = ("postgres", "parameter-store", "catcher", *AIRFLOW_PARTS)
 ASKING = ("scheduler", "dag-processor", "triggerer", "kafka-relay")
 ON_DEMAND = ("kafka", "kafka-relay")  # shown only while somebody wants them
 MIN_MEMORY = 4 << 30  # bytes
-ANSWER_WITHIN = (
-    30  # seconds for one answer on loopback: far more than any machine needs, so that a part that hangs is noticed
-)
+ANSWER_WITHIN = 30  # seconds for one answer on loopback: no machine needs them, and a part that hangs is noticed
+STARTER = "ANSWERS_STARTED_BY"  # in the environment of every part: the process that started the stack, by this name
+THIS_PROCESS = uuid4().hex  # a process number will be another process's one day, and a clock may be set back
 Say = Callable[[str], None]
 
 
@@ -96,6 +97,34 @@ def orphans(settings: Settings) -> list[psutil.Process]:
     return [process for process in leftovers(settings) if process.pid not in known]
 
 
+def started_here(settings: Settings) -> bool:
+    """Tell whether this very process started the stack that runs: it may stop that one, and no other."""
+    return any(_environment(process).get(STARTER) == THIS_PROCESS for process in leftovers(settings))
+
+
+@contextmanager
+def stopping_what_it_starts(say: Say = print) -> Iterator[None]:
+    """Stop the stack at the end of the block if it was started within. A stack that ran before stays up.
+
+    Where the next start has its DAGs from is then as it was before, too.
+    """
+    dags_before = bundles.chosen(Settings.load().home)
+    try:
+        yield
+    finally:
+        if started_here(Settings.load()):
+            down(say)
+        if supervisor_process(Settings.load()) is None:
+            choose_dags(dags_before)
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    try:
+        return process.environ()
+    except (psutil.Error, OSError):
+        return {}
+
+
 def end(processes: list[psutil.Process], patience: float = 15) -> None:
     """Ask processes to end, and kill those that do not."""
     for act in ("terminate", "kill"):
@@ -134,7 +163,9 @@ def status(settings: Settings) -> list[dict[str, Any]]:
         records.append(
             {
                 "part": part,
-                "state": info.get("statename", "STOPPED"),
+                "state": info.get(
+                    "statename", "UNKNOWN" if running else "STOPPED"
+                ),  # supervisor may be too busy to say
                 "pid": info["pid"] if up else None,
                 "uptime": info["now"] - info["start"] if up else None,
                 "memory": _memory(info["pid"]) if up else None,
@@ -154,7 +185,11 @@ def health(settings: Settings) -> dict[str, str]:
 
 def healthy(settings: Settings) -> bool:
     """Whether every part of Airflow says that it is healthy."""
-    parts = health(settings)
+    return all_healthy(health(settings))
+
+
+def all_healthy(parts: Mapping[str, str]) -> bool:
+    """Whether what `health` returned is good news."""
     wanted = ("metadatabase", "scheduler", "triggerer", "dag_processor")
     return all(parts.get(part) == "healthy" for part in wanted)
 
@@ -168,7 +203,7 @@ def up(say: Say = print, patience: float = 180, dags: str | None = None) -> Sett
     :raises StackError: naming the part that does not come up, with the end of its log
     """
     settings = Settings.load()
-    with _one_at_a_time(settings.home):
+    with _one_at_a_time(settings.home, "starting"):
         choose_dags(dags)
         if supervisor_process(settings) is None:
             settings = _start_supervisor(settings, say)
@@ -228,7 +263,7 @@ def restart(settings: Settings, parts: Sequence[str], say: Say = print, patience
 def down(say: Say = print) -> bool:
     """Stop the stack and everything that belongs to it. Returns whether there was anything to stop."""
     settings = Settings.load()
-    with _one_at_a_time(settings.home):
+    with _one_at_a_time(settings.home, "stopping"):
         process = supervisor_process(settings)
         orphans = leftovers(settings)
         if process:
@@ -270,13 +305,53 @@ def log_tail(settings: Settings, part: str, lines: int = 20) -> str:
 
 
 @contextmanager
-def _one_at_a_time(home: Path) -> Iterator[None]:
-    with (home / "lock").open("w") as lock:
+def _one_at_a_time(home: Path, work: str) -> Iterator[None]:
+    """Let one command at a time start or stop the stack.
+
+    :param work: "starting" or "stopping", for `at_work`
+    """
+    with (home / "lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StackError(f"another `answers up` or `answers down` works on {home}: wait for it") from None
+        lock.truncate(0)
+        lock.write(work)
+        lock.flush()
         yield
+
+
+def at_work(settings: Settings) -> str | None:
+    """Tell what a command does to the stack at this moment: "starting", "stopping", or None."""
+    try:
+        with (settings.home / "lock").open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return lock.read() or "starting"
+    except FileNotFoundError:
+        pass
+    return None
+
+
+def condition(parts: Sequence[Mapping[str, Any]], work: str | None, healthy: bool) -> str:
+    """Tell how the stack is as a whole.
+
+    :param parts: as `status` returns them
+    :param work: as `at_work` returns it
+    :param healthy: whether Airflow says that its parts are
+    :returns: not running, starting, stopping, incomplete (a part has ended or failed), not healthy, or running
+    """
+    states = {part["state"] for part in parts}
+    if work:
+        return work
+    if states == {"STOPPED"}:
+        return "not running"
+    if states & {"STARTING", "BACKOFF"}:
+        return "starting"
+    if states != {"RUNNING"}:
+        return "incomplete"
+    return "running" if healthy else "not healthy"
 
 
 def _start_supervisor(settings: Settings, say: Say) -> Settings:
@@ -297,7 +372,8 @@ def _start_supervisor(settings: Settings, say: Say) -> Settings:
         (settings.home / folder).mkdir(exist_ok=True, mode=0o700)
     say("starting PostgreSQL and Airflow")
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(PROJECT / "config" / "supervisord.conf")]
-    done = subprocess.run(command, cwd=PROJECT, env=settings.environment(), capture_output=True, text=True)
+    environment = settings.environment() | {STARTER: THIS_PROCESS}
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise StackError(f"supervisor did not start: {done.stderr.strip() or done.stdout.strip()}")
 

@@ -95,6 +95,10 @@ def connect(
             raise WarehouseUnavailable(f"the warehouse does not answer: {error}") from error
         return client
 
+    def attempt_alone() -> Client:
+        with _only_opener(path):
+            return attempt()
+
     deadline = Deadline.of(patience)
     client = Retrying(
         retry=retry_if_exception_type(WarehouseUnavailable),
@@ -102,11 +106,34 @@ def connect(
         wait=wait_exponential(multiplier=0.2, max=5),
         before_sleep=before_sleep_log(log, logging.WARNING),
         reraise=True,
-    )(attempt)
+    )(attempt_alone)
     try:
         yield client
     finally:
         client.close()
+
+
+@contextmanager
+def _only_opener(path: str | None) -> Iterator[None]:
+    """Open an embedded engine in one process at a time.
+
+    The engine has a lock of its own, but writes an error to the terminal when it finds it taken. `held_by` looks first, and
+    this keeps others from taking the lock between the look and the opening.
+
+    :raises WarehouseUnavailable: another process is opening it
+    """
+    if path is None:
+        yield
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with Path(f"{path}.opening").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise WarehouseUnavailable(
+                f"another process is opening the embedded warehouse {path}: wait for it"
+            ) from None
+        yield
 
 
 def held_by(path: Path) -> str | None:
