@@ -8,7 +8,7 @@ import sys
 import webbrowser
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
@@ -238,17 +238,18 @@ def demo(
 ) -> None:
     """Run the answered questions on some real days and show what each claim looks like in the data.
 
+    A question that fails does not hide the others: the table at the end says which. Exit code 1 then.
     Stays up until Ctrl-C on a terminal; tears down and exits otherwise. A stack that ran before stays up in either case.
     """
     from answers import demo
     from answers.stack import lifecycle
     from answers.stack.settings import Settings
 
-    shown = False
+    shown = complete = False
     with readable_errors():
         try:
             with interruptible(), lifecycle.stopping_what_it_starts(say):
-                demo.play(questions or [], days_of([], first, last), out, show_runs)
+                complete = demo.play(questions or [], days_of([], first, last), out, show_runs)
                 shown = True
                 if not lifecycle.started_here(Settings.load()):
                     out.print("The stack ran before the demonstration and stays up: `answers down` stops it.")
@@ -257,7 +258,10 @@ def demo(
                     signal.pause()
         except KeyboardInterrupt:
             out.print()
-            raise typer.Exit(0 if shown else 130) from None
+            if not shown:
+                raise typer.Exit(130) from None
+    if not complete:
+        raise typer.Exit(1)
 
 
 def _returns_rows(query: str) -> bool:

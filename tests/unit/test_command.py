@@ -280,7 +280,7 @@ def test_the_feed_of_the_demonstration_lacks_one_airline_and_nothing_else(tmp_pa
     }
 
 
-PARTS_SHOWN = sorted(file.stem for file in (PROJECT / "include" / "demonstration").glob("q*.py"))
+PARTS_SHOWN = sorted(file.stem for file in (PROJECT / "answers" / "demo").glob("q*.py"))
 
 
 @pytest.mark.parametrize("question", PARTS_SHOWN)
