@@ -162,6 +162,8 @@ def _show(out: Console, answer: dict[str, Any]) -> None:
         for each in answer["changes"]:
             table.add_row(each["dag_id"], each["kind"], "\n".join(each["why"]))
         out.print(table)
+    for line in answer.get("told", ()):
+        out.print(line, markup=False, soft_wrap=True)
     if beside := answer["beside"]:
         shown = ", ".join(beside[:5]) + (f" and {len(beside) - 5} more" if len(beside) > 5 else "")
         out.print(f"not shipped, as they come with the image, and not as they are here: {shown}", soft_wrap=True)

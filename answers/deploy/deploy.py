@@ -7,7 +7,7 @@ command, or undone by `--rollback`. Shipping is one update of a Git reference: A
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -32,7 +32,7 @@ class Airflow(Protocol):
     def versions(self) -> dict[str, str | None]: ...  # noqa: D102 - said there
     def scheduled_from(self, dag_id: str) -> str | None: ...  # noqa: D102
     def ask_to_refresh(self, behind: Sequence[str]) -> None: ...  # noqa: D102
-    def import_errors(self, since: datetime) -> list[str]: ...  # noqa: D102
+    def import_errors(self, since: datetime) -> dict[str, str]: ...  # noqa: D102
     def is_paused(self, dag_id: str) -> bool: ...  # noqa: D102
     def pause(self, dag_id: str, paused: bool) -> None: ...  # noqa: D102
     def under_way(self, dag_id: str) -> list[str]: ...  # noqa: D102
@@ -71,6 +71,10 @@ class Plan:
     dags: list[str]
     beside: list[str]
     """Files of the tag, outside of the bundle, that are not as they are on the platform."""
+    told: list[str] = field(default_factory=list)
+    """What the checker found that does not stop the deploy: it is in force as well, or it is only slow."""
+    broken: list[str] = field(default_factory=list)
+    """Files that cannot be parsed, neither in what is in force."""
 
     def stopping(self, also: tuple[str, ...] = ()) -> list[Change]:
         """The changes that a DAG has to be paused for."""
@@ -179,10 +183,11 @@ class Deploy:
         if (canary := self._options.canary) and canary not in plan.dags:
             raise DeployError(f"{state.tag} has no DAG {canary} to verify it with: name another, --canary ID, or none")
         stopping = plan.stopping(self._options.pause)
+        for line in plan.told:
+            self._say(line)
         changes = [asdict(each) for each in plan.changes]
-        self._journal.write(
-            state.id, "planned", changes=changes, dags=plan.dags, before=sorted(before), beside=plan.beside
-        )
+        planned = {"changes": changes, "dags": plan.dags, "beside": plan.beside, "broken": plan.broken}
+        self._journal.write(state.id, "planned", before=sorted(before), **planned)
         for change in stopping:
             self._say(f"{change.dag_id}: {'; '.join(change.why)}")
         waiting = {each.dag_id: each.must_end or not self._options.leave for each in stopping if each.dag_id in before}
@@ -263,15 +268,19 @@ class Deploy:
         """
         changed = {each["dag_id"] for each in state.steps["planned"]["changes"]}
         altered = sorted(changed & set(dags))
+        broken = set(state.steps["planned"].get("broken", ()))
+        # Airflow keeps the DAGs of a file that cannot be parsed any more: they are in neither commit.
+        of_broken_files = set(state.steps["planned"]["before"]) - set(dags) - changed if broken else set()
         asked = float("-inf")
         for deadline in looks(SETTLE, POLL):
             seen = self._server.versions()
             behind = sorted(dag_id for dag_id in dags if seen.get(dag_id) != commit)
             if not behind:  # what parses is one thing, what runs are made from another
                 behind = [dag_id for dag_id in altered if self._server.scheduled_from(dag_id) != commit]
-            extra = sorted(set(seen) - set(dags))
-            if not tolerant and (errors := self._server.import_errors(since)):
-                raise DeployError("Airflow cannot import what was shipped: " + "; ".join(errors))
+            extra = sorted(set(seen) - set(dags) - of_broken_files)
+            errors = {} if tolerant else self._server.import_errors(since)
+            if new := [f"{file}: {error}" for file, error in errors.items() if file not in broken]:
+                raise DeployError("Airflow cannot import what was shipped: " + "; ".join(new))
             if not behind and not extra:
                 return
             if deadline.elapsed - asked > ASK_EVERY:

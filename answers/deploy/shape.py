@@ -119,10 +119,18 @@ def _edges(document: dict[str, Any]) -> set[str]:
     return edges
 
 
-def read(dags: Path) -> dict[str, Any]:
-    """The documents of the DAGs in a folder, by DAG id, parsed with the platform's plugins and modules.
+@dataclass(frozen=True)
+class Parsed:
+    """What a folder's DAG files are: documents by DAG id, and for each file that cannot be parsed the last line of its error."""
 
-    :raises ShapeError: a file cannot be parsed; the text says which and why
+    documents: dict[str, Any] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+
+
+def read(dags: Path) -> Parsed:
+    """Parse the DAG files of a folder with the platform's plugins and modules.
+
+    :raises ShapeError: parsing as a whole fails or does not end
     """
     from answers.stack import dotenv
     from dag_integrity.pool import parser_environment
@@ -147,12 +155,8 @@ def read(dags: Path) -> dict[str, Any]:
     if done.returncode:
         raise ShapeError(f"the DAGs cannot be parsed: {done.stderr.strip()[-2000:]}")
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    if answer["errors"]:
-        raise ShapeError(
-            "\n".join(f"{file}: {text.strip().splitlines()[-1]}" for file, text in answer["errors"].items())
-        )
-    documents: dict[str, Any] = answer["dags"]
-    return documents
+    errors = {file: text.strip().splitlines()[-1] for file, text in answer["errors"].items()}
+    return Parsed(answer["dags"], errors)
 
 
 def main() -> None:
