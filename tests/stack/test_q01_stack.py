@@ -150,6 +150,7 @@ def test_while_the_warehouse_is_held_tasks_retry_and_answers_sql_waits(stack):
     assert_published(stack, "2013-06-15", "2013-06-15")
 
 
+@pytest.mark.long("a backfill of two days, killed tasks of question 8's matrix, a killed scheduler in test_stack.py")
 @pytest.mark.claim("1.4")
 def test_a_backfill_of_ten_days_survives_a_kill_of_every_task_and_of_the_scheduler(stack):
     """SIGKILL one attempt of each task of the DAG, and the scheduler, while `backfill` works through ten days."""

@@ -2,7 +2,6 @@
 
 import hmac
 import json
-import os
 import subprocess
 import threading
 import time
@@ -226,7 +225,7 @@ def test_an_outage_is_told_retried_and_loses_nothing_and_the_next_task_has_the_n
     assert signed_with(delivered(stack)[-1], rotated)
 
 
-@pytest.mark.skipif("SOAK_KILLS" not in os.environ, reason="takes more than a minute: make soak")
+@pytest.mark.long("the rotation against a database, test_q06_fernet.py of the dag tier")
 def test_the_fernet_key_is_rotated_under_running_dags_with_no_failed_read(stack, run):
     from answers.operate.fernet import opens, texts
 
