@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import xmlrpc.client
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ import httpx
 import psutil
 
 from answers.stack import bundles, postgres
-from answers.stack.preflight import memory_available
+from answers.stack.preflight import disk_available, memory_available
 from answers.stack.repository import RepositoryError
 from answers.stack.settings import PROJECT, Settings
 from include.waiting import Deadline, looks, wait_until
@@ -33,7 +34,7 @@ AIRFLOW_PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 PARTS = ("postgres", "parameter-store", "catcher", *AIRFLOW_PARTS)
 ASKING = ("scheduler", "dag-processor", "triggerer", "kafka-relay")
 ON_DEMAND = ("kafka", "kafka-relay")  # shown only while somebody wants them
-MIN_MEMORY = 4 << 30  # bytes
+LEAST = {"MEMORY": 3 << 30, "DISK": 2 << 30}  # bytes that have to be free for a start
 ANSWER_WITHIN = 30  # seconds for one answer on loopback: no machine needs them, and a part that hangs is noticed
 STARTER = "ANSWERS_STARTED_BY"  # in the environment of every part: the process that started the stack, by this name
 THIS_PROCESS = uuid4().hex  # a process number will be another process's one day, and a clock may be set back
@@ -354,16 +355,30 @@ def condition(parts: Sequence[Mapping[str, Any]], work: str | None, healthy: boo
     return "running" if healthy else "not healthy"
 
 
+def _refuse_without_room(home: Path) -> None:
+    """Say which of memory and disk is too small for the stack with one Spark job, before anything is started.
+
+    :raises StackError: one is
+    """
+    memory, disk = (int(os.environ.get(f"ANSWERS_MIN_{name}", least)) for name, least in LEAST.items())
+    if (free := memory_available()) < memory:
+        raise StackError(
+            f"only {free / 2**30:.1f} GB of memory are available, the stack with one Spark job wants "
+            f"{memory / 2**30:.1f} GB: close something, or set ANSWERS_MIN_MEMORY (bytes) to try all the same"
+        )
+    for folder in (home, Path(tempfile.gettempdir())):
+        if (free := disk_available(folder)) < disk:
+            raise StackError(
+                f"only {free / 2**30:.1f} GB of disk are free in {folder}, the stack with one Spark job wants "
+                f"{disk / 2**30:.1f} GB: make room, or set ANSWERS_MIN_DISK (bytes) to try all the same"
+            )
+
+
 def _start_supervisor(settings: Settings, say: Say) -> Settings:
     if orphans := leftovers(settings):
         say(f"ending {len(orphans)} processes that a crash left behind")
         end(orphans)
-    wanted = int(os.environ.get("ANSWERS_MIN_MEMORY", MIN_MEMORY))
-    if (free := memory_available()) < wanted:
-        raise StackError(
-            f"only {free / 2**30:.1f} GB of memory are available, the stack with one Spark job wants "
-            f"{wanted / 2**30:.1f} GB: close something, or set ANSWERS_MIN_MEMORY (bytes) to try all the same"
-        )
+    _refuse_without_room(settings.home)
     (settings.home / "supervisord.pid").unlink(missing_ok=True)
     settings, notes = settings.with_ports()
     for note in notes:

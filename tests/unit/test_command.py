@@ -109,6 +109,14 @@ def test_too_little_memory_is_told_before_anything_starts(home, monkeypatch):
     assert "--dags nowhere: should be local or git" in answers("up", "--dags", "nowhere", code=1)
 
 
+def test_a_disk_with_a_gigabyte_left_is_told_before_anything_starts(home, monkeypatch):
+    monkeypatch.setenv("ANSWERS_MIN_DISK", str(1 << 60))
+    said = answers("demo", "q01", code=1)
+    assert f"GB of disk are free in {home}" in said.replace("\n", "")
+    assert "ANSWERS_MIN_DISK" in said
+    assert not (home / "supervisord.pid").exists()
+
+
 def test_two_commands_at_once_do_not_meet(home):
     home.mkdir()
     with (home / "lock").open("w") as lock:
