@@ -1,4 +1,4 @@
-"""Loaded by Airflow at start-up: imports heavy modules once in the processes that fork; gives tasks' pods their resources.
+"""Loaded by Airflow at start-up: imports heavy modules once where tasks are forked, sizes tasks' pods, guards queues.
 
 Tasks fork from the executor's process (LocalExecutor: the scheduler; Celery: the worker), DAG files are parsed in forks
 of the DAG processor. What a DAG file and its hooks import is paid by every task of such a file; imported here it is paid
@@ -39,6 +39,21 @@ MODULES = (
 def pod_mutation_hook(pod: Any) -> None:
     """Called by KubernetesExecutor with each pod before it is made."""
     give_resources(pod, os.environ)
+
+
+def task_policy(task: Any) -> None:
+    """Called by Airflow with each task of a DAG that it reads from a file.
+
+    :raises AirflowClusterPolicyViolation: the task says that it belongs into a queue whose worker is another DAG's
+    """
+    from airflow.exceptions import AirflowClusterPolicyViolation
+
+    from plugins.task_access import rules
+
+    if not rules().may_use_queue(task.dag_id, task.queue):
+        raise AirflowClusterPolicyViolation(
+            f"{task.dag_id}.{task.task_id} may not use the queue {task.queue}: config/task_access.yaml does not name the DAG"
+        )
 
 
 if os.environ.get("ANSWERS_PRELOAD") == "1":
