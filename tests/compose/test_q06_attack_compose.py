@@ -1,4 +1,4 @@
-"""Question 6 on the docker compose stack: what code in a task gets that belongs to others. tests/attack/attack.py is that code."""
+"""Question 6 on the docker compose stack: what code in a task (tests/attack/attack.py) gets of what is not its own."""
 
 import json
 import subprocess

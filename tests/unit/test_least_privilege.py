@@ -82,7 +82,13 @@ def test_a_workers_user_of_the_broker_reaches_its_own_queues_only():
         assert words.index("-@dangerous") > words.index("+@all"), "the later word wins"
         assert words.index("-@admin") > words.index("+@all")
         keys = {word.removeprefix("~") for word in words if word.startswith("~")}
-        shared = {"_kombu.binding*celery*", "_kombu.binding_deadlines", "*.celery.pidbox*", "celery-task-meta-*"}
+        shared = {
+            "_kombu.binding*celery*",
+            "_kombu.binding_deadlines",
+            "celeryev*",
+            "*.celery.pidbox*",
+            "celery-task-meta-*",
+        }
         queues = own[user] - {"unacked"}
         assert keys == shared | {f"{name}*" for name in own[user]} | {f"_kombu.binding*.{name}" for name in queues}
 
