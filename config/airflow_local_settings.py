@@ -11,7 +11,7 @@ import os
 from importlib import import_module
 from typing import Any
 
-from answers.stack.pods import give_resources
+from answers.stack.pods import give_resources, refuse_rights
 
 MODULES = (
     "airflow.providers.apache.spark.operators.spark_submit",
@@ -38,6 +38,7 @@ MODULES = (
 
 def pod_mutation_hook(pod: Any) -> None:
     """Called by KubernetesExecutor with each pod before it is made."""
+    refuse_rights(pod)
     give_resources(pod, os.environ)
 
 
