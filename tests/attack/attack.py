@@ -56,14 +56,13 @@ def redis(*command: str) -> object:
         return client.execute_command(*command)
 
 
-def query_database() -> object:
+def query_database(host: str) -> object:
     """The connections of the metadata database, by the address that this process has, and by guesses."""
     from airflow.configuration import conf
     from sqlalchemy import create_engine, text
 
     said = []
     guesses = (":@", ":airflow@", "@")
-    host = os.environ.get("ATTACKED_DATABASE", "postgres")
     for url in (
         conf.get("database", "sql_alchemy_conn"),
         *(f"postgresql+psycopg2://airflow{guess}{host}/airflow" for guess in guesses),
@@ -139,73 +138,75 @@ def processes() -> dict[str, str]:
     return found
 
 
-with DAG("attack", schedule=None, catchup=False, default_args={"retries": 0}):
+def attack(params=None, ti=None) -> dict[str, str]:
+    """Try everything; the victim is another task instance, which the test chose."""
+    from airflow.sdk import Connection, Variable
+    from airflow.sdk.execution_time.comms import GetConnection, GetVariable, GetXCom, PutVariable, TriggerDagRun
 
-    @task
-    def attack(params=None, ti=None) -> dict[str, str]:
-        """Try everything; the victim is another task instance, which the test chose."""
-        from airflow.sdk import Connection, Variable
-        from airflow.sdk.execution_time.comms import GetConnection, GetVariable, GetXCom, PutVariable, TriggerDagRun
+    from answers.stack.parameters.client import Parameters
 
-        from answers.stack.parameters.client import Parameters
+    victim = params["victim"]
+    HAUL.mkdir(parents=True, exist_ok=True)
+    (HAUL / f"{ti.dag_id}.json").write_text(json.dumps(processes()))
+    endpoint = os.environ.get("AIRFLOW__SECRETS__BACKEND_KWARG__ENDPOINT_URL", "")
+    key = os.environ.get("AIRFLOW__SECRETS__BACKEND_KWARG__AWS_SECRET_ACCESS_KEY", "")
+    above = os.getppid()
+    return {
+        # What a task may do, so that the refusals mean something.
+        "own connection": attempt(lambda: Connection.get(MINE).host),
+        "own queue": attempt(lambda: redis("LLEN", "light")),
+        # The metadata database.
+        "connection table": attempt(lambda: query_database(params.get("database", "postgres"))),
+        # Tokens.
+        "token with a guessed key": attempt(lambda: state_of(victim, forged(victim, "airflow" * 8))),
+        "token with the worker's key": attempt(lambda: state_of(victim, forged(victim, (key or "none") * 4))),
+        "token without signature": attempt(lambda: state_of(victim, forged(victim, None))),
+        "own token for another task": attempt(lambda: state_of(victim, stolen())),
+        "memory of the supervisor": attempt(lambda: Path(f"/proc/{above}/mem").open("rb").read(1)),
+        # Runs of other DAGs.
+        "start a run without an account": attempt(
+            lambda: rest("POST", "/api/v2/dags/q10_canary/dagRuns", {"logical_date": None})
+        ),
+        "start a run by the supervisor": attempt(
+            lambda: supervised(TriggerDagRun(dag_id="q10_canary", run_id="attacked"))
+        ),
+        # Secrets of another DAG.
+        "their connection": attempt(lambda: Connection.get(THEIRS).password),
+        "their connection by the supervisor": attempt(lambda: supervised(GetConnection(conn_id=THEIRS))),
+        "their Variable": attempt(lambda: Variable.get("q06_pseudonym_secret")),
+        "their Variable by the supervisor": attempt(lambda: supervised(GetVariable(key="q06_pseudonym_secret"))),
+        "their XCom": attempt(
+            lambda: supervised(
+                GetXCom(key="return_value", dag_id="q06_partner_delivery", run_id="any", task_id="sign", map_index=-1)
+            )
+        ),
+        "a Variable of the platform": attempt(
+            lambda: supervised(PutVariable(key="flights_feed", value="/tmp", description=None))
+        ),
+        "the store as a writer": attempt(lambda: Parameters(endpoint, key).rotate(THEIRS, "stolen")),
+        # The broker.
+        "their queue": attempt(lambda: redis("LRANGE", "partner", "0", "-1")),
+        "a message into their queue": attempt(lambda: redis("LPUSH", "partner", "{}")),
+        "messages in their worker's hands": attempt(lambda: redis("HGETALL", "partner_unacked")),
+        "a route from their queue": attempt(
+            lambda: redis("SADD", "_kombu.binding.partner", "partner\x06\x16\x06\x16light")
+        ),
+        "every key of the broker": attempt(lambda: redis("KEYS", "*")),
+        "the broker's own password": attempt(lambda: redis("CONFIG", "GET", "requirepass")),
+        "an empty broker": attempt(lambda: redis("FLUSHALL")),
+        # The project.
+        "a DAG file": attempt(lambda: Path("/opt/airflow/dags/intruder.py").write_text("")),
+        "a plugin": attempt(lambda: Path("/opt/airflow/plugins/intruder.py").write_text("")),
+        "rights": attempt(lambda: Path("/opt/airflow/config/task_access.yaml").write_text("")),
+        "another user": attempt(lambda: os.setuid(0)),
+        "a raw socket": attempt(lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)),
+    }
 
-        victim = params["victim"]
-        HAUL.mkdir(parents=True, exist_ok=True)
-        (HAUL / f"{ti.run_id}.json").write_text(json.dumps(processes()))
-        endpoint = os.environ.get("AIRFLOW__SECRETS__BACKEND_KWARG__ENDPOINT_URL", "")
-        key = os.environ.get("AIRFLOW__SECRETS__BACKEND_KWARG__AWS_SECRET_ACCESS_KEY", "")
-        above = os.getppid()
-        return {
-            # What a task may do, so that the refusals mean something.
-            "own connection": attempt(lambda: Connection.get(MINE).host),
-            "own queue": attempt(lambda: redis("LLEN", "light")),
-            # The metadata database.
-            "connection table": attempt(query_database),
-            # Tokens.
-            "token with a guessed key": attempt(lambda: state_of(victim, forged(victim, "airflow" * 8))),
-            "token with the worker's key": attempt(lambda: state_of(victim, forged(victim, (key or "none") * 4))),
-            "token without signature": attempt(lambda: state_of(victim, forged(victim, None))),
-            "own token for another task": attempt(lambda: state_of(victim, stolen())),
-            "memory of the supervisor": attempt(lambda: Path(f"/proc/{above}/mem").open("rb").read(1)),
-            # Runs of other DAGs.
-            "start a run without an account": attempt(
-                lambda: rest("POST", "/api/v2/dags/q10_canary/dagRuns", {"logical_date": None})
-            ),
-            "start a run by the supervisor": attempt(
-                lambda: supervised(TriggerDagRun(dag_id="q10_canary", run_id="attacked"))
-            ),
-            # Secrets of another DAG.
-            "their connection": attempt(lambda: Connection.get(THEIRS).password),
-            "their connection by the supervisor": attempt(lambda: supervised(GetConnection(conn_id=THEIRS))),
-            "their Variable": attempt(lambda: Variable.get("q06_pseudonym_secret")),
-            "their Variable by the supervisor": attempt(lambda: supervised(GetVariable(key="q06_pseudonym_secret"))),
-            "their XCom": attempt(
-                lambda: supervised(
-                    GetXCom(
-                        key="return_value", dag_id="q06_partner_delivery", run_id="any", task_id="sign", map_index=-1
-                    )
-                )
-            ),
-            "a Variable of the platform": attempt(
-                lambda: supervised(PutVariable(key="flights_feed", value="/tmp", description=None))
-            ),
-            "the store as a writer": attempt(lambda: Parameters(endpoint, key).rotate(THEIRS, "stolen")),
-            # The broker.
-            "their queue": attempt(lambda: redis("LRANGE", "partner", "0", "-1")),
-            "a message into their queue": attempt(lambda: redis("LPUSH", "partner", "{}")),
-            "messages in their worker's hands": attempt(lambda: redis("HGETALL", "partner_unacked")),
-            "a route from their queue": attempt(
-                lambda: redis("SADD", "_kombu.binding.partner", "partner\x06\x16\x06\x16light")
-            ),
-            "every key of the broker": attempt(lambda: redis("KEYS", "*")),
-            "the broker's own password": attempt(lambda: redis("CONFIG", "GET", "requirepass")),
-            "an empty broker": attempt(lambda: redis("FLUSHALL")),
-            # The project.
-            "a DAG file": attempt(lambda: Path("/opt/airflow/dags/intruder.py").write_text("")),
-            "a plugin": attempt(lambda: Path("/opt/airflow/plugins/intruder.py").write_text("")),
-            "rights": attempt(lambda: Path("/opt/airflow/config/task_access.yaml").write_text("")),
-            "another user": attempt(lambda: os.setuid(0)),
-            "a raw socket": attempt(lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)),
-        }
 
-    attack()
+# On Kubernetes once more, in a pod of its own.
+EXECUTORS = {"attack": None, "attack_in_a_pod": "KubernetesExecutor"}
+for dag_id, executor in EXECUTORS.items():
+    if executor and executor not in os.environ.get("AIRFLOW__CORE__EXECUTOR", ""):
+        continue
+    with DAG(dag_id, schedule=None, catchup=False, default_args={"retries": 0}):
+        task(attack, executor=executor)()

@@ -21,9 +21,9 @@ REFUSED = {
     "every key of the broker": "NoPermissionError",
     "the broker's own password": "NoPermissionError",
     "an empty broker": "NoPermissionError",
-    "a DAG file": "OSError",
-    "a plugin": "OSError",
-    "rights": "OSError",
+    "a DAG file": "Errno",
+    "a plugin": "Errno",
+    "rights": "Errno",
     "another user": "PermissionError",
     "a raw socket": "PermissionError",
 }

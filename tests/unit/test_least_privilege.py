@@ -51,6 +51,7 @@ def test_nothing_that_all_parts_share_is_a_secret():
 
 
 @pytest.mark.claim("6.6")
+@pytest.mark.claim("7.1")
 @pytest.mark.parametrize("overlays", [(), ("docker-compose.rabbitmq.yaml",)])
 def test_no_worker_has_the_users_of_the_broker_that_reach_every_queue(overlays):
     found = services(*overlays)
