@@ -175,7 +175,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         from answers.stack.settings import Settings
 
-        secrets, seeds = Settings.load().secrets, contents.embedded()
+        settings = Settings.load()
+        secrets, seeds = settings.secrets, settings.parameters()
     keys = {"reader": "PARAMETER_READ_SECRET", "worker": "PARAMETER_WORKER_SECRET", "writer": "PARAMETER_WRITE_SECRET"}
     store = Store(options.file, seeds, {user: secrets[name] for user, name in keys.items()})
     serve(store, options.host, options.port)
