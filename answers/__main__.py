@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from answers.proof.checkout import refuse_elsewhere
+
 
 def main() -> None:
     """Run the command line.
@@ -11,6 +13,7 @@ def main() -> None:
     The checker runs in CI on each commit: it starts its helper at once, which takes a second to import Airflow, and imports
     none of the other commands.
     """
+    refuse_elsewhere()
     arguments = sys.argv[1:]
     if arguments[:1] != ["integrity"]:
         from answers.cli.app import app

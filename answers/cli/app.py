@@ -28,6 +28,7 @@ from answers.cli.secrets import app as secrets
 from answers.cli.sla import sla
 from answers.deploy.roll import command as roll
 from answers.interrupts import interruptible
+from answers.proof.checkout import refuse_elsewhere
 from answers.proof.prove import prove
 from dag_integrity.command import integrity
 
@@ -341,4 +342,5 @@ def _table(runs: list[Any]) -> Table:
 
 
 if __name__ == "__main__":
+    refuse_elsewhere()
     app()
