@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from answers.checkout import refuse_elsewhere
 from answers.cli.airflow import airflow
 from answers.cli.deploy import deploy
 from answers.cli.fleet import app as fleet
@@ -28,7 +29,6 @@ from answers.cli.secrets import app as secrets
 from answers.cli.sla import sla
 from answers.deploy.roll import command as roll
 from answers.interrupts import interruptible
-from answers.proof.checkout import refuse_elsewhere
 from answers.proof.prove import prove
 from dag_integrity.command import integrity
 

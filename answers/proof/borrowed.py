@@ -7,7 +7,7 @@ import sysconfig
 import venv
 from pathlib import Path
 
-from answers.proof.checkout import checkout_of
+from answers.checkout import checkout_of
 from answers.stack import preflight
 
 FIRST = "a0_copy.pth"  # Python reads .pth files in the order of their names

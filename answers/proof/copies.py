@@ -13,9 +13,9 @@ from typing import Any
 
 import yaml
 
+from answers.checkout import EXERCISE
 from answers.proof.borrowed import lend_environment
 from answers.proof.catalog import QUESTIONS, load_faults
-from answers.proof.checkout import EXERCISE
 
 NOT_COPIED = {".git", ".venv", ".airflow", ".answers", ".env", "results", "node_modules", "__pycache__"}
 # What is never handed out: it tells what is wrong, or how it is put right.

@@ -8,7 +8,7 @@ import re
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 EXERCISE = ".answers/exercise.json"  # marks a copy that was handed out, and says which
 IS_THIS_PROJECT = re.compile(rb'^name\s*=\s*"airflow-answers"', re.MULTILINE)
 REFUSED = 2  # the exit code of what was asked wrongly
