@@ -6,7 +6,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ def copy_project(root: Path, target: Path) -> None:
     :raises CopyError: the folder holds something already.
     """
     _require_empty(target)
-    _copy(root, _project_files(root), target)
+    _copy(root, project_files(root), target)
 
 
 def _require_empty(target: Path) -> None:
@@ -51,10 +51,11 @@ def _copy(root: Path, names: list[str], target: Path) -> None:
         shutil.copy2(root / name, destination, follow_symlinks=False)
 
 
-def _project_files(root: Path, untracked: bool = True) -> list[str]:
+def project_files(root: Path, untracked: bool = True) -> list[str]:
+    """Lists the project's own files, relative to its root: those that Git tracks and, unless told not to, those it might."""
     which = ["--cached", "--others", "--exclude-standard"] if untracked else ["--cached"]
     try:
-        listed = _git(root, "ls-files", "-z", *which).split("\0")
+        listed = git(root, "ls-files", "-z", *which).split("\0")
     except (OSError, subprocess.CalledProcessError):
         listed = []
     # A deleted file is listed until the deletion is committed; a submodule is listed as its folder.
@@ -93,7 +94,7 @@ def hand_out(
     _require_empty(target)
     existed = target.exists()
     try:
-        names = [name for name in _project_files(root, untracked=False) if not name.startswith(WITHHELD)]
+        names = [name for name in project_files(root, untracked=False) if not name.startswith(WITHHELD)]
         _copy(root, names, target)
         remove_spoilers(target)
         prepare(target)
@@ -132,7 +133,7 @@ def _without_breaks(text: str) -> str:
     return text
 
 
-def _values(nodes: list[yaml.Node | None], key: str) -> list[yaml.Node]:
+def _values(nodes: Sequence[yaml.Node | None], key: str) -> list[yaml.Node]:
     """Lists what the mappings among the nodes, and in the lists among them, have under a key."""
     mappings = [each for node in nodes for each in (node.value if isinstance(node, yaml.SequenceNode) else [node])]
     pairs = [pair for mapping in mappings if isinstance(mapping, yaml.MappingNode) for pair in mapping.value]
@@ -141,7 +142,16 @@ def _values(nodes: list[yaml.Node | None], key: str) -> list[yaml.Node]:
 
 def _without_exercises(text: str) -> str:
     """Cuts sections called Exercises, each to the next heading of its level or a higher one."""
-    return re.sub(r"^(#+) Exercises\n.*?(?=^(?!\1#)#+ |\Z)", "", text, flags=re.MULTILINE | re.DOTALL)
+    kept, cut_below, in_code = [], 0, False
+    for line in text.splitlines(keepends=True):
+        in_code ^= line.startswith("```")
+        if (heading := re.match(r"(#+) (.*)", line)) and not in_code:
+            level = len(heading[1])
+            if not cut_below or level <= cut_below:
+                cut_below = level if heading[2].strip() == "Exercises" else 0
+        if not cut_below:
+            kept.append(line)
+    return "".join(kept)
 
 
 def _require_no_spoiler(root: Path, copy: Path) -> None:
@@ -165,17 +175,17 @@ def _require_no_spoiler(root: Path, copy: Path) -> None:
 
 def commit_start(copy: Path) -> None:
     """Makes the copy a Git repository with one commit of all its files; what this user has configured does not matter."""
-    _git(copy, "init", "--quiet", "--template=", "--initial-branch=main")
+    git(copy, "init", "--quiet", "--template=", "--initial-branch=main")
     (copy / ".git" / "info").mkdir(exist_ok=True)
     (copy / ".git" / "info" / "exclude").write_text("/.answers/\n")
-    _git(copy, "add", "--all", "--force")  # the files are the project's, whatever this user's own list ignores
+    git(copy, "add", "--all", "--force")  # the files are the project's, whatever this user's own list ignores
     author = ["-c", "user.name=answers", "-c", "user.email=answers@localhost", "-c", "commit.gpgsign=false"]
-    _git(copy, *author, "commit", "--quiet", "--no-verify", "--message", "Start")
+    git(copy, *author, "-c", "core.hooksPath=/dev/null", "commit", "--quiet", "--no-verify", "--message", "Start")
 
 
 def _note(root: Path, copy: Path, about: dict[str, Any]) -> None:
     try:
-        commit = _git(root, "rev-parse", "HEAD").strip()
+        commit = git(root, "rev-parse", "HEAD").strip()
     except (OSError, subprocess.CalledProcessError):
         commit = None
     started = datetime.now(UTC).isoformat(timespec="seconds")
@@ -185,7 +195,7 @@ def _note(root: Path, copy: Path, about: dict[str, Any]) -> None:
     path.write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
 
 
-def _git(folder: Path, *arguments: str) -> str:
+def git(folder: Path, *arguments: str) -> str:
     """Runs Git in a folder, whichever repository the caller is in.
 
     :returns: what it printed.
