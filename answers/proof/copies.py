@@ -19,7 +19,7 @@ from answers.proof.catalog import QUESTIONS, load_faults
 
 NOT_COPIED = {".git", ".venv", ".airflow", ".answers", ".env", "results", "node_modules", "__pycache__"}
 # What is never handed out: it tells what is wrong, or how it is put right.
-WITHHELD = ("tests/faults/", "tests/exercises/", "exercises/", "docs/exercises.md")
+WITHHELD = ("tests/faults/", "tests/exercises/", "tests/unit/test_handed_out.py", "exercises/", "docs/exercises.md")
 KEPT_BACK = "Whoever handed this copy out knows."
 TICKET = "TICKET.md"
 SCHEMA = 1
@@ -177,7 +177,7 @@ def commit_start(copy: Path) -> None:
     """Makes the copy a Git repository with one commit of all its files; what this user has configured does not matter."""
     git(copy, "init", "--quiet", "--template=", "--initial-branch=main")
     (copy / ".git" / "info").mkdir(exist_ok=True)
-    (copy / ".git" / "info" / "exclude").write_text("/.answers/\n")
+    (copy / ".git" / "info" / "exclude").write_text("/.answers/\n/.venv/\n")
     git(copy, "add", "--all", "--force")  # the files are the project's, whatever this user's own list ignores
     author = ["-c", "user.name=answers", "-c", "user.email=answers@localhost", "-c", "commit.gpgsign=false"]
     git(copy, *author, "-c", "core.hooksPath=/dev/null", "commit", "--quiet", "--no-verify", "--message", "Start")
