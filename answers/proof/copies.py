@@ -91,6 +91,7 @@ def hand_out(
     :param lend: gives the copy this environment's packages; without, `make setup` in the copy installs its own.
     :raises CopyError: the folder holds something, cannot be written, or the copy would tell a fault; it is as before, then.
     """
+    target = target.absolute()
     _require_empty(target)
     existed = target.exists()
     try:
@@ -108,8 +109,9 @@ def hand_out(
         shutil.rmtree(target, ignore_errors=True)
         if existed:
             target.mkdir()
-        if isinstance(error, OSError):
-            raise CopyError(f"{target} cannot be made: {error}") from error
+        if isinstance(error, OSError | subprocess.CalledProcessError):
+            why = getattr(error, "stderr", None) or error
+            raise CopyError(f"{target} cannot be made: {str(why).strip()}") from error
         raise
 
 

@@ -162,13 +162,23 @@ def test_a_copy_that_would_name_a_fault_is_not_handed_out(project, tmp_path, tol
     assert not existed or not any(target.iterdir())
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError("disk full")])
-def test_what_ends_it_half_way_leaves_nothing(project, tmp_path, error):
+FAILED = subprocess.CalledProcessError(128, ["git"], stderr="fatal: unable to write\n")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (KeyboardInterrupt, ""),
+        (OSError("disk full"), "cannot be made: disk full"),
+        (FAILED, "cannot be made: fatal: unable to write"),
+    ],
+)
+def test_what_ends_it_half_way_leaves_nothing(project, tmp_path, error, message):
     def fail(copy: Path) -> None:
         assert (copy / "shop/price.py").exists()
         raise error
 
-    with pytest.raises((KeyboardInterrupt, copies.CopyError)):
+    with pytest.raises((KeyboardInterrupt, copies.CopyError), match=message):
         hand_out(project, tmp_path / "copy", fail)
     assert not (tmp_path / "copy").exists()
 
@@ -204,8 +214,10 @@ WHENCE = "import shop, yaml, sys; print(shop.__file__, yaml.__file__, sys.prefix
 
 
 @pytest.mark.claim("9.6")
-def test_the_borrowed_environment_has_the_copys_code_and_these_packages(project, tmp_path):
-    copy = hand_out(project, tmp_path / "a copy")
+def test_the_borrowed_environment_has_the_copys_code_and_these_packages(project, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    hand_out(project, Path("a copy"))
+    copy = tmp_path / "a copy"
     python = copy / ".venv/bin/python"
     wanted = [str(copy / "shop/__init__.py"), yaml.__file__, str(copy / ".venv")]
     assert run(python, WHENCE, tmp_path).splitlines() == wanted
