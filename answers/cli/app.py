@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from answers.checkout import refuse_elsewhere
 from answers.cli.airflow import airflow
 from answers.cli.deploy import deploy
 from answers.cli.fleet import app as fleet
@@ -285,4 +286,5 @@ def _returns_rows(query: str) -> bool:
 
 
 if __name__ == "__main__":
+    refuse_elsewhere()
     app()
