@@ -39,6 +39,7 @@ lint: setup ## Lint, format check, types and the DAGs' integrity
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/answers integrity dags
 
 integrity: setup ## Check the DAGs of this project (or any: make integrity ARGS=path)
@@ -98,4 +99,4 @@ lock: setup ## Compile requirements.txt from all dependency groups (ARGS=--upgra
 
 clean: ## Stop the embedded stack and remove what it and the tests made
 	@if [ -x $(BIN)/answers ]; then $(BIN)/answers down; fi
-	@rm -rf .airflow .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage .coverage.* results
+	@rm -rf .airflow .import_linter_cache .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage .coverage.* results
