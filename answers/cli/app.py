@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from answers.checkout import refuse_elsewhere
 from answers.cli.airflow import airflow
 from answers.cli.deploy import deploy
 from answers.cli.fleet import app as fleet
@@ -26,6 +27,7 @@ from answers.deploy.roll import command as roll
 from answers.interrupts import interruptible
 from answers.progress import show_runs
 from answers.proof.prove import prove
+from include.waiting import asked, by_default
 
 app = typer.Typer(
     help="Ten interview questions on Airflow, answered by DAGs that run, with proof.",
@@ -136,7 +138,9 @@ def run(
     dates: Annotated[list[str] | None, typer.Option("--date", help="Local day, YYYY-MM-DD; may be repeated.")] = None,
     first: Annotated[str | None, typer.Option("--from", help="First local day of a range.")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last local day of the range.")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for the runs to end.")] = 3600,
+    timeout: Annotated[
+        float | None, typer.Option(help=f"Seconds to wait for the runs to end{by_default(3600)}")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a DAG for these days on the live stack and wait. A day that ran before is run again.
@@ -151,7 +155,7 @@ def run(
         dag_id = airflow.find_dag(dag)
         run_ids = [airflow.start(dag_id, day) for day in days]
         try:
-            *_, runs = show_runs(airflow.watch(dag_id, run_ids, timeout), quiet=as_json)
+            *_, runs = show_runs(airflow.watch(dag_id, run_ids, asked(timeout, 3600)), quiet=as_json)
         except KeyboardInterrupt:
             err.print("no longer watching; the runs go on (see the UI, or `answers run` again)")
             raise typer.Exit(130) from None
@@ -176,7 +180,9 @@ def sql(
     fmt: Annotated[
         str, typer.Option("--format", help="Pretty, CSV, JSON, or any other format of ClickHouse.")
     ] = "Pretty",
-    timeout: Annotated[float, typer.Option(help="Seconds to wait while a task holds the embedded engine.")] = 600,
+    timeout: Annotated[
+        float | None, typer.Option(help=f"Seconds to wait while a task holds the embedded engine{by_default(600)}")
+    ] = None,
 ) -> None:
     """Ask the warehouse that is configured, as a task would: ClickHouse's server or the embedded engine."""
     import logging
@@ -194,7 +200,7 @@ def sql(
         path = options.get("path")
         if path and (holder := warehouse.held_by(Path(path))):
             err.print(f"waiting: {holder} holds the embedded warehouse", style="dim", highlight=False)
-        with warehouse.connect(lambda: clickhouse_connect.get_client(**options), path, patience=timeout) as client:
+        with warehouse.connect(lambda: clickhouse_connect.get_client(**options), path, asked(timeout, 600)) as client:
             try:
                 # As the engine formats it, byte for byte: some formats are binary.
                 answer = (
@@ -239,17 +245,18 @@ def demo(
 ) -> None:
     """Run the answered questions on some real days and show what each claim looks like in the data.
 
+    A question that fails does not hide the others: the table at the end says which. Exit code 1 then.
     Stays up until Ctrl-C on a terminal; tears down and exits otherwise. A stack that ran before stays up in either case.
     """
     from answers import demo
     from answers.stack import lifecycle
     from answers.stack.settings import Settings
 
-    shown = False
+    shown = complete = False
     with readable_errors():
         try:
             with interruptible(), lifecycle.stopping_what_it_starts(say):
-                demo.play(questions or [], days_of([], first, last), out, show_runs)
+                complete = demo.play(questions or [], days_of([], first, last), out, show_runs)
                 shown = True
                 if not lifecycle.started_here(Settings.load()):
                     out.print("The stack ran before the demonstration and stays up: `answers down` stops it.")
@@ -258,7 +265,10 @@ def demo(
                     signal.pause()
         except KeyboardInterrupt:
             out.print()
-            raise typer.Exit(0 if shown else 130) from None
+            if not shown:
+                raise typer.Exit(130) from None
+    if not complete:
+        raise typer.Exit(1)
 
 
 def _returns_rows(query: str) -> bool:
@@ -276,4 +286,5 @@ def _returns_rows(query: str) -> bool:
 
 
 if __name__ == "__main__":
+    refuse_elsewhere()
     app()

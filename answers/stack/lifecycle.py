@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import sys
-import time
+import tempfile
 import xmlrpc.client
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,15 +25,17 @@ import httpx
 import psutil
 
 from answers.stack import bundles, postgres
-from answers.stack.preflight import memory_available
+from answers.stack.preflight import disk_available, memory_available
 from answers.stack.repository import RepositoryError
 from answers.stack.settings import PROJECT, Settings
+from include.waiting import Deadline, looks, wait_until
 
 AIRFLOW_PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 PARTS = ("postgres", "parameter-store", "catcher", *AIRFLOW_PARTS)
 ASKING = ("scheduler", "dag-processor", "triggerer", "kafka-relay")
 ON_DEMAND = ("kafka", "kafka-relay")  # shown only while somebody wants them
-MIN_MEMORY = 4 << 30  # bytes
+LEAST = {"MEMORY": 3 << 30, "DISK": 2 << 30}  # bytes that have to be free for a start
+ANSWER_WITHIN = 30  # seconds for one answer on loopback: no machine needs them, and a part that hangs is noticed
 STARTER = "ANSWERS_STARTED_BY"  # in the environment of every part: the process that started the stack, by this name
 THIS_PROCESS = uuid4().hex  # a process number will be another process's one day, and a clock may be set back
 Say = Callable[[str], None]
@@ -132,9 +134,17 @@ def end(processes: list[psutil.Process], patience: float = 15) -> None:
                 getattr(process, act)()
             except psutil.NoSuchProcess:
                 continue
-        processes = psutil.wait_procs(processes, timeout=patience)[1]
+        processes = _still_alive(processes, patience)
         if not processes:
             return
+
+
+def _still_alive(processes: list[psutil.Process], patience: float) -> list[psutil.Process]:
+    """Those of these processes that have not ended in time."""
+    deadline = Deadline(patience)
+    while processes and not deadline.passed():
+        processes = psutil.wait_procs(processes, timeout=deadline.seconds - deadline.elapsed)[1]
+    return processes
 
 
 def status(settings: Settings) -> list[dict[str, Any]]:
@@ -168,7 +178,7 @@ def status(settings: Settings) -> list[dict[str, Any]]:
 def health(settings: Settings) -> dict[str, str]:
     """Airflow's own word on its parts: part -> "healthy" or why not."""
     try:
-        answer = httpx.get(f"{settings.url}/api/v2/monitor/health", timeout=5, trust_env=False).json()
+        answer = httpx.get(f"{settings.url}/api/v2/monitor/health", timeout=ANSWER_WITHIN, trust_env=False).json()
         return {part: report.get("status") or "not started" for part, report in answer.items()}
     except (httpx.HTTPError, ValueError, KeyError) as error:
         return {"api-server": f"no answer ({type(error).__name__})"}
@@ -266,7 +276,7 @@ def down(say: Say = print) -> bool:
                 rpc.shutdown()
             except (OSError, HTTPException, xmlrpc.client.Error):
                 process.terminate()
-            psutil.wait_procs([process], timeout=90)
+            _still_alive([process], 90)
         end([each for each in orphans if each.is_running()])
         (settings.home / "supervisord.pid").unlink(missing_ok=True)
     return bool(process or orphans)
@@ -281,11 +291,10 @@ def _stop_those_that_ask(rpc: Any, patience: float = 45) -> None:
     asking = [part for part in ASKING if states[part] in ("RUNNING", "STARTING", "BACKOFF")]
     for part in asking:
         rpc.stopProcess(part, False)
-    deadline = time.monotonic() + patience  # supervisor kills the slowest after 30 s
-    while asking and time.monotonic() < deadline:
-        time.sleep(0.1)
+    for _ in looks(patience, 0.1):  # supervisor kills the slowest after 30 s
         states = _states(rpc)
-        asking = [part for part in asking if states[part] == "STOPPING"]
+        if not any(states[part] == "STOPPING" for part in asking):
+            return
 
 
 def log_tail(settings: Settings, part: str, lines: int = 20) -> str:
@@ -346,16 +355,30 @@ def condition(parts: Sequence[Mapping[str, Any]], work: str | None, healthy: boo
     return "running" if healthy else "not healthy"
 
 
+def _refuse_without_room(home: Path) -> None:
+    """Say which of memory and disk is too small for the stack with one Spark job, before anything is started.
+
+    :raises StackError: one is
+    """
+    memory, disk = (int(os.environ.get(f"ANSWERS_MIN_{name}", least)) for name, least in LEAST.items())
+    if (free := memory_available()) < memory:
+        raise StackError(
+            f"only {free / 2**30:.1f} GB of memory are available, the stack with one Spark job wants "
+            f"{memory / 2**30:.1f} GB: close something, or set ANSWERS_MIN_MEMORY (bytes) to try all the same"
+        )
+    for folder in (home, Path(tempfile.gettempdir())):
+        if (free := disk_available(folder)) < disk:
+            raise StackError(
+                f"only {free / 2**30:.1f} GB of disk are free in {folder}, the stack with one Spark job wants "
+                f"{disk / 2**30:.1f} GB: make room, or set ANSWERS_MIN_DISK (bytes) to try all the same"
+            )
+
+
 def _start_supervisor(settings: Settings, say: Say) -> Settings:
     if orphans := leftovers(settings):
         say(f"ending {len(orphans)} processes that a crash left behind")
         end(orphans)
-    wanted = int(os.environ.get("ANSWERS_MIN_MEMORY", MIN_MEMORY))
-    if (free := memory_available()) < wanted:
-        raise StackError(
-            f"only {free / 2**30:.1f} GB of memory are available, the stack with one Spark job wants "
-            f"{wanted / 2**30:.1f} GB: close something, or set ANSWERS_MIN_MEMORY (bytes) to try all the same"
-        )
+    _refuse_without_room(settings.home)
     (settings.home / "supervisord.pid").unlink(missing_ok=True)
     settings, notes = settings.with_ports()
     for note in notes:
@@ -381,27 +404,32 @@ def _start_supervisor(settings: Settings, say: Say) -> Settings:
 
 
 def _wait_for(what: str, ready: Callable[[], bool], settings: Settings, patience: float, say: Say) -> None:
-    started = said = time.monotonic()
-    while not ready():
-        now = time.monotonic()
-        fatal = [record["part"] for record in status(settings) if record["state"] == "FATAL"]
-        if fatal or now - started > patience:
-            part = fatal[0] if fatal else what
-            why = "keeps failing" if fatal else f"is not up after {patience:.0f} s"
-            states = ", ".join(f"{name}: {state}" for name, state in health(settings).items()) if not fatal else ""
-            tail = log_tail(settings, part)
-            raise StackError(f"{part} {why} ({settings.home / 'logs'}) {states}\n{tail}".strip())
-        if now - said > 10:
-            said = now
-            say(f"waiting for {what} ({now - started:.0f} s)")
-        time.sleep(0.2)
+    """Wait until `ready`.
+
+    :raises StackError: a part keeps failing, or the time is up
+    """
+
+    def look() -> bool:
+        if ready():
+            return True
+        for record in status(settings):
+            if record["state"] == "FATAL":
+                part = record["part"]
+                raise StackError(f"{part} keeps failing ({settings.home / 'logs'})\n{log_tail(settings, part)}".strip())
+        return False
+
+    def detail() -> str:
+        states = ", ".join(f"{name}: {state}" for name, state in health(settings).items())
+        return f"({settings.home / 'logs'}) {states}\n{log_tail(settings, what)}"
+
+    wait_until(look, patience, what, say=say, detail=detail, error=StackError)
 
 
 def _database_answers(settings: Settings) -> bool:
     import psycopg2
 
     try:
-        psycopg2.connect(_dsn(settings, "postgres"), connect_timeout=5).close()
+        psycopg2.connect(_dsn(settings, "postgres"), connect_timeout=ANSWER_WITHIN).close()
     except psycopg2.OperationalError:
         return False
     return True
@@ -409,7 +437,7 @@ def _database_answers(settings: Settings) -> bool:
 
 def _parameters_answer(settings: Settings) -> bool:
     try:
-        return httpx.get(f"{settings.parameter_store}/requests", timeout=5, trust_env=False).is_success
+        return httpx.get(f"{settings.parameter_store}/requests", timeout=ANSWER_WITHIN, trust_env=False).is_success
     except httpx.HTTPError:
         return False
 
@@ -417,7 +445,7 @@ def _parameters_answer(settings: Settings) -> bool:
 def _catcher_answers(settings: Settings) -> bool:
     try:
         url = f"http://127.0.0.1:{settings.ports['catcher']}/health"
-        return httpx.get(url, timeout=5, trust_env=False).is_success
+        return httpx.get(url, timeout=ANSWER_WITHIN, trust_env=False).is_success
     except httpx.HTTPError:
         return False
 

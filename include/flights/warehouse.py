@@ -18,6 +18,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from include.waiting import Deadline
+
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
@@ -70,16 +72,18 @@ class WarehouseUnavailable(ConnectionError):
 
 
 @contextmanager
-def connect(get_client: Callable[[], Client], path: str | None = None, patience: float = 60) -> Iterator[Client]:
+def connect(
+    get_client: Callable[[], Client], path: str | None = None, patience: float | Deadline = 60
+) -> Iterator[Client]:
     """Open the warehouse, waiting while it is down or held.
 
     :param get_client: opens it, e.g. `ClickHouseHook().get_client`
     :param path: of the embedded engine, which one process may hold at a time; None for a server
-    :param patience: seconds to wait
+    :param patience: seconds to wait (include/waiting.py)
     :raises WarehouseUnavailable: saying who holds it, or why it does not answer
     """
     from clickhouse_connect.driver.exceptions import Error
-    from tenacity import Retrying, before_sleep_log, retry_if_exception_type, stop_after_delay, wait_exponential
+    from tenacity import Retrying, before_sleep_log, retry_if_exception_type, wait_exponential
 
     def attempt() -> Client:
         if path and (holder := held_by(Path(path))):
@@ -95,9 +99,10 @@ def connect(get_client: Callable[[], Client], path: str | None = None, patience:
         with _only_opener(path):
             return attempt()
 
+    deadline = Deadline.of(patience)
     client = Retrying(
         retry=retry_if_exception_type(WarehouseUnavailable),
-        stop=stop_after_delay(patience),
+        stop=lambda _: deadline.passed(),
         wait=wait_exponential(multiplier=0.2, max=5),
         before_sleep=before_sleep_log(log, logging.WARNING),
         reraise=True,
