@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -26,6 +27,9 @@ from answers.stack.lifecycle import StackError
 from answers.stack.settings import Settings
 from bench.browser import BrowserMissing, browser
 from bench.plots import plots
+from include.flights.contract import midnight
+from include.sla.judge import FAILED, LATE, MISSING, ON_TIME, Row, Run, Slot, compliance, judge
+from include.sla.plot import draw
 
 PROJECT = Path(__file__).resolve().parents[1]
 IMAGES = PROJECT / "docs" / "images"
@@ -82,15 +86,40 @@ def prove() -> list[Path]:
     """Draw what `answers prove` prints of some claims."""
     environment = os.environ | {"COLUMNS": str(COLUMNS), "FORCE_COLOR": "1", "TERM": "xterm-256color"}
     command = [sys.executable, "-m", "answers", "prove", *CLAIMS]
-    done = subprocess.run(command, cwd=PROJECT, env=environment, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
     if done.returncode:
-        raise StackError("answers prove failed: see above")
+        raise StackError(f"{' '.join(command[1:])} failed: {Text.from_ansi(done.stdout[-2000:]).plain}")
     with open(os.devnull, "w") as nowhere:
         console = Console(record=True, width=COLUMNS, file=nowhere)
         shown = Text.from_ansi(f"$ answers prove {' '.join(CLAIMS)}\n{done.stdout.rstrip()}")
         console.print(shown)
         console.save_svg(str(IMAGES / "prove.svg"), title="answers prove", code_format=SVG, unique_id="prove")
     return [IMAGES / "prove.svg", _beside("prove", shown.plain)]
+
+
+def history() -> list[Row]:
+    """Make 300 days of a DAG up and judge them: 9 late, 4 failed, 2 missing, always the same."""
+    pick = random.Random(0)  # nothing secret hangs on it
+    fates = [LATE] * 9 + [FAILED] * 4 + [MISSING] * 2 + [ON_TIME] * 285
+    pick.shuffle(fates)
+    slots, runs = [], []
+    for number, fate in enumerate(fates):
+        start, end = (midnight(date(2013, 1, 1) + timedelta(days=number + shift)) for shift in (0, 1))
+        slots.append(Slot("report", start, end))
+        if fate != MISSING:
+            state = "failed" if fate == FAILED else "success"
+            ended = end + timedelta(minutes=pick.uniform(31, 500) if fate == LATE else pick.uniform(1, 29))
+            runs.append(Run(dag_id="report", run_id="scheduled", start=start, due=end, state=state, ended=ended))
+    return compliance(judge(slots, runs, {"report": timedelta(minutes=30)}, datetime(2014, 3, 1, tzinfo=UTC)))
+
+
+def sla(folder: Path = IMAGES) -> list[Path]:
+    """Draw the compliance of the made-up history as `answers sla --plot` does."""
+    rows = history()
+    draw(rows, folder / "sla.png")
+    weeks = [f"{row.week or 'all'}: {row.on_time} of {row.scheduled} on time, {row.late} late, {row.failed} failed, "
+             f"{row.missing} missing" for row in rows]  # fmt: skip
+    return [folder / "sla.png", _beside("sla", "\n".join(weeks), folder)]
 
 
 def alert() -> list[Path]:
@@ -112,11 +141,17 @@ def drawn() -> list[Path]:
     return [PROJECT / "bench" / "results" / name for name in plots()]
 
 
-PICTURES: dict[str, Callable[[], list[Path]]] = {"ui": ui, "prove": prove, "alert": alert, "plots": drawn}
+PICTURES: dict[str, Callable[[], list[Path]]] = {
+    "ui": ui,
+    "prove": prove,
+    "sla": sla,
+    "alert": alert,
+    "plots": drawn,
+}
 
 
-def _beside(name: str, text: str) -> Path:
-    file = IMAGES / f"{name}.txt"
+def _beside(name: str, text: str, folder: Path = IMAGES) -> Path:
+    file = folder / f"{name}.txt"
     lines = [line.rstrip() for line in text.replace(str(PROJECT), ".").splitlines()]
     file.write_text("\n".join(line for line in lines if line) + "\n", encoding="utf-8")
     return file
