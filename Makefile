@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick test-long coverage lint integrity integrity-reports format prove prove-faults bench up down image deploy test-compose test-kubernetes soak slow lock clean
+.PHONY: help setup demo test test-quick test-long coverage lint integrity integrity-reports format prove prove-faults bench pictures up down image deploy test-compose test-kubernetes soak slow lock clean
 
 # The first Python that is new enough, or the one you name: make PYTHON=/path/to/python3.12
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
@@ -60,6 +60,9 @@ prove: setup ## Run the tests of every claim and show what is proven
 
 prove-faults: setup ## Break each mechanism on a copy: the tests must notice
 	@$(BIN)/answers prove --faults
+
+pictures: setup ## Make the pictures of README and docs anew, from the embedded stack, which must be up (needs Chromium)
+	@$(BIN)/python -m bench.pictures $(ARGS)
 
 bench: setup ## Measure: side by side, as ratios, recorded in bench/results
 	@$(BIN)/python -m bench
