@@ -11,6 +11,7 @@ from answers.operate.sla import judge_history, keep
 from answers.stack.client import ApiError
 from include import external_feed
 from include.alerts import misses
+from include.files import write_atomically
 from include.sla.judge import compliance
 
 if TYPE_CHECKING:
@@ -39,10 +40,7 @@ def play(demo: Demo) -> None:
             demo, "the waiting sensor", lambda: airflow.run(dag_id, late).tasks["wait_for_airlines"][0] == "deferred"
         )
         slots = airflow.request("GET", "/pools/default_pool").json()
-        delivered.parent.mkdir(exist_ok=True)
-        part = delivered.with_suffix(".part")
-        part.write_text(external_feed.read(before["airlines_feed"]))
-        part.replace(delivered)
+        write_atomically(delivered, external_feed.read(before["airlines_feed"]))
         demo.finish(dag_id, [late])
     finally:
         _set(demo, before)
