@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick test-long coverage lint integrity integrity-reports format prove prove-faults bench up down image deploy test-compose test-kubernetes soak lock clean
+.PHONY: help setup demo test test-quick test-long coverage lint integrity integrity-reports format prove prove-faults bench up down image deploy test-compose test-kubernetes soak slow lock clean
 
 # The first Python that is new enough, or the one you name: make PYTHON=/path/to/python3.12
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
@@ -88,8 +88,12 @@ soak: setup ## For long: 1,000 Kafka messages at 50 a second under 20 kills (SOA
 	@SOAK_MESSAGES=$${SOAK_MESSAGES:-1000} SOAK_RATE=$${SOAK_RATE:-50} SOAK_KILLS=$${SOAK_KILLS:-20} \
 		$(BIN)/python -m pytest tests/stack/test_q05_stack.py tests/stack/test_q06_stack.py -k "sigkill or fernet" -s $(ARGS)
 
-lock: setup ## Compile requirements.txt from pyproject.toml (ARGS=--upgrade for the latest versions)
-	@$(BIN)/uv pip compile --quiet pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+slow: ## Anything on a third of this machine's CPU time (TARGET=demo, or CMD="any command")
+	@python3 -I tests/support/slow.py $(or $(CMD),$(MAKE) --no-print-directory $(or $(TARGET),test))
+
+lock: setup ## Compile requirements.txt from all dependency groups (ARGS=--upgrade for the latest versions)
+	@$(BIN)/uv pip compile --quiet pyproject.toml packages/dag-integrity/pyproject.toml --group airflow --group kubernetes \
+		--group embedded --group command --group dev --universal --python-version 3.11 --generate-hashes \
 		--custom-compile-command "make lock" --output-file requirements.txt $(ARGS)
 
 clean: ## Stop the embedded stack and remove what it and the tests made

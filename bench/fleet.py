@@ -17,6 +17,7 @@ import yaml
 
 from bench.transitions import OCCUPIED, Recorder, first, most_at_once, seconds_in
 from include.files import write_atomically
+from include.waiting import wait_until
 
 PROJECT = Path(__file__).resolve().parents[1]
 BUNDLES = [
@@ -43,11 +44,7 @@ def live(**environment: str) -> Iterator[tuple]:
 
 
 def until(ready: Callable[[], bool], patience: float = 120) -> None:
-    deadline = time.monotonic() + patience
-    while not ready():
-        if time.monotonic() > deadline:
-            raise SystemExit("waited in vain")
-        time.sleep(0.5)
+    wait_until(ready, patience, "what is measured next", pause=0.5, error=SystemExit)
 
 
 def parser_share(settings, seconds: float = 40) -> float:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from include.waiting import patience
 from support import BROUGHT_UP, HOME, PROJECT, copy_database, open_warehouse
 from support.quick import Quick
 from support.time_plan import TimePlan
@@ -41,6 +42,15 @@ def pytest_collection_modifyitems(items):
     shared = {item.path: name for item in items for name in SHARED if name in getattr(item, "fixturenames", ())}
     for item in items:
         item.add_marker(pytest.mark.xdist_group(shared.get(item.path, item.path.stem)))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item, nextitem):
+    """Give a test as much time until it counts as hung as this machine needs at present."""
+    marked = item.get_closest_marker("timeout")
+    seconds = marked.args[0] if marked else float(item.config.getini("timeout"))
+    item.add_marker(pytest.mark.timeout(patience(seconds)), append=False)
+    return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -36,7 +36,7 @@ def test_every_service_is_healthy_and_pages_are_published_on_loopback_only(stack
     init = services.pop("airflow-init")
     assert (init["State"], init["ExitCode"]) == ("exited", 0)
     assert {name: container["Health"] for name, container in services.items()} == dict.fromkeys(services, "healthy")
-    assert len(services) == 19
+    assert len(services) == 20
     published = {
         (name, port["URL"], port["TargetPort"])
         for name, container in services.items()

@@ -15,6 +15,7 @@ from coverage import Coverage
 
 from answers.stack import dotenv
 from answers.stack.settings import PORTS, Settings
+from include.waiting import VARIABLE, patience
 from support import PROJECT, SOONER, wait_for
 
 OWN = {
@@ -60,7 +61,9 @@ class Stack:
     def __init__(self, home: Path) -> None:
         self.home = home
         clean = {
-            name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "ANSWERS", "COV"))
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AIRFLOW", "ANSWERS", "COV")) or name == VARIABLE
         }
         # Stacks that start at the same moment would all find the usual ports free.
         home.mkdir(mode=0o700)
@@ -73,7 +76,12 @@ class Stack:
     def answers(self, *args: str, check: bool = True) -> subprocess.CompletedProcess:
         """Run `answers ARGS`; fails with its output unless it succeeds."""
         done = subprocess.run(
-            self.command(*args), env=self.environment, cwd=PROJECT, capture_output=True, text=True, timeout=600
+            self.command(*args),
+            env=self.environment,
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            timeout=patience(600),
         )
         assert not check or done.returncode == 0, f"answers {' '.join(args)}: {done.stdout}\n{done.stderr}"
         return done
@@ -106,7 +114,9 @@ class Stack:
         import pandas as pd
 
         command = self.command("sql", query, "--format", "Parquet")
-        done = subprocess.run(command, env=self.environment, cwd=PROJECT, capture_output=True, timeout=600, check=True)
+        done = subprocess.run(
+            command, env=self.environment, cwd=PROJECT, capture_output=True, timeout=patience(600), check=True
+        )
         return pd.read_parquet(io.BytesIO(done.stdout))
 
     def healthy(self) -> bool:

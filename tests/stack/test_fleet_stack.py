@@ -11,6 +11,7 @@ import pytest
 from answers.operate.fleet import start, watch
 from bench.transitions import Recorder, most_at_once, seconds_in
 from include.fleet.model import load
+from include.waiting import patience
 from support import expected, fleet, wait_for
 
 DAY, WHOLE_DAY, BAD_DAY = "2013-06-13", "2013-06-12", "2013-02-09"
@@ -191,7 +192,7 @@ def test_ctrl_c_leaves_the_day_running_and_a_second_run_joins_it(stack):
     try:
         wait_for("the day to start", started)
         first.send_signal(signal.SIGINT)
-        _, error = first.communicate(timeout=30)
+        _, error = first.communicate(timeout=patience(30))
     finally:
         stack.airflow.request("PATCH", "/pools/fleet?update_mask=slots", json=opened)
     assert first.returncode == 130

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from answers import console, progress
 from answers.cli import app as cli
-from answers.demo import Demo, q04, q06, q08, q10
+from answers.demo import Demo, q04, q06, q08
 from answers.operate.fleet import State
 from answers.proof.catalog import load_questions
 from answers.stack import lifecycle
@@ -106,6 +106,14 @@ def test_too_little_memory_is_told_before_anything_starts(home, monkeypatch):
         assert "ANSWERS_MIN_MEMORY" in said
         assert not (home / "supervisord.pid").exists()
     assert "--dags nowhere: should be local or git" in answers("up", "--dags", "nowhere", code=1)
+
+
+def test_a_disk_with_a_gigabyte_left_is_told_before_anything_starts(home, monkeypatch):
+    monkeypatch.setenv("ANSWERS_MIN_DISK", str(1 << 60))
+    said = answers("demo", "q01", code=1)
+    assert f"GB of disk are free in {home}" in said.replace("\n", "")
+    assert "ANSWERS_MIN_DISK" in said
+    assert not (home / "supervisord.pid").exists()
 
 
 def test_two_commands_at_once_do_not_meet(home):
@@ -310,6 +318,7 @@ def test_a_secret_is_found_wherever_it_lies(tmp_path):
 
 
 def test_the_demonstration_waits_only_so_long():
-    q10._wait(lambda: True, "nothing")
-    with pytest.raises(ApiError, match="waited 0 s in vain for the end"):
-        q10._wait(lambda: False, "the end", patience=0)
+    shown = Demo(None, Settings.load(), Console(), [], iter)
+    assert shown.wait_until(lambda: 7, "nothing") == 7
+    with pytest.raises(ApiError, match=r"waited 0 s in vain for the end\nsee .*/logs/triggerer.log"):
+        shown.wait_until(lambda: False, "the end", 0, log="triggerer")
