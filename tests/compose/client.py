@@ -16,6 +16,7 @@ import pandas as pd
 
 from answers.stack import dotenv
 from answers.stack.client import Airflow
+from include.waiting import patience
 from support import PROJECT, wait_for
 
 DAG = "q01_flights_to_clickhouse"
@@ -108,7 +109,7 @@ class Stack:
     def up(self) -> None:
         """Remove what an earlier run left, build and start everything, wait until it is healthy."""
         self._remove(5)
-        self.run("up", "--detach", "--build", "--wait", "--wait-timeout", "300")
+        self.run("up", "--detach", "--build", "--wait", "--wait-timeout", f"{patience(300):.0f}")
 
     def _remove(self, seconds: int) -> None:
         """All of the project, the volume included that only an overlay names: its password is that of the stack which made it."""

@@ -15,6 +15,7 @@ import yaml
 
 from answers.stack import dotenv
 from answers.stack.client import Airflow
+from include.waiting import patience
 from support import PROJECT, SOONER, wait_for
 
 MANIFESTS = PROJECT / "deploy/kubernetes"
@@ -61,11 +62,16 @@ def missing() -> str:
     for program in ("kubectl", "docker"):
         if not shutil.which(program):
             return f"{program} is not installed"
-    if subprocess.run(["kubectl", "get", "--raw", "/readyz"], capture_output=True, timeout=60).returncode:
+    if subprocess.run(["kubectl", "get", "--raw", "/readyz"], capture_output=True, timeout=patience(60)).returncode:
         return "no Kubernetes answers"
     if subprocess.run(["docker", "info"], capture_output=True).returncode:
         return "no Docker daemon answers"
     return ""
+
+
+def within(seconds: float) -> str:
+    """The option that makes kubectl wait so long, on the recorded machine."""
+    return f"--timeout={patience(seconds):.0f}s"
 
 
 class Cluster:
@@ -87,7 +93,9 @@ class Cluster:
     ) -> bytes:
         """Standard output of `kubectl ARGUMENTS`; an error with all of its output if it fails."""
         command = ["kubectl", "--namespace", namespace, *arguments]
-        done = subprocess.run(command, input=given.encode() if given else None, capture_output=True, timeout=700)
+        done = subprocess.run(
+            command, input=given.encode() if given else None, capture_output=True, timeout=patience(700)
+        )
         if check and done.returncode:
             raise AssertionError(f"{shlex.join(command)}: {(done.stdout + done.stderr).decode()[-4000:]}")
         return done.stdout
@@ -122,7 +130,7 @@ class Cluster:
         self.images()
         for namespace in (NAMESPACE, SERVICES):
             self.kubectl("create", "namespace", namespace)
-            self.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s", namespace=namespace)
+            self.kubectl("wait", "--for=create", "serviceaccount/default", within(60), namespace=namespace)
         # Kubernetes itself refuses pods with more rights than these.
         self.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
         names = ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "WORKER_BROKER_PASSWORD", "CLICKHOUSE_PASSWORD")
@@ -136,12 +144,12 @@ class Cluster:
         self.kubectl("create", "configmap", "airflow-templates", f"--from-file={MANIFESTS}/templates")
         self._volumes()
         self.kubectl("apply", "--filename", str(MANIFESTS / "access.yaml"))
-        self.kubectl("wait", "--for=condition=Ready", "pod", "--all", "--timeout=120s", namespace=SERVICES)
+        self.kubectl("wait", "--for=condition=Ready", "pod", "--all", within(120), namespace=SERVICES)
         self._apply("migrate.yaml")
-        self.kubectl("wait", "--for=condition=Complete", "job/airflow-migrate", "--timeout=180s")
+        self.kubectl("wait", "--for=condition=Complete", "job/airflow-migrate", within(180))
         self._apply("airflow.yaml")
         for deployment in self.get("deployments")["items"]:
-            self.kubectl("rollout", "status", f"deployment/{deployment['metadata']['name']}", "--timeout=240s")
+            self.kubectl("rollout", "status", f"deployment/{deployment['metadata']['name']}", within(240))
 
     def down(self) -> None:
         """Remove all of it."""
@@ -150,9 +158,9 @@ class Cluster:
         self.kubectl("delete", "deployments", "--all", "--cascade=orphan", check=False)
         self.kubectl("delete", "replicasets", "--all", "--cascade=orphan", check=False)
         self.kubectl("delete", "pods", "--all", "--grace-period=1", "--wait=false", check=False)
-        self.kubectl("delete", "namespace", NAMESPACE, SERVICES, "--ignore-not-found", "--timeout=120s")
+        self.kubectl("delete", "namespace", NAMESPACE, SERVICES, "--ignore-not-found", within(120))
         volumes = [f"{NAMESPACE}-{name}" for name in ("data", "logs")]
-        self.kubectl("delete", "persistentvolume", *volumes, "--ignore-not-found", "--timeout=60s")
+        self.kubectl("delete", "persistentvolume", *volumes, "--ignore-not-found", within(60))
 
     def report(self) -> str:
         """Pods, events and the ends of logs, for a failed test."""

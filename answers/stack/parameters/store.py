@@ -73,31 +73,55 @@ def save(file: Path, document: Any) -> None:
     Path(scratch).replace(file)
 
 
+def fill(parameters: Mapping[str, str], identities: Mapping[str, tuple[str, str]]) -> None:
+    """Give the moto of this process its parameters and the identities that may ask, by boto3, before it serves anybody.
+
+    :param identities: key and secret of each user of POLICIES
+    """
+    import boto3
+    from moto import mock_aws
+
+    moto = mock_aws()
+    moto.start()
+    try:
+        ssm, iam = (boto3.client(service, region_name=REGION) for service in ("ssm", "iam"))
+        for name, value in parameters.items():
+            ssm.put_parameter(Name=name, Value=value, Type="SecureString", Overwrite=True)
+        for user, actions in POLICIES.items():
+            iam.create_user(UserName=user)
+            rule = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+            document = json.dumps({"Version": "2012-10-17", "Statement": [rule]})
+            iam.put_user_policy(UserName=user, PolicyName="own", PolicyDocument=document)
+            made = iam.create_access_key(UserName=user)["AccessKey"]["AccessKeyId"]
+            _replace_key(user, made, *identities[user])
+    finally:
+        moto.stop(remove_data=False)  # it is what the server then serves
+
+
+def _replace_key(user: str, made: str, key_id: str, secret: str) -> None:
+    """Exchange a key that IAM made by chance for the one that Airflow was given before. AWS's own API cannot do that."""
+    from moto.core import DEFAULT_ACCOUNT_ID
+    from moto.iam.models import iam_backends
+
+    (key,) = (
+        each for each in iam_backends[DEFAULT_ACCOUNT_ID]["aws"].users[user].access_keys if each.access_key_id == made
+    )
+    key.access_key_id, key.secret_access_key = key_id, secret
+
+
 class Store:
     """A WSGI application around moto's: it counts, and writes down what is written."""
 
     def __init__(self, file: Path, seeds: Mapping[str, str], keys: Mapping[str, str]) -> None:
         """Start with what `seeds` and `file` have. `keys` are the secret keys of the IDENTITIES."""
         import moto.settings
-        from moto.core import DEFAULT_ACCOUNT_ID
-        from moto.iam.models import iam_backends
         from moto.server import DomainDispatcherApplication, create_backend_app
-        from moto.ssm.models import ssm_backends
 
         self.file = file
         self.requests: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._kept: dict[str, str] = load(file)
-        self._ssm = ssm_backends[DEFAULT_ACCOUNT_ID][REGION]
-        for name, value in merged(seeds, self._kept).items():
-            self._ssm.put_parameter(name, "", value, "SecureString", "", "", True, [], "text", None, None)
-        people = iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
-        for user, actions in POLICIES.items():
-            people.create_user(REGION, user)
-            rule = {"Effect": "Allow", "Action": actions, "Resource": "*"}
-            people.put_user_policy(user, "own", json.dumps({"Version": "2012-10-17", "Statement": [rule]}))
-            key = people.create_access_key(user)
-            key.access_key_id, key.secret_access_key = IDENTITIES[user], keys[user]
+        fill(merged(seeds, self._kept), {user: (IDENTITIES[user], keys[user]) for user in POLICIES})
         moto.settings.INITIAL_NO_AUTH_ACTION_COUNT = 0  # from here on, who does not sign is refused
         self._moto = DomainDispatcherApplication(create_backend_app)
 
