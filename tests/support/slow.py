@@ -39,9 +39,10 @@ class Cgroup:
             _remove(left)  # of one that was killed; the kernel keeps those that still have processes
         self.path = parent / f"answers-slow-{os.getpid()}"
         quota = round(cores * PERIOD)
-        limits = {"cpu.max": f"{quota} {PERIOD}"}
+        # The weight: not less than a third where others work beside it, each of whose processes would weigh as much as all of it.
+        limits = {"cpu.max": f"{quota} {PERIOD}", "cpu.weight": "10000"}
         if self.version == 1:
-            limits = {"cpu.cfs_period_us": str(PERIOD), "cpu.cfs_quota_us": str(quota)}
+            limits = {"cpu.cfs_period_us": str(PERIOD), "cpu.cfs_quota_us": str(quota), "cpu.shares": "262144"}
         try:
             if self.version == 2:
                 (parent / "cgroup.subtree_control").write_text("+cpu")
