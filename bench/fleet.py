@@ -16,6 +16,7 @@ import psutil
 import yaml
 
 from bench.transitions import OCCUPIED, Recorder, first, most_at_once, seconds_in
+from include.files import write_atomically
 from include.waiting import wait_until
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -89,9 +90,9 @@ def fleet() -> dict:
         file = Path(folder) / "fleet.yaml"
 
         def configure(priorities: bool) -> None:
-            part = file.with_suffix(".part")
-            part.write_text(yaml.safe_dump(document | {"settings": document["settings"] | {"priorities": priorities}}))
-            part.replace(file)
+            write_atomically(
+                file, yaml.safe_dump(document | {"settings": document["settings"] | {"priorities": priorities}})
+            )
 
         configure(True)
         with live(ANSWERS_FLEET=str(file)) as (settings, airflow):

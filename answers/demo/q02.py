@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from answers.operate.sla import judge_history, keep
 from include import external_feed
 from include.alerts import misses
+from include.files import write_atomically
 from include.sla.judge import compliance
 
 if TYPE_CHECKING:
@@ -38,10 +39,7 @@ def play(demo: Demo) -> None:
             log="triggerer",
         )
         slots = airflow.request("GET", "/pools/default_pool").json()
-        delivered.parent.mkdir(exist_ok=True)
-        part = delivered.with_suffix(".part")
-        part.write_text(external_feed.read(before["airlines_feed"]))
-        part.replace(delivered)
+        write_atomically(delivered, external_feed.read(before["airlines_feed"]))
         demo.finish(dag_id, [late])
     finally:
         _set(demo, before)

@@ -13,7 +13,6 @@ import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-CHECKER = PROJECT / "packages" / "dag-integrity"
 VENV = PROJECT / ".venv"
 STAMP = VENV / "lock.sha256"
 OLDEST, NEWEST = (3, 11), (3, 13)
@@ -77,12 +76,15 @@ def up_to_date() -> bool:
     return STAMP.exists() and STAMP.read_text() == digest()
 
 
+def distributions() -> list:
+    """The folders that are installed from where they lie: the project and what is in packages/."""
+    return [PROJECT, *sorted(file.parent for file in PROJECT.glob("packages/*/pyproject.toml"))]
+
+
 def digest() -> str:
     """Identifies what the environment is made from: the lock, the project's metadata and the interpreter."""
-    parts = [
-        (PROJECT / name).read_bytes()
-        for name in ("requirements.txt", "pyproject.toml", "packages/dag-integrity/pyproject.toml")
-    ]
+    files = [PROJECT / "requirements.txt", *(folder / "pyproject.toml" for folder in distributions())]
+    parts = [file.read_bytes() for file in files]
     return hashlib.sha256(b"\0".join([*parts, sys.version.encode(), str(VENV).encode()])).hexdigest()
 
 
@@ -126,7 +128,8 @@ def main() -> int:
     uv = [*installer(), "pip"]
     environment = {**os.environ, "VIRTUAL_ENV": str(VENV)}
     sync = [*uv, "sync", "--require-hashes", "--compile-bytecode", str(PROJECT / "requirements.txt")]
-    project = [*uv, "install", "--quiet", "--no-deps", "--editable", str(PROJECT), "--editable", str(CHECKER)]
+    editable = [word for folder in distributions() for word in ("--editable", str(folder))]
+    project = [*uv, "install", "--quiet", "--no-deps", *editable]
     for command in (sync, project):
         if subprocess.run(command, env=environment).returncode:
             print("setup: installation failed (see above): is the package index reachable?", file=sys.stderr)

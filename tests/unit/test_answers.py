@@ -112,7 +112,7 @@ def write(root: Path, path: str, text: str) -> None:
         (QUESTION.replace("q01", "q02"), r"q01\.yaml: .*the file's name says 'q01'|claim 1\.1 does not belong"),
         (QUESTION + "answer: " + "word " * 171, r"q01\.yaml: answer: .*171 words"),
         (QUESTION + QUESTION.partition("claims:\n")[2], r"the id 1\.1 occurs twice"),
-        (QUESTION + "]", r"answers/q01\.yaml: not valid YAML: .*line 8"),
+        (QUESTION + "]", r"questions/q01\.yaml: not valid YAML: .*line 8"),
         ("", r"q01\.yaml: Input should be"),
     ],
 )

@@ -18,7 +18,6 @@ from typer.testing import CliRunner
 
 from answers import console, progress
 from answers.cli import app as cli
-from answers.cli import fleet as fleet_cli
 from answers.demo import Demo, q04, q06, q08
 from answers.operate.fleet import State
 from answers.proof.catalog import load_questions
@@ -231,7 +230,7 @@ def test_a_day_of_the_fleet_is_shown_line_by_line_and_as_a_table(monkeypatch, ca
         ]
         yield [State(members[0], "failed", "run", 4.0, "2013-06-14T00:00:00Z"), *ended]
 
-    *_, last = fleet_cli.shown(fleet, looks())
+    *_, last = progress.show_fleet(fleet, looks())
     assert len(last) == len(members)
     told = capsys.readouterr().out.splitlines()
     assert len(told) == len(members), "each is told once"
@@ -239,12 +238,12 @@ def test_a_day_of_the_fleet_is_shown_line_by_line_and_as_a_table(monkeypatch, ca
     assert f"{members[1].dag_id}: success in 12.3 s" in told
     table = io.StringIO()
     monkeypatch.setattr(progress, "out", Console(file=table, force_terminal=True, width=200))
-    assert len(list(fleet_cli.shown(fleet, looks()))) == 2
+    assert len(list(progress.show_fleet(fleet, looks()))) == 2
     shown = table.getvalue()
     assert f"{len(members)} of {len(members)} DAGs have ended" in shown
     assert "failed" in shown
     assert ("scorecard" in shown, "HA" in shown) == (only is None, only is None)
-    assert list(fleet_cli.shown(fleet, looks(), quiet=True))
+    assert list(progress.show_fleet(fleet, looks(), quiet=True))
     assert capsys.readouterr().out == ""
 
 
@@ -267,7 +266,7 @@ def test_every_command_helps(command):
 
 def test_evidence_stands_beside_its_claim_and_of_no_other(tmp_path):
     text = io.StringIO()
-    demo = Demo(None, None, cli.Console(file=text, width=200), [], lambda looks: looks)
+    demo = Demo(None, None, Console(file=text, width=200), [], lambda looks: looks)
     demo.evidence("q09", {"9.2": "seen by somebody"})
     assert "seen by somebody" in text.getvalue()
     assert "9.2" in text.getvalue()

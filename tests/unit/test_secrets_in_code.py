@@ -11,7 +11,7 @@ import yaml
 from answers.stack.parameters import contents, names
 from support import PROJECT
 
-FOLDERS = ("dags", "plugins", "include", "answers", "packages", "config", ".ci")
+FOLDERS = ("dags", "plugins", "include", "answers", "packages/dag-integrity/src", "config", ".ci")
 FILES = (
     "docker-compose.yaml",
     "docker-compose.rabbitmq.yaml",
