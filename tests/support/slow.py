@@ -136,10 +136,21 @@ def run(command: list[str], enter: Callable[[], None]) -> int:
             signal.signal(number, signal.SIG_DFL)
         enter()
 
-    process = subprocess.Popen(command, preexec_fn=begin)  # this process has one thread
+    process: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
+
+    def pass_on(number: int, _: object) -> None:
+        if process is None:
+            early.append(number)
+        else:
+            os.killpg(process.pid, number)
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _: os.killpg(process.pid, number))
+        signal.signal(number, pass_on)
     try:
+        process = subprocess.Popen(command, preexec_fn=begin)
+        for number in early:
+            os.killpg(process.pid, number)
         code = process.wait()
     finally:
         for number, handler in before.items():
