@@ -24,6 +24,9 @@ demo: setup ## The answered questions on real days, embedded; stays up until Ctr
 test: setup ## Every test that needs no Docker: unit, dag, stack
 	@$(BIN)/python -m pytest -m "not long and not compose and not kubernetes" $(SPREAD) $(ARGS)
 
+test-quick: lint ## While you edit: lint, and the unit tests that start no process
+	@$(BIN)/python -m pytest tests/unit packages/dag-integrity/tests -m "not long" --quick $(SPREAD) $(ARGS)
+
 test-long: setup ## What takes too long for each push (docs/q09.md), on both stacks; nightly in CI
 	@status=0; export ANSWERS_REQUIRE_COMPOSE=1; for tier in stack compose; do \
 		$(BIN)/python -m pytest tests/$$tier -m long --junitxml=results/junit-long-$$tier.xml $(ARGS) || status=1; \
@@ -88,8 +91,9 @@ soak: setup ## For long: 1,000 Kafka messages at 50 a second under 20 kills (SOA
 slow: ## Anything on a third of this machine's CPU time (TARGET=demo, or CMD="any command")
 	@python3 -I tests/support/slow.py $(or $(CMD),$(MAKE) --no-print-directory $(or $(TARGET),test))
 
-lock: setup ## Compile requirements.txt from pyproject.toml (ARGS=--upgrade for the latest versions)
-	@$(BIN)/uv pip compile --quiet pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+lock: setup ## Compile requirements.txt from all dependency groups (ARGS=--upgrade for the latest versions)
+	@$(BIN)/uv pip compile --quiet pyproject.toml packages/dag-integrity/pyproject.toml --group airflow --group kubernetes \
+		--group embedded --group command --group dev --universal --python-version 3.11 --generate-hashes \
 		--custom-compile-command "make lock" --output-file requirements.txt $(ARGS)
 
 clean: ## Stop the embedded stack and remove what it and the tests made

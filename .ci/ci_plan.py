@@ -1,8 +1,8 @@
 """Decides what .ci/run has time for: `ci_plan.py FOLDER TIER`, before each tier.
 
-FOLDER has machine.json (ci_machine.py), began (seconds since 1970), and steps, one line for each that is over: its name, a tab,
-its seconds. CI_MINUTES is what all of it may take; 0 leaves nothing out. Writes FOLDER/plan.json, which tests/time_plan.py
-follows, and tells what is left out by name. Standard library and the project's catalogue only.
+FOLDER has machine.json (ci_machine.py), began (seconds since 1970), and ci-steps.tsv, a line for each step that is over: its
+name, a tab, its seconds. CI_MINUTES is what all of it may take; 0 leaves nothing out. Writes FOLDER/plan.json, which
+tests/support/time_plan.py follows, and tells what is left out by name.
 """
 
 import json
@@ -23,6 +23,7 @@ WORKERS = {"fast": 2, "stack": 2, "compose": 1}
 WAITING = {"lint": 0.0, "fast": 0.1, "stack": 0.4, "compose": 0.4}
 MINUTES = 90.0
 RESERVE = 4 * 60.0  # to remove the containers and to tell the result
+TIGHT = 0.75  # of the seconds that are left
 TELLING = 60.0  # a step that is shorter says little about the machine
 
 
@@ -43,6 +44,7 @@ class Plan:
     slowness: float
     deadline: float | None
     predicted: float = 0.0  # seconds, of what is run
+    tight: bool = False  # time may run out on the way
     everything: float = 0.0  # seconds, had nothing to be left out
     left_out: list[str] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)  # by file, as predicted for here
@@ -153,6 +155,12 @@ def parts_of(tiers: Iterable[str], expected: Expected, claims: dict[str, frozens
     return parts
 
 
+def read_steps(file: Path) -> list[tuple[str, float]]:
+    """The steps that are over, with their seconds."""
+    lines = file.read_text().splitlines() if file.exists() else []
+    return [(name, float(seconds)) for name, _, seconds in (line.partition("\t") for line in lines)]
+
+
 def told(plan: Plan, tier: str, left: float | None) -> str:
     """What the log says before a tier: what is expected, and loudly what is left out."""
     limit = "no limit" if left is None else f"{left / 60:.0f} minutes are left"
@@ -172,8 +180,7 @@ def main(folder: Path, tier: str) -> int:
     """Plan from `tier` on; 3 when there is time for nothing of it."""
     expected = Expected.load()
     began = float((folder / "began").read_text())
-    lines = (folder / "steps").read_text().splitlines() if (folder / "steps").exists() else []
-    steps = [(name, float(seconds)) for name, _, seconds in (line.partition("\t") for line in lines)]
+    steps = read_steps(folder / "ci-steps.tsv")
     measured = Machine(**json.loads((folder / "machine.json").read_text())).slowness
     minutes = float(os.environ.get("CI_MINUTES") or MINUTES)
     end = began + minutes * 60 - RESERVE if minutes else None
@@ -181,6 +188,7 @@ def main(folder: Path, tier: str) -> int:
     parts = parts_of(TIERS[TIERS.index(tier) :], expected, claims_by_file())
     plan = choose(parts, expected, observed(steps, expected, measured), left)
     plan.deadline = end
+    plan.tight = left is not None and plan.everything > TIGHT * left
     (folder / "plan.json").write_text(json.dumps(asdict(plan)))
     print(told(plan, tier, left))
     return 3 if {part.file for part in parts if part.tier == tier} <= set(plan.left_out) else 0

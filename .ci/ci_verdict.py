@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
-LEFT_OUT = "left out: "  # as tests/time_plan.py says it
+LEFT_OUT = "left out: "  # as tests/support/time_plan.py says it
 
 
 @dataclass

@@ -15,10 +15,25 @@ import pytest
 
 from include.waiting import patience
 from support import BROUGHT_UP, HOME, PROJECT, copy_database, open_warehouse
-from support.time_plan import pytest_addoption, pytest_configure  # noqa: F401  # the option --time-plan
+from support.quick import Quick
+from support.time_plan import TimePlan
 
 # Where files share what takes long to start, their tests share a process.
 SHARED = ("spark", "kafka_broker")
+
+
+def pytest_addoption(parser):
+    """Add what .ci/run and `make test-quick` ask for."""
+    parser.addoption("--time-plan", metavar="FILE", help="leave out, by name, what FILE says there is no time for")
+    parser.addoption("--quick", action="store_true", help="skip tests as soon as they would start a process")
+
+
+def pytest_configure(config):
+    """Do what is asked for."""
+    if file := config.getoption("--time-plan"):
+        config.pluginmanager.register(TimePlan(Path(file)), "time-plan")
+    if config.getoption("--quick"):
+        config.pluginmanager.register(Quick(), "quick")
 
 
 @pytest.hookimpl(tryfirst=True)

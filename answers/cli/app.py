@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from answers.checkout import refuse_elsewhere
 from answers.cli.airflow import airflow
 from answers.cli.deploy import deploy
 from answers.cli.fleet import app as fleet
@@ -26,7 +27,6 @@ from answers.deploy.roll import command as roll
 from answers.interrupts import interruptible
 from answers.progress import show_runs
 from answers.proof.prove import prove
-from dag_integrity.command import integrity
 from include.waiting import asked, by_default
 
 app = typer.Typer(
@@ -47,7 +47,6 @@ app.add_typer(fleet, name="fleet")
 app.add_typer(flights, name="flights")
 app.add_typer(secrets, name="secrets")
 app.add_typer(kafka, name="kafka")
-app.command()(integrity)
 
 
 @app.command()
@@ -213,6 +212,14 @@ def sql(
     sys.stdout.flush()
 
 
+@app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
+def integrity(context: typer.Context) -> None:
+    """Check the DAG files of any Airflow project: errors, cycles within and across DAGs, and traps."""
+    from dag_integrity.__main__ import main  # not in the image, where the other commands run
+
+    main(context.args, name="answers integrity")
+
+
 @app.command("open")
 def open_ui(show: Annotated[bool, typer.Option("--print", help="Only print address and sign-in.")] = False) -> None:
     """Open Airflow's UI in the browser and print the sign-in."""
@@ -279,4 +286,5 @@ def _returns_rows(query: str) -> bool:
 
 
 if __name__ == "__main__":
+    refuse_elsewhere()
     app()

@@ -91,7 +91,10 @@ def run_tests(
     with tempfile.TemporaryDirectory(prefix="answers-prove-") as scratch:
         events, output = Path(scratch, "events"), Path(scratch, "output")
         events.touch()
-        command = [sys.executable, "-m", "pytest", *arguments, "--rootdir", str(folder), "--claim-events", str(events)]
+        # With "=": pytest takes a file that follows an option which it does not know yet for a test, and its folder for the
+        # root, and then reads no pyproject.toml that would tell it of the option.
+        told = [f"--rootdir={folder}", f"--claim-events={events}"]
+        command = [sys.executable, "-m", "pytest", *arguments, *told]
         with events.open(encoding="utf-8") as source, output.open("wb") as sink:
             process = subprocess.Popen(
                 command,

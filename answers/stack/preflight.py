@@ -6,6 +6,7 @@ the digest of the lock that it was made from.
 """
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 VENV = PROJECT / ".venv"
 STAMP = VENV / "lock.sha256"
+LENT = "lent.json"  # in an environment without packages: whose it uses, and the lock that those were made from
 OLDEST, NEWEST = (3, 11), (3, 13)
 CGROUPS = Path("/sys/fs/cgroup")
 # By version of cgroups: limit, use and statistics of a container's memory, and which of these can be given up.
@@ -66,19 +68,19 @@ def problems() -> list:
     return found
 
 
+def distributions() -> list:
+    """The folders that are installed from where they lie: the project and what is in packages/."""
+    return [PROJECT, *sorted(file.parent for file in PROJECT.glob("packages/*/pyproject.toml"))]
+
+
 def disk_available(folder: Path) -> int:
     """Bytes that can still be written to a folder's disk."""
     return shutil.disk_usage(folder).free
 
 
 def up_to_date() -> bool:
-    """Whether the environment is made from the lock as it is."""
-    return STAMP.exists() and STAMP.read_text() == digest()
-
-
-def distributions() -> list:
-    """The folders that are installed from where they lie: the project and what is in packages/."""
-    return [PROJECT, *sorted(file.parent for file in PROJECT.glob("packages/*/pyproject.toml"))]
+    """Whether the environment is made from the lock as it is, or lent by another checkout."""
+    return is_borrowed() or (STAMP.exists() and STAMP.read_text() == digest())
 
 
 def digest() -> str:
@@ -86,6 +88,26 @@ def digest() -> str:
     files = [PROJECT / "requirements.txt", *(folder / "pyproject.toml" for folder in distributions())]
     parts = [file.read_bytes() for file in files]
     return hashlib.sha256(b"\0".join([*parts, sys.version.encode(), str(VENV).encode()])).hexdigest()
+
+
+def lock_digest(project: Path) -> str:
+    """Identifies the packages that a checkout needs."""
+    return hashlib.sha256((project / "requirements.txt").read_bytes()).hexdigest()
+
+
+def is_borrowed() -> bool:
+    """Whether the environment uses the packages of another one, as an exercise's does; says so when they are gone."""
+    try:
+        lent = json.loads((VENV / LENT).read_text())
+    except (OSError, ValueError):
+        return False
+    if gone := [path for path in lent["packages"] if not Path(path).is_dir()]:
+        print(f"setup: this environment used the packages of {gone[0]}, which is gone")
+        return False
+    if lent["lock"] != lock_digest(PROJECT):
+        print("setup: requirements.txt has changed, and this environment's packages are borrowed")
+        return False
+    return True
 
 
 def locked(package: str) -> str:

@@ -163,7 +163,8 @@ def test_the_processes_of_an_autoscaled_worker_follow_its_load(sooner):
     ask = "python -m celery --app airflow.providers.celery.executors.celery_executor.app inspect stats --json"
 
     def processes() -> int:
-        (worker,) = json.loads(stack.run("exec", "-T", "airflow-worker", *ask.split()).splitlines()[-1]).values()
+        host = stack.run("exec", "-T", "airflow-worker", "hostname").decode().strip()
+        worker = json.loads(stack.run("exec", "-T", "airflow-worker", *ask.split()).splitlines()[-1])[f"celery@{host}"]
         assert (worker["autoscaler"]["max"], worker["autoscaler"]["min"]) == (3, 1)
         return len(worker["pool"]["processes"])
 

@@ -34,7 +34,11 @@ OWN = {
     "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(
         [
             {"name": name, "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs": kwargs}
-            for name, kwargs in (("dags-folder", {}), ("tried", {"path": "/opt/airflow/data/tried"}))
+            for name, kwargs in (
+                ("dags-folder", {}),
+                ("tried", {"path": "/opt/airflow/data/tried"}),
+                ("attack", {"path": "/opt/airflow/data/attacking"}),
+            )
         ]
     ),
 }
@@ -129,7 +133,7 @@ class Cluster:
             self.kubectl("wait", "--for=create", "serviceaccount/default", within(60), namespace=namespace)
         # Kubernetes itself refuses pods with more rights than these.
         self.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
-        names = ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "CLICKHOUSE_PASSWORD")
+        names = ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "WORKER_BROKER_PASSWORD", "CLICKHOUSE_PASSWORD")
         self._secret("services", {name: self.secrets[name] for name in names}, SERVICES)
         self.kubectl("apply", "--filename", str(HERE / "services.yaml"), namespace=SERVICES)
         for name, values in self._secrets().items():
@@ -167,25 +171,34 @@ class Cluster:
     def _secrets(self) -> dict[str, dict[str, str]]:
         """The Secrets of deploy/kubernetes, as docs/q07.md lists them."""
         broker = f"redis://:{self.secrets['REDIS_PASSWORD']}@redis.{SERVICES}:6379"
+        workers = f"redis://worker:{self.secrets['WORKER_BROKER_PASSWORD']}@redis.{SERVICES}:6379"
         database = f"airflow:{self.secrets['POSTGRES_PASSWORD']}@postgres.{SERVICES}/airflow"
         clickhouse = {"conn_type": "clickhouse", "host": f"clickhouse.{SERVICES}", "port": 8123, "login": "answers"}
         spark = {"conn_type": "spark", "host": "local[*]"}
         return {
-            "airflow-server": {
+            "airflow-database": {
                 "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{database}",
                 "AIRFLOW__CORE__FERNET_KEY": self.secrets["FERNET_KEY"],
-                "AIRFLOW__API__SECRET_KEY": self.secrets["API_SECRET_KEY"],
-                "AIRFLOW__API_AUTH__JWT_SECRET": self.secrets["JWT_SECRET"],
             },
+            "airflow-tokens": {"AIRFLOW__API_AUTH__JWT_SECRET": self.secrets["JWT_SECRET"]},
+            "airflow-sessions": {"AIRFLOW__API__SECRET_KEY": self.secrets["API_SECRET_KEY"]},
             "airflow-broker": {
                 "AIRFLOW__CELERY__BROKER_URL": f"{broker}/0",
                 "AIRFLOW__CELERY__RESULT_BACKEND": f"{broker}/1",
+            },
+            "airflow-worker-broker": {
+                "AIRFLOW__CELERY__BROKER_URL": f"{workers}/0",
+                "AIRFLOW__CELERY__RESULT_BACKEND": f"{workers}/1",
             },
             "airflow-connections": {
                 "AIRFLOW_CONN_CLICKHOUSE_DEFAULT": json.dumps(
                     clickhouse | {"password": self.secrets["CLICKHOUSE_PASSWORD"]}
                 ),
                 "AIRFLOW_CONN_SPARK_DEFAULT": json.dumps(spark),
+                "AIRFLOW_CONN_Q06_PARTNER": json.dumps(
+                    {"conn_type": "http", "password": self.secrets["PARTNER_SECRET"]}
+                ),
+                "AIRFLOW_VAR_Q06_PSEUDONYM_SECRET": self.secrets["PSEUDONYM_SECRET"],
             },
             "airflow-admin": {"ADMIN_PASSWORD": self.secrets["ADMIN_PASSWORD"]},
         }
@@ -227,6 +240,7 @@ class Cluster:
                 given=json.dumps({"apiVersion": "v1", "kind": "List", "items": [volume, claim]}),
             )
         shutil.copytree(HERE / "dags", self.folder / "airflow-data/tried")
+        shutil.copytree(PROJECT / "tests/attack", self.folder / "airflow-data/attacking")
 
     # -- Airflow and the warehouse
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from coverage import Coverage
 
+from answers.stack import dotenv
+from answers.stack.settings import PORTS, Settings
 from include.waiting import VARIABLE, patience
 from support import PROJECT, SOONER, wait_for
 
@@ -45,6 +47,14 @@ def pytest_runtest_protocol(item):
             measuring.start()
 
 
+def free_ports() -> dict[str, int]:
+    """A port for each part of a stack."""
+    ports: dict[str, int] = {}
+    for part in PORTS:
+        ports[part] = dotenv.free_port(0, avoid=tuple(ports.values()))
+    return ports
+
+
 class Stack:
     """One embedded stack in a folder of its own."""
 
@@ -55,6 +65,9 @@ class Stack:
             for name, value in os.environ.items()
             if not name.startswith(("AIRFLOW", "ANSWERS", "COV")) or name == VARIABLE
         }
+        # Stacks that start at the same moment would all find the usual ports free.
+        home.mkdir(mode=0o700)
+        (home / "ports.json").write_text(json.dumps(free_ports()))
         self.environment = clean | {"ANSWERS_HOME": str(home)} | SOONER | OWN
 
     def command(self, *args: str) -> list[str]:
@@ -76,9 +89,6 @@ class Stack:
     @property
     def settings(self):
         """The stack's settings: ports, secrets."""
-        from answers.stack import dotenv
-        from answers.stack.settings import Settings
-
         ports = self.home / "ports.json"
         return Settings(
             self.home,

@@ -1,6 +1,7 @@
-"""pytest plugin: `--time-plan FILE` leaves tests out that a run has no time for, and says so by name.
+"""What `--time-plan FILE` does: leaves tests out that a run has no time for, and says so by name.
 
-FILE is what .ci/ci_plan.py writes: `left_out` (files of tests), `deadline` (seconds since 1970, or null) and `seconds` by file.
+FILE is what .ci/ci_plan.py writes: `left_out` (files of tests), `tight` (whether time may run out), `deadline` (seconds since
+1970, or null) and `seconds` by file.
 """
 
 import json
@@ -12,31 +13,24 @@ import pytest
 LEFT_OUT = "left out: "
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option."""
-    parser.addoption("--time-plan", metavar="FILE", help="leave out what FILE says there is no time for")
+class TimePlan:
+    """Follows a plan."""
 
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Follow the plan, if there is one."""
-    if file := config.getoption("--time-plan"):
-        config.pluginmanager.register(_TimePlan(json.loads(Path(file).read_text())), "time-plan")
-
-
-class _TimePlan:
-    def __init__(self, plan: dict) -> None:
+    def __init__(self, file: Path) -> None:
+        plan = json.loads(file.read_text())
         self.left_out = set(plan["left_out"])
         self.deadline: float | None = plan["deadline"]
+        self.tight: bool = plan["tight"]
         self.seconds: dict[str, float] = plan["seconds"]
         self.begun: set[str] = set()
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Mark what the plan leaves out. What shares one stack and one process comes cheapest first."""
+        """Mark what the plan leaves out. Where time is short, what shares one process comes cheapest first."""
         for item in items:
             if _file(item) in self.left_out:
                 item.add_marker(pytest.mark.skip(reason=f"{LEFT_OUT}planned, this machine is too slow for all tests"))
-        if all(item.get_closest_marker("compose") for item in items):
+        if self.tight and all(item.get_closest_marker("compose") for item in items):
             items.sort(key=lambda item: self.seconds.get(_file(item), 0.0))
 
     @pytest.hookimpl(tryfirst=True)

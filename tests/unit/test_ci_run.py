@@ -11,9 +11,10 @@ import pytest
 
 import ci_machine
 import ci_plan
+import ci_record
 import ci_verdict
 from ci_plan import Expected, Part
-from support import PROJECT
+from support import PROJECT, time_plan
 
 MINUTE = 60.0
 EXPECTED = Expected(
@@ -54,6 +55,7 @@ def test_what_runs_fits_and_the_fast_tier_always_runs(minutes):
     assert plan.predicted <= max(minutes, 8) * MINUTE
 
 
+@pytest.mark.claim("9.4")
 def test_a_claim_that_is_not_shown_live_yet_comes_before_a_second_proof():
     plan = ci_plan.choose(ALL, EXPECTED, 1.0, 28 * MINUTE)
     # 8 of the fast tier, 1 + 2 or 1.5 of the stack, 10 of the dear file, 4 + 2 of compose
@@ -90,6 +92,7 @@ def test_on_the_usual_machine_all_of_it_fits(tmp_path):
     assert plan["predicted"] < 45 * MINUTE
 
 
+@pytest.mark.claim("9.4")
 def test_on_a_machine_that_is_too_slow_it_is_told_loudly_and_by_name_what_is_left_out(tmp_path):
     code, told, plan = plan_file(tmp_path, "stack", time.time(), 8 * ci_machine.REFERENCE_CPU_SECONDS, "6")
     assert code == 3, "there is time for nothing of this tier"
@@ -125,7 +128,7 @@ def test_the_calibration_tells_what_this_machine_gives():
 def run_with(plan: dict, folder: Path, *tests: str) -> ci_verdict.Ran:
     """Run tests of this project under a plan: what their report says."""
     file, report = folder / "plan.json", folder / "junit.xml"
-    file.write_text(json.dumps({"left_out": [], "deadline": None, "seconds": {}} | plan))
+    file.write_text(json.dumps({"left_out": [], "tight": False, "deadline": None, "seconds": {}} | plan))
     spread = re.search(r"^SPREAD := (.*)$", (PROJECT / "Makefile").read_text(), re.MULTILINE)[1]
     command = [sys.executable, "-m", "pytest", *tests, "-q", *spread.split(), "-p", "no:cacheprovider"]
     command += [f"--time-plan={file}", f"--junitxml={report}"]
@@ -137,6 +140,7 @@ def run_with(plan: dict, folder: Path, *tests: str) -> ci_verdict.Ran:
 KNOBS, SEAMS = "tests/unit/test_knobs.py", "tests/unit/test_seams.py"  # of claims 7.3 and 9.3, done in a second
 
 
+@pytest.mark.claim("9.4")
 def test_a_file_that_is_left_out_is_skipped_by_name_and_its_claims_are_missed(tmp_path):
     ran = run_with({"left_out": [SEAMS]}, tmp_path, KNOBS, SEAMS)
     assert ran.claims["7.3"] > 0
@@ -150,11 +154,31 @@ def test_a_file_that_is_left_out_is_skipped_by_name_and_its_claims_are_missed(tm
     assert ci_verdict.verdict(ran, ["7.3"])[1], "left out is told, and no failure as long as each claim is shown"
 
 
+@pytest.mark.claim("9.4")
 def test_when_time_runs_out_a_file_that_cannot_be_done_is_left_out_and_a_short_one_is_not(tmp_path):
     ran = run_with({"deadline": time.time() + 300, "seconds": {SEAMS: 400.0, KNOBS: 1.0}}, tmp_path, KNOBS, SEAMS)
     assert ran.claims["7.3"] > 0
     assert ran.claims["9.3"] == 0
     assert set(ran.left_out.values()) == {"time has run out, its file needs 400 s"}
+
+
+def report(folder: Path, tier: str, *cases: str) -> None:
+    text = "".join(f'<testcase classname="tests.{tier}.test_{case}</testcase>' for case in cases)
+    (folder / f"junit-{tier}.xml").write_text(f"<testsuites><testsuite>{text}</testsuite></testsuites>")
+
+
+def test_a_whole_run_is_recorded_and_one_that_left_tests_out_is_not(tmp_path):
+    (tmp_path / "ci-steps.tsv").write_text("tools\t1\nlint\t50\nfast\t40\nstack\t100\ncompose\t300\n")
+    report(tmp_path, "fast", 'a" name="one" time="30.5">', 'a" name="two" time="29.5">')
+    report(tmp_path, "stack", 'b" name="one" time="150">')
+    report(tmp_path, "compose", 'c" name="one" time="200">')
+    assert ci_record.expected_of(tmp_path) == {
+        "steps": {"lint": 50, "fast": 10, "stack": 25, "compose": 100},
+        "files": {"tests/fast/test_a.py": 60.0, "tests/stack/test_b.py": 150.0, "tests/compose/test_c.py": 200.0},
+    }
+    report(tmp_path, "compose", f'c" name="one" time="0"><skipped message="{time_plan.LEFT_OUT}no time"/>')
+    with pytest.raises(SystemExit, match="left 1 tests out"):
+        ci_record.expected_of(tmp_path)
 
 
 def test_a_report_that_is_missing_is_no_proof(tmp_path):
