@@ -90,6 +90,7 @@ class ClaimedTest:
     file: str
     line: int
     tier: str  # "fast" (unit and dag), "stack", "compose" or "kubernetes"
+    long: bool = False  # `make test-long` alone runs it
 
 
 def claimed_tests(root: Path | None = None) -> list[ClaimedTest]:
@@ -125,7 +126,7 @@ def _tests_in(body: list[ast.stmt], prefix: str, file: str, outer: set[str]) -> 
             for mark in sorted(marks):
                 if mark.startswith("claim "):
                     claim = mark.removeprefix("claim ")
-                    yield ClaimedTest(claim, f"{prefix}::{node.name}", file, node.lineno, tier)
+                    yield ClaimedTest(claim, f"{prefix}::{node.name}", file, node.lineno, tier, "long" in marks)
 
 
 def _pytestmark(body: list[ast.stmt], file: str) -> set[str]:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import yaml
 
+from include.waiting import patience
+
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = """
 import sys, typer
@@ -94,7 +96,7 @@ class Project:
 
     def prove(self, *arguments: str) -> subprocess.CompletedProcess:
         process = self.start(*arguments)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=patience(120))
         assert list(self.root.parent.joinpath("scratch").iterdir()) == [], "scratch files are left behind"
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 

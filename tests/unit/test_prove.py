@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,8 @@ from answers.proof.catalog import load_faults, load_questions
 from answers.proof.faults import fault_token
 from answers.proof.results import recorded
 from answers.proof.runner import run_tests
+from include.waiting import patience
+from support import wait_for
 from support.tiny_project import FAULT, TEST, Project
 
 
@@ -164,7 +165,8 @@ def test_a_fault_that_breaks_collection_is_an_error_and_not_caught(project):
     assert "pytest ended with 2" in fault["reason"]
 
 
-def test_a_test_that_hangs_and_cannot_be_failed_is_ended(project):
+def test_a_test_that_hangs_and_cannot_be_failed_is_ended(project, monkeypatch):
+    monkeypatch.setenv("ANSWERS_PATIENCE", "1")
     hangs = 'import pytest, threading\n@pytest.mark.claim("1.2")\ndef test_it(): threading.Event().wait()\n'
     project.write("tests/unit/test_hang.py", hangs)
     run = run_tests(project.root, ["tests/unit/test_hang.py"], dict(os.environ), patience=15)
@@ -225,13 +227,10 @@ def test_an_interrupt_ends_the_tests_in_good_order_and_leaves_nothing(project, a
     project.write_faults({"claim": "1.2", "replace": "sum(prices) + 1"})
     process = project.start(*arguments)
     sign = tmp_path / "sign"
-    deadline = time.monotonic() + 60
-    while not (sign.exists() and sign.read_text()):
-        assert time.monotonic() < deadline, "the test did not start"
-        time.sleep(0.05)
+    wait_for("the test to start", lambda: sign.exists() and sign.read_text(), 60, pause=0.05)
     sleeper = int(sign.read_text())
     process.send_signal(kind)
-    process.communicate(timeout=60)
+    process.communicate(timeout=patience(60))
     assert process.returncode == 130
     assert sign.read_text() == "torn down"
     assert list(tmp_path.joinpath("scratch").iterdir()) == []
