@@ -1,7 +1,6 @@
 """A file that hangs, crashes, eats memory or leaves processes behind is reported; the others are still checked."""
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -11,9 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_rules import CHECKER, SOURCE, bash, check, dag
-
-from support import wait_for
+from projects import CHECKER, bash, check, dag, environment, wait_for
 
 BAD = {
     "hang": ("while True:\n    pass\n", "AA102", "after 3 s"),
@@ -136,9 +133,8 @@ def test_an_interrupt_ends_everything(tmp_path, number):
         "import airflow, subprocess, time  # dag\nsubprocess.Popen(['sleep', '617'])\n"
         "open('begun', 'w').close()\ntime.sleep(600)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "TMPDIR": str(tmp_path)}
     process = subprocess.Popen(
-        [*CHECKER, str(tmp_path)], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+        [*CHECKER, str(tmp_path)], cwd=tmp_path, env=environment(TMPDIR=str(tmp_path)), stderr=subprocess.PIPE, text=True
     )
     wait_for("the file to hang", (tmp_path / "begun").exists, patience=60)
     family = psutil.Process(process.pid).children(recursive=True)
@@ -151,7 +147,7 @@ def test_an_interrupt_ends_everything(tmp_path, number):
     assert time.monotonic() - start < 10
     _, alive = psutil.wait_procs(family, timeout=5)
     assert alive == []
-    assert not list(tmp_path.glob("answers-integrity-*"))
+    assert not list(tmp_path.glob("dag-integrity-*"))
 
 
 def test_a_project_with_packages_named_like_ours_gets_its_own(tmp_path):

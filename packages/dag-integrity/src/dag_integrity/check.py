@@ -11,9 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dag_integrity import across, discovery, launch
+from dag_integrity import across, discovery
 from dag_integrity.findings import Finding, suppress
-from dag_integrity.pool import CannotCheck, Job, Pool, Result, parser_environment
+from dag_integrity.pool import CannotCheck, Pool, parser_environment
+from dag_integrity.protocol import Job, Result, Start
 from dag_integrity.static import Static, Unavailable
 
 # A word that makes a second parse likely: its process is started at once, not when the first file asks for it.
@@ -32,7 +33,7 @@ class Check:
 
     def __init__(self, paths: list[Path], progress: Callable[[int, int], None] = lambda done, total: None) -> None:
         self.paths, self._progress = paths, progress
-        self._home = Path(tempfile.mkdtemp(prefix="answers-integrity-"))
+        self._home = Path(tempfile.mkdtemp(prefix="dag-integrity-"))
         self._selector = selectors.DefaultSelector()
         self._pools: list[Pool] = []
         self._static: Static | None = None
@@ -91,14 +92,13 @@ class Check:
     def _pool(self, seed: int, folder: str, report: Callable[[Job, Result], None]) -> Pool:
         home = self._home / str(seed)
         (home / "traces").mkdir(parents=True)
-        options = {**self._config.for_workers(), "traces": str(home / "traces"), "read_only": False, "jobs": self._jobs,
+        options = {**self._config.for_workers(), "traces": str(home / "traces"),
                    "default_owner": self._extra.get("AIRFLOW__OPERATORS__DEFAULT_OWNER")
                    or os.environ.get("AIRFLOW__OPERATORS__DEFAULT_OWNER") or "airflow"}  # fmt: skip
         around = (Path(folder) / "plugins", Path(folder).parent / "plugins")
         plugins = next((str(each) for each in around if each.is_dir()), str(home / "plugins"))
-        environment = parser_environment(home, folder, plugins, self._extra)
-        zygote = launch.take(seed)
-        pool = Pool(self._selector, zygote, environment, options, self._jobs, self._config.timeout, report)
+        start = Start(parser_environment(home, folder, plugins, self._extra), options)
+        pool = Pool(self._selector, seed, start, self._jobs, self._config.timeout, report)
         self._pools.append(pool)
         return pool
 
@@ -111,10 +111,10 @@ class Check:
     def _done_first(self, job: Job, result: Result) -> None:
         self._first[job.id] = result
         mode = self._config.determinism
-        if result.get("documents") and mode != "off" and "AA407" in self._config.enabled():
+        if result.documents and mode != "off" and "AA407" in self._config.enabled():
             self._twin().add(Job(job.id, job.file, job.roots, doc=True))
         else:
-            result.pop("documents", None)
+            result.documents = None
         self._progress(len(self._first), self._total)
 
     def _done_second(self, job: Job, result: Result) -> None:
@@ -124,18 +124,18 @@ class Check:
         findings, dags = [], []
         for number, result in sorted(self._first.items()):
             file = files[number].path
-            lines = {about["id"]: about["line"] for about in result["dags"]}
-            for rule, line, dag_id, message in result["findings"]:
+            lines = {about["id"]: about["line"] for about in result.dags}
+            for rule, line, dag_id, message in result.findings:
                 findings.append(Finding(file, line, rule, message, dag_id, lines.get(dag_id, 0)))
-            dags += [(file, about) for about in result["dags"]]
+            dags += [(file, about) for about in result.dags]
             if number in self._second:
                 for dag_id, message in _differences(result, self._second[number]):
                     line = lines.get(dag_id or "", 1)
                     findings.append(Finding(file, line, "AA407", message, dag_id, line))
         failed = any(
-            rule in ("AA101", "AA102", "AA103", "AA104") for r in self._first.values() for rule, *_ in r["findings"]
+            rule in ("AA101", "AA102", "AA103", "AA104") for r in self._first.values() for rule, *_ in r.findings
         )
-        failed = failed or any(result.get("stopped") for result in self._first.values())
+        failed = failed or any(result.stopped for result in self._first.values())
         complete = not failed and any(path.is_dir() for path in self.paths)
         return findings + list(across.compare(dags, self._config.known_dags, complete))
 
@@ -143,9 +143,7 @@ class Check:
         names = [file.path for file in files]
         off = {name: self._config.ignored_for(Path(name), self._base) for name in names}
         # A value from the clock is one finding, whether it is seen in the text or by comparing two parses.
-        explicit = {
-            (names[number], line) for number, result in self._first.items() for line in result.get("scheduled", ())
-        }
+        explicit = {(names[number], line) for number, result in self._first.items() for line in result.scheduled}
         in_text = {(finding.file, finding.rule) for finding in findings if finding.rule == "AA408"}
         chosen = {
             finding for finding in findings
@@ -170,9 +168,9 @@ def _likely_unstable(file: str) -> bool:
 
 def _differences(first: Result, second: Result) -> list[tuple[str | None, str]]:
     """What two parses made different: (DAG, explanation)."""
-    ours, theirs = first.get("documents") or {}, second.get("documents") or {}
+    ours, theirs = first.documents or {}, second.documents or {}
     found: list[tuple[str | None, str]] = []
-    if second.get("died") or any(rule == "AA101" for rule, *_ in second["findings"]):
+    if second.died or any(rule == "AA101" for rule, *_ in second.findings):
         return [(None, "a second parse in a fresh process fails")]
     for dag_id in sorted({*ours, *theirs}):
         if dag_id not in ours or dag_id not in theirs:

@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from importlib import resources  # noqa: F401 - loaded here, as nearly every provider needs it
 from pathlib import Path
@@ -28,10 +28,11 @@ from airflow import settings
 from airflow.sdk import DAG
 from airflow.sdk.bases.operator import BaseOperator
 from airflow.sdk.definitions._internal.contextmanager import DagContext, TaskGroupContext
+from airflow.serialization import serialized_objects
 
 from dag_integrity.guard import Imports, Refused, Watch
 from dag_integrity.inspection import facts, inspect
-from dag_integrity.plain import plain
+from dag_integrity.protocol import Result
 
 ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}")
 UNSTABLE_NAMES = {
@@ -55,6 +56,7 @@ STABLE_PACKAGES = (set(sys.stdlib_module_names) - UNSTABLE_MODULES) | {"airflow"
 KNOWN = ("known_pools", "known_connections", "known_variables")
 # DAGs are full of cycles, and collecting them costs more than a fresh process, unless that had to import much again.
 MANY, FEW = 256, 40
+Serialization: Any = getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
 BUILD_SET, SET_ADD = dis.opmap["BUILD_SET"], dis.opmap["SET_ADD"]
 
 
@@ -94,21 +96,20 @@ class Parser:
         wrap(DAG, watch.dag_line)
         wrap(BaseOperator, watch.line)
 
-    def parse(self, file: str, roots: list[str], doc: bool) -> dict[str, Any]:
+    def parse(self, file: str, roots: Sequence[str], doc: bool) -> Result:
         """Parse a file.
 
         :param roots: folders that Airflow has on sys.path for it: DAGs folder, plugins, config, project
         :param doc: also return the serialised DAGs
-        :returns: plain data; `retire` tells that this process should not parse another file
         """
-        # The dict behind os.environ: reading it all through os.environ decodes each value, a twentieth of a small file's time.
-        environment, folder, filters = _environment().copy(), os.getcwd(), warnings.filters[:]
+        environment, folder, filters = dict(os.environ), os.getcwd(), warnings.filters[:]
         loaded, threads = set(sys.modules), set(threading.enumerate())
         self._roots, self._is_local = tuple(f"{root.rstrip('/')}/" for root in roots), {}
         sys.path[:] = [*roots, *(entry for entry in self._path if entry not in roots)]
         self._lines.clear()
         self._scheduled.clear()
-        result: dict[str, Any] = {"findings": [], "dags": []}
+        result = Result()
+        self._texts: dict[str, str] = {}
         plugins = (root for root in roots if os.path.basename(root) == "plugins")
         settings.PLUGINS_FOLDER = next(plugins, self._no_plugins)
         self.watch.begin(file)
@@ -123,15 +124,15 @@ class Parser:
             for name in [name for name in _added(loaded) if self._local(name)]:
                 del sys.modules[name]
             sys.path[:] = self._path
-            if _environment() != environment:
+            if dict(os.environ) != environment:
                 os.environ.clear()
-                os.environ.update({os.fsdecode(name): os.fsdecode(value) for name, value in environment.items()})
+                os.environ.update(environment)
             with contextlib.suppress(OSError):
                 if os.getcwd() != folder:
                     os.chdir(folder)
             self._parsed += 1
             if self._parsed >= MANY and len(sys.modules) - len(self._loaded) < FEW:
-                result["retire"] = True
+                result.retire = True
             elif self._parsed % MANY == 0:
                 gc.collect()
             warnings.filters[:] = filters  # type: ignore[index]
@@ -139,8 +140,8 @@ class Parser:
             TaskGroupContext._context.clear()
         return result
 
-    def _parse(self, file: str, doc: bool, start: float, result: dict[str, Any]) -> None:
-        found = result["findings"]
+    def _parse(self, file: str, doc: bool, start: float, result: Result) -> None:
+        found = result.findings
         name = module_name(file)
         DagContext.autoregistered_dags.clear()
         DagContext.current_autoregister_module_name = name
@@ -155,7 +156,7 @@ class Parser:
                 exec(code, module.__dict__)  # type: ignore[arg-type]  # noqa: S102 - parsing a DAG file is running it
         except MemoryError:
             found.append(("AA104", 1, None, f"needs more than the {self.options['memory']} MB allowed"))
-            result["retire"] = True
+            result.retire = True
             return
         except BaseException as error:
             self._failed(error, file, result)
@@ -173,13 +174,12 @@ class Parser:
         doc = doc or self._may_vary(file, code)
         for dag in sorted(unique, key=lambda each: (self._lines.get(id(each), 1), each.dag_id)):
             self._dag(dag, file, name, doc, result)
-        texts = result.pop("texts", {})
-        if doc or any(ADDRESS.search(text) for text in texts.values()):
-            result["documents"] = {dag_id: canonical(json.loads(text)) for dag_id, text in texts.items()}
+        if doc or any(ADDRESS.search(text) for text in self._texts.values()):
+            result.documents = {dag_id: canonical(json.loads(text)) for dag_id, text in self._texts.items()}
 
-    def _dag(self, dag: Any, file: str, module: str, doc: bool, result: dict[str, Any]) -> None:
+    def _dag(self, dag: Any, file: str, module: str, doc: bool, result: Result) -> None:
         line = self._lines.get(id(dag), 1)
-        found = result["findings"]
+        found = result.findings
         dag.fileloc, dag.relative_fileloc = file, os.path.basename(file)
 
         def line_of(task: Any) -> int:
@@ -191,18 +191,16 @@ class Parser:
         try:
             dag.validate()
             dag.resolve_template_files()
-            if doc or not plain(dag):
-                document = serialization().serialize_dag(dag)
-                result["serialised"] = True
-                result.setdefault("texts", {})[dag.dag_id] = json.dumps(document, sort_keys=True, default=str)
+            document = Serialization.serialize_dag(dag)
+            self._texts[dag.dag_id] = json.dumps(document, sort_keys=True, default=str)
         except Exception as error:
             found.append(("AA101", line, dag.dag_id, f"Airflow refuses the DAG: {_short(error)}"))
             return
-        result["scheduled"] = sorted(self._scheduled)
-        result["dags"].append(facts(dag, line, line_of))
+        result.scheduled = sorted(self._scheduled)
+        result.dags.append(facts(dag, line, line_of))
         found += [(rule, at, dag.dag_id, text) for rule, at, text in inspect(dag, line, line_of, module, self.options)]
 
-    def _failed(self, error: BaseException, file: str, result: dict[str, Any]) -> None:
+    def _failed(self, error: BaseException, file: str, result: Result) -> None:
         """Explain in one line why the file cannot be parsed; what the watch refused is its own finding."""
         chain: list[BaseException] = []
         each: BaseException | None = error
@@ -215,7 +213,7 @@ class Parser:
         undefined = {"AirflowRuntimeError", "AirflowNotFoundException"} & {type(each).__name__ for each in chain}
         looked_up = self.watch.lookups and (undefined or (isinstance(error, KeyError) and "Variable" in str(error)))
         if refused or looked_up:
-            result["stopped"] = True
+            result.stopped = True
             return
         line, where, trace = 1, "", error.__traceback__
         while trace is not None:
@@ -243,55 +241,55 @@ class Parser:
                 text += ": moved or removed in Airflow 3, or its provider is not installed here"
             else:
                 text += f": install what provides {package!r} where the check runs, or put it on the path"
-            result["missing"] = not any(os.path.exists(f"{root}{package}") for root in self._roots)
+            result.missing = not any(os.path.exists(f"{root}{package}") for root in self._roots)
         elif isinstance(error, ImportError) and (error.name or "").startswith("airflow."):
             text += ": moved or removed in Airflow 3"
         elif self.watch.lookups:
             kind, key, _ = self.watch.lookups[-1]
             prefix = "VAR" if kind == "variable" else "CONN"
             text += f" (after a look-up of {kind} {key!r}: AIRFLOW_{prefix}_{key.upper()} gives the check a value)"
-        result["findings"].append(("AA101", line, None, text + where))
+        result.findings.append(("AA101", line, None, text + where))
 
-    def _accesses(self, result: dict[str, Any]) -> None:
-        stopped = "; parsing stops here, so the rest of the file is not checked" if result.get("stopped") else ""
+    def _accesses(self, result: Result) -> None:
+        stopped = "; parsing stops here, so the rest of the file is not checked" if result.stopped else ""
         seen = [(rule, line, text) for rule, line, text in self.watch.seen]
         for kind, key, line in dict.fromkeys(self.watch.lookups):
             seen.append(("AA403", line, f"looks up the {kind} {key!r}"))
             known = self.options[f"known_{kind}s"]
             if known is not None and key not in known:
-                result["findings"].append(
+                result.findings.append(
                     ("AA308" if kind == "variable" else "AA307", line, None, f"the {kind} {key!r} is not known")
                 )
         for number, (rule, line, text) in enumerate(seen):
-            result["findings"].append((rule, line, None, text + (stopped if number == len(seen) - 1 else "")))
+            result.findings.append((rule, line, None, text + (stopped if number == len(seen) - 1 else "")))
 
-    def _costs(self, took: float, result: dict[str, Any]) -> None:
+    def _costs(self, took: float, result: Result) -> None:
         asked = [entry for entry in self.imports.dearest() if entry[0].partition(".")[0] not in ("", "dag_integrity")]
         heavy = {name.partition(".")[0]: line for name, line, _ in reversed(asked)}
         for name in self.options["heavy_imports"]:
             if name in heavy:
-                result["findings"].append(("AA406", heavy[name], None, f"imports {name}"))
+                result.findings.append(("AA406", heavy[name], None, f"imports {name}"))
         light = self.options["preloaded_imports"]
         paid = [entry for entry in asked if not entry[0].startswith(tuple(light))] if light else asked
         total = sum(cost for *_, cost in paid)
         if total > self.options["import_budget"]:
             names = ", ".join(f"{name} {cost:.1f} s" for name, _, cost in paid[:3] if cost > 0.05)
             budget = self.options["import_budget"]
-            result["findings"].append(
+            result.findings.append(
                 ("AA406", paid[0][1], None, f"imports take {total:.1f} s of CPU, budget {budget} s: {names}")
             )
         if took > self.options["parse_budget"]:
-            result["findings"].append(
+            result.findings.append(
                 ("AA405", 1, None, f"parsing takes {took:.1f} s, budget {self.options['parse_budget']} s")
             )
-        result["took"] = round(took, 4)
+        result.took = round(took, 4)
 
-    def _leftovers(self, file: str, threads: set[threading.Thread], result: dict[str, Any]) -> None:
+    def _leftovers(self, file: str, threads: set[threading.Thread], result: Result) -> None:
         for thread in set(threading.enumerate()) - threads:
             code = getattr(getattr(thread, "_target", None), "__code__", None)
             if code is not None and (code.co_filename == file or code.co_filename.startswith(self._roots)):
-                result["findings"].append(("AA105", 1, None, f"leaves the thread {thread.name} running"))
-            result["retire"] = True
+                result.findings.append(("AA105", 1, None, f"leaves the thread {thread.name} running"))
+            result.retire = True
         try:
             os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
@@ -302,10 +300,10 @@ class Parser:
         for child in children:
             with contextlib.suppress(psutil.Error):
                 if child.status() != psutil.STATUS_ZOMBIE:
-                    result["findings"].append(("AA105", 1, None, f"leaves a process running: {child.name()}"))
+                    result.findings.append(("AA105", 1, None, f"leaves a process running: {child.name()}"))
                 child.kill()
         psutil.wait_procs(children, timeout=1)
-        result["retire"] = True
+        result.retire = True
 
     def _local(self, name: str) -> bool:
         """Whether a module belongs to the project, not to the environment."""
@@ -350,22 +348,6 @@ def _added(before: set[str]) -> list[str]:
     return last if len(sys.modules) == len(before) + len(last) else list(set(sys.modules) - before)
 
 
-def _environment() -> dict[bytes, bytes]:
-    data: Any = os.environ._data  # type: ignore[attr-defined]
-    return data
-
-
-@functools.cache
-def serialization() -> Any:
-    """Airflow's serialisation of DAGs. Imported when the first DAG needs it: it takes a sixth of a second."""
-    from airflow.serialization import serialized_objects
-    from airflow.timetables._cron import CronMixin
-
-    # Text for the UI, made each time a timetable is read: a twentieth of the time of a small file.
-    CronMixin._describe_with_dom_dow_fix = lambda *_: ""  # type: ignore[method-assign]
-    return getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
-
-
 def warm_up() -> None:
     """Load what nearly every DAG needs (operators of the standard provider, timetables), once for all workers."""
     with contextlib.suppress(Exception):  # without the standard provider, workers load what they need
@@ -382,7 +364,7 @@ def warm_up() -> None:
             )
             task(warm_up)()
         dag.validate()
-        plain(dag)
+        Serialization.serialize_dag(dag)
         list(inspect(dag, 1, lambda _: 1, "", {"default_owner": "", "max_catchup_runs": 0, **dict.fromkeys(KNOWN)}))
     DagContext.autoregistered_dags.clear()
 

@@ -1,0 +1,127 @@
+"""The messages between the command, the zygote and its workers: dataclasses, sent as a line of JSON each.
+
+| from | to | messages |
+|---|---|---|
+| command | zygote | one Start, then a Spawn for each worker, with the worker's own socket attached |
+| zygote | command | Ready or Fatal once, Spawned and Ended for each worker |
+| command | worker | a Job for each file |
+| worker | command | Begin and Result for each Job |
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+Entry = tuple[str, int, str | None, str]  # rule, line, dag_id, message
+
+
+@dataclass
+class Start:
+    """What Airflow is imported with."""
+
+    environment: dict[str, str]
+    options: dict[str, Any]
+    """The configuration, as config.Config.for_workers gives it, and the folder of the traces."""
+
+
+@dataclass
+class Ready:
+    """Airflow is imported."""
+
+    version: str
+
+
+@dataclass
+class Fatal:
+    """Airflow cannot be imported; the check cannot run."""
+
+    message: str
+
+
+@dataclass
+class Spawn:
+    """Fork a worker."""
+
+    number: int
+
+
+@dataclass
+class Spawned:
+    """A worker is forked."""
+
+    number: int
+    pid: int
+
+
+@dataclass
+class Ended:
+    """A worker has ended. `status` is its exit code, or the negative number of the signal that ended it."""
+
+    number: int
+    status: int
+
+
+@dataclass
+class Job:
+    """A file to parse.
+
+    `roots` are the folders that Airflow has on sys.path for it. `doc` asks for the serialised DAGs. `alone` asks for a
+    process that has parsed nothing else, because parsing went wrong in one that had.
+    """
+
+    id: int
+    file: str
+    roots: tuple[str, ...]
+    doc: bool = False
+    alone: bool = False
+
+
+@dataclass
+class Begin:
+    """A worker starts with a job."""
+
+    id: int
+
+
+@dataclass
+class Result:
+    """What became of a job."""
+
+    id: int = 0
+    findings: list[Entry] = field(default_factory=list)
+    dags: list[dict[str, Any]] = field(default_factory=list)
+    """The facts of inspection.facts, for across.py."""
+    scheduled: list[int] = field(default_factory=list)
+    """Lines at which a DAG with the argument `schedule` is made."""
+    documents: dict[str, Any] | None = None
+    """The serialised DAGs, when they were asked for or two parses may differ."""
+    missing: bool = False
+    """A package is not installed: parsing the file again does not help."""
+    stopped: bool = False
+    """The file was stopped where it asked for something that is refused; its rest is not checked."""
+    retire: bool = False
+    """The worker takes no further job."""
+    died: bool = False
+    """The worker ended while it parsed the file."""
+    took: float = 0.0
+    """Seconds."""
+
+
+Message = Start | Ready | Fatal | Spawn | Spawned | Ended | Job | Begin | Result
+KINDS: dict[str, Any] = {
+    kind.__name__: kind for kind in (Start, Ready, Fatal, Spawn, Spawned, Ended, Job, Begin, Result)
+}
+
+
+def encode(message: Message) -> bytes:
+    """Encode as a line. What JSON does not know is sent as its text."""
+    return json.dumps([type(message).__name__, vars(message)], default=str).encode() + b"\n"
+
+
+def decode(line: bytes) -> Message:
+    """Decode a line that `encode` made."""
+    name, values = json.loads(line)
+    message: Message = KINDS[name](**values)
+    return message
