@@ -87,7 +87,10 @@ EXAMPLES: dict[str, tuple[str, str]] = {
         dag(bash(), "NAME") + "import subprocess\nsubprocess.run(['true'])\n",
         dag(bash(), "NAME") + "import subprocess\ndef later():\n    subprocess.run(['true'])\n",
     ),
-    "AA405": (dag(bash(), "NAME") + "import time\ntime.sleep(1.6)\n", dag(bash(), "NAME") + "import time\ntime.sleep(0.01)\n"),
+    "AA405": (
+        dag(bash(), "NAME") + "import time\nend = time.process_time() + 1.6\nwhile time.process_time() < end:\n    pass\n",
+        dag(bash(), "NAME") + "import threading\nthreading.Event().wait(1.6)\n",  # the clock is not held against it
+    ),
     "AA406": ("import sqlite3\n" + dag(bash(), "NAME"), dag("@task\ndef load():\n    import sqlite3\nload()", "NAME")),
     "AA407": (
         "order = '-'.join({'a', 'b', 'c', 'd', 'e', 'f'})\n" + dag("BashOperator(task_id='x', bash_command=order)", "NAME"),

@@ -53,7 +53,7 @@ class Config(BaseModel):
     known_dags: list[str] = []
     """DAGs that are defined elsewhere; a pattern may end in *."""
     parse_budget: Seconds = 5.0
-    """Seconds a file may take to parse, imports included."""
+    """Seconds of CPU that a file may take to parse, imports included, and of sleep that it asks for."""
     import_budget: Seconds = 2.0
     """Seconds of CPU that a file's imports may take, beyond Airflow itself."""
     heavy_imports: list[str] = list(HEAVY)
@@ -66,6 +66,7 @@ class Config(BaseModel):
     """Whether every long random-looking string counts as a secret."""
     jobs: Annotated[int, Field(ge=1, le=256)] | None = None
     timeout: Seconds = 30.0
+    """Seconds of CPU after which a file is ended. One that only waits is given twice as many by the clock."""
     memory: Annotated[int, Field(ge=64, le=2**20)] = 2048
     """MB that one file may allocate."""
 
@@ -98,7 +99,7 @@ class Config(BaseModel):
     def for_workers(self) -> dict[str, Any]:
         """What the parsers need, as plain data."""
         names = ("known_pools", "known_connections", "known_variables", "parse_budget", "import_budget", "heavy_imports",
-                 "preloaded_imports", "max_catchup_runs", "memory")  # fmt: skip
+                 "preloaded_imports", "max_catchup_runs", "memory", "timeout")  # fmt: skip
         options = {name: getattr(self, name) for name in names}
         if self.known_pools is not None:
             options["known_pools"] = [*self.known_pools, "default_pool"]

@@ -20,6 +20,9 @@ from dag_integrity.protocol import Job, Result
 
 AHEAD = 3  # files that a worker is given at a time, so that it never waits for the command
 LAST_WORDS = 0.5  # seconds for a worker that is late to say where it is
+# A slow or busy machine gives a file little CPU: only who computes nothing at all for so many timeouts hangs.
+STALLED, ENDLESS = 2, 20
+PROGRESS = 0.5  # seconds of CPU
 
 
 class CannotCheck(Exception):
@@ -36,8 +39,15 @@ class Worker:
     given: deque[Job] = field(default_factory=deque)
     current: Job | None = None
     deadline: float = float("inf")
+    """When to look whether it is late."""
+    begun: float = 0.0
+    cpu_before: float = 0.0
+    """Seconds of CPU that it had used when it began the current file."""
+    progress: tuple[float, float] = (0.0, 0.0)
+    """When it was last seen to compute, and the seconds of CPU that the current file had used by then."""
     parsed: int = 0
-    late: bool = False
+    late: str = ""
+    """Why it was ended."""
     status: int | None = None
     closed: bool = False
     """It is given nothing more."""
@@ -97,7 +107,9 @@ class Pool:
         now = time.monotonic()
         for worker in self._workers.values():
             if worker.current and now > worker.deadline and not worker.late and worker.pid:
-                worker.late = True
+                worker.late = self._overdue(worker, now)
+                if not worker.late:
+                    continue
                 with contextlib.suppress(ProcessLookupError, FileNotFoundError):
                     os.kill(worker.pid, signal.SIGUSR1)  # says where it is
                     while not (self._traces / str(worker.pid)).stat().st_size and time.monotonic() < now + LAST_WORDS:
@@ -105,6 +117,27 @@ class Pool:
                     time.sleep(0.05)
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(worker.pid, signal.SIGKILL)
+
+    def _overdue(self, worker: Worker, now: float) -> str:
+        """Tell why the file is given up; nothing when it computes, however slowly, and has CPU time left.
+
+        Only the CPU seconds that a file used are held against it: the clock also counts what the machine does beside.
+        """
+        import psutil
+
+        try:
+            times = psutil.Process(worker.pid).cpu_times()
+        except psutil.Error:
+            return ""  # it has ended, which the zygote tells
+        cpu, passed = times.user + times.system - worker.cpu_before, now - worker.begun
+        if cpu >= self._timeout:
+            return f"still being parsed after {self._timeout:g} s of CPU"
+        if cpu - worker.progress[1] >= PROGRESS:
+            worker.progress = (now, cpu)
+        if now - worker.progress[0] >= STALLED * self._timeout or passed >= ENDLESS * self._timeout:
+            return f"still waiting after {passed:.0f} s, in which it computed for {cpu:.1f} s"
+        worker.deadline = now + LAST_WORDS
+        return ""
 
     def close(self) -> None:
         """End zygote and workers and everything that they started."""
@@ -169,7 +202,8 @@ class Pool:
                 self._finish(worker)
             elif isinstance(message, protocol.Begin):
                 worker.current = worker.given[0]
-                worker.deadline = time.monotonic() + self._timeout
+                worker.begun, worker.cpu_before = time.monotonic(), message.cpu
+                worker.deadline, worker.progress = worker.begun + self._timeout, (worker.begun, 0.0)
             elif isinstance(message, Result):
                 self._done(worker, message)
 
@@ -214,7 +248,7 @@ class Pool:
                 line = int(match.group(1))
         status = worker.status or 0
         if worker.late:
-            return "AA102", line, None, f"still being parsed after {self._timeout:g} s"
+            return "AA102", line, None, worker.late
         if status == -signal.SIGKILL:
             return "AA104", line, None, "was killed while it was parsed, as the system does when memory runs out"
         if status < 0:

@@ -80,9 +80,10 @@ class Job:
 
 @dataclass
 class Begin:
-    """A worker starts with a job."""
+    """A worker starts with a job. `cpu` is the seconds of CPU that it has used so far."""
 
     id: int
+    cpu: float
 
 
 @dataclass
@@ -105,8 +106,6 @@ class Result:
     """The worker takes no further job."""
     died: bool = False
     """The worker ended while it parsed the file."""
-    took: float = 0.0
-    """Seconds."""
 
 
 Message = Start | Ready | Fatal | Spawn | Spawned | Ended | Job | Begin | Result

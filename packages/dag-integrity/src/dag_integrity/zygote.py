@@ -105,7 +105,7 @@ def _work(fd: int, options: dict[str, Any]) -> None:
         for line in channel.makefile("rb"):
             job = protocol.decode(line)
             assert isinstance(job, protocol.Job)
-            channel.sendall(protocol.encode(protocol.Begin(job.id)))
+            channel.sendall(protocol.encode(protocol.Begin(job.id, time.process_time())))
             try:
                 result = worker.parse(job.file, job.roots, job.doc)
             except Exception as error:  # of the check itself, or of what the file did to this process
