@@ -43,17 +43,18 @@ def environment(**more: str) -> dict[str, str]:
     return {**inherited, **path, **more}
 
 
-def run(*arguments: object, cwd: Path | None = None, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run the command as a person would."""
-    return subprocess.run(
+def run(*arguments: object, code: int | None = None, cwd: Path | None = None, **more: str):
+    """Run the command as a person would; return the finished process."""
+    done = subprocess.run(
         [*CHECKER, *map(str, arguments)], capture_output=True, text=True, cwd=cwd or PACKAGE, env=environment(**more), timeout=300
     )  # fmt: skip
+    assert code is None or done.returncode == code, (done.stdout[-3000:], done.stderr[-3000:])
+    return done
 
 
 def check(*arguments: object, code: int | None = None, cwd: Path | None = None, **more: str):
     """Run the command; return its findings, exit code and errors."""
-    done = run("--format", "json", *arguments, cwd=cwd, **more)
-    assert code is None or done.returncode == code, done.stderr
+    done = run("--format", "json", *arguments, code=code, cwd=cwd, **more)
     return (json.loads(done.stdout) if done.stdout else []), done.returncode, done.stderr
 
 

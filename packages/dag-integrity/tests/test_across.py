@@ -117,7 +117,7 @@ CASES: dict[str, tuple[dict[str, tuple[str, str]], dict[str, list[str]]]] = {
 def found(tmp_path_factory):
     """One run a case would take minutes: all DAGs of a case get its name as a prefix, and one run sees them all."""
     folder = tmp_path_factory.mktemp("across")
-    (folder / "pyproject.toml").write_text('[tool.answers.integrity]\nselect = ["AA1", "AA201", "AA202", "AA203"]\n')
+    (folder / "pyproject.toml").write_text('[tool.dag-integrity]\nselect = ["AA1", "AA201", "AA202", "AA203"]\n')
     for case, (dags, _) in CASES.items():
         for name, (body, arguments) in dags.items():
             text = dag(body, f"{case}-{name}", arguments).replace("x://", f"x://{case}/")

@@ -1,4 +1,4 @@
-"""Each rule of `answers integrity` finds what it is for, and leaves alone what only looks like it."""
+"""Each rule of `dag-integrity` finds what it is for, and leaves alone what only looks like it."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,7 @@ from projects import HEAD, bash, check, dag
 from dag_integrity.rules import RULES
 
 CONFIG = """
-[tool.answers.integrity]
+[tool.dag-integrity]
 known-pools = ["spark"]
 known-connections = ["warehouse"]
 known-variables = ["feed"]
@@ -132,7 +132,7 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     ),
 }  # fmt: skip
 # Those that a file in the same folder must not have, or that need several files, are tested in test_integrity_*.py.
-ELSEWHERE = {"AA101", "AA102", "AA103", "AA104", "AA105", "AA201", "AA202", "AA203", "AA601", "AA603"}
+ELSEWHERE = {"AA109", "AA101", "AA102", "AA103", "AA104", "AA105", "AA201", "AA202", "AA203", "AA601", "AA603"}
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +164,7 @@ def test_the_rule_finds_what_it_is_for_and_nothing_else(found, rule):
     assert rule in mine, (mine, errors)
     assert {"AA101"} & set(mine) == set()
     for finding in mine[rule]:
-        assert set(finding) == {"rule", "severity", "file", "line", "dag_id", "message", "fix"}
+        assert set(finding) == {"rule", "severity", "file", "line", "dag_id", "message", "fix", "lines"}
         assert finding["severity"] == RULES[rule].severity
         lines = Path(finding["file"]).read_text().splitlines() if Path(finding["file"]).exists() else [""] * 999
         assert 1 <= finding["line"] <= len(lines)

@@ -8,11 +8,14 @@ import selectors
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from dag_integrity import across, discovery
-from dag_integrity.findings import Finding, suppress
+from dag_integrity.changes import ACROSS
+from dag_integrity.config import Config
+from dag_integrity.findings import Finding, merged, suppress
 from dag_integrity.pool import CannotCheck, Pool, parser_environment
 from dag_integrity.protocol import Job, Result, Start
 from dag_integrity.static import Static, Unavailable
@@ -23,11 +26,23 @@ LIKELY_UNSTABLE = re.compile(
 )
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What a check found."""
+
+    findings: list[Finding]
+    """In order, with what is suppressed taken out."""
+    files: list[str]
+    dags: dict[str, set[str]]
+    """The files that define each DAG."""
+    modules: dict[str, list[str]]
+    """The project's modules that each DAG file imports."""
+
+
 class Check:
     """One run over some paths. Used as a context: whatever it started is ended.
 
-    :param config: an dag_integrity.config.Config
-    :param base: the folder that the configuration's paths count from
+    :param paths: the files and folders to check
     :param progress: called with (files done, files in all)
     """
 
@@ -51,8 +66,8 @@ class Check:
         self._selector.close()
         shutil.rmtree(self._home, ignore_errors=True)
 
-    def run(self, config: Any, base: Path) -> tuple[list[Finding], int]:
-        """The findings that remain, in order, and the number of files.
+    def run(self, config: Config, base: Path) -> Outcome:
+        """Check everything.
 
         :raises CannotCheck: Airflow cannot be imported, a tool does not run, a folder cannot be read
         """
@@ -82,12 +97,12 @@ class Check:
                 pool.step()
             for key, _ in self._selector.select(timeout=0.25):
                 key.data()
-        findings = self._gather(files)
+        findings = self._stand_ins(files, self._gather(files))
         try:
             findings += list(self._static.findings()) if self._static else []
         except Unavailable as error:
             raise CannotCheck(str(error)) from error
-        return self._remaining(findings, files, enabled), len(files)
+        return self._outcome(self._remaining(findings, files, enabled), files)
 
     def _pool(self, seed: int, folder: str, report: Callable[[Job, Result], None]) -> Pool:
         home = self._home / str(seed)
@@ -139,6 +154,39 @@ class Check:
         complete = not failed and any(path.is_dir() for path in self.paths)
         return findings + list(across.compare(dags, self._config.known_dags, complete))
 
+    def _outcome(self, findings: list[Finding], files: list[discovery.DagFile]) -> Outcome:
+        dags: dict[str, set[str]] = {}
+        for number, result in self._first.items():
+            for about in result.dags:
+                dags.setdefault(about["id"], set()).add(files[number].path)
+        modules = {files[number].path: result.modules for number, result in self._first.items()}
+        return Outcome(findings, [file.path for file in files], dags, modules)
+
+    def _stand_ins(self, files: list[discovery.DagFile], findings: list[Finding]) -> list[Finding]:
+        """Tell of each stand-in, and mark what was found behind one."""
+        used = {files[number].path: result.stand_ins for number, result in self._first.items() if result.stand_ins}
+        if not used:
+            return findings
+        by_dag = {
+            about["id"]: tuple(sorted(result.stand_ins))
+            for result in self._first.values() if result.stand_ins for about in result.dags
+        }  # fmt: skip
+        everything = tuple(sorted({name for names in used.values() for name in names}))
+        marked = []
+        for finding in findings:
+            names = set(used.get(finding.file, ()))
+            if finding.rule in ACROSS:
+                words = re.findall(r"[\w-]+(?:\.[\w-]+)*", finding.message)
+                names |= {name for dag_id, own in by_dag.items() if dag_id in words for name in own}
+                if finding.rule == "AA204":  # the DAG may be one that a stand-in has swallowed
+                    names |= set(everything)
+            marked.append(replace(finding, rests_on=tuple(sorted(names))) if names else finding)
+        told = [
+            Finding(file, line, "AA109", f"{name} is not installed here: a stand-in takes its place")
+            for file, names in used.items() for name, line in names.items()
+        ]  # fmt: skip
+        return marked + told
+
     def _remaining(self, findings: list[Finding], files: list[discovery.DagFile], enabled: set[str]) -> list[Finding]:
         names = [file.path for file in files]
         off = {name: self._config.ignored_for(Path(name), self._base) for name in names}
@@ -152,7 +200,7 @@ class Check:
             and not (finding.rule == "AA407" and (finding.file, "AA408") in in_text and "start_date" in finding.message)
         }  # fmt: skip
         kept = suppress(sorted(chosen, key=_order), names, enabled)
-        return sorted({each for each in kept if each.rule in enabled - off.get(each.file, set())}, key=_order)
+        return sorted(merged({each for each in kept if each.rule in enabled - off.get(each.file, set())}), key=_order)
 
 
 def _order(finding: Finding) -> tuple[str, int, str, str, str]:
@@ -199,3 +247,14 @@ def _differing(one: Any, other: Any, path: str = "") -> str | None:
                 return found
         return None
     return None if one == other else path
+
+
+def find_files(paths: list[Path], config: Config, base: Path) -> list[str]:
+    """Find the files that a check of `paths` would read.
+
+    :raises CannotCheck: a folder cannot be read
+    """
+    try:
+        return [file.path for file in discovery.find(paths, base, config.exclude, config.python_path)]
+    except (OSError, RuntimeError) as error:
+        raise CannotCheck(str(error)) from error

@@ -33,6 +33,7 @@ from airflow.serialization import serialized_objects
 from dag_integrity.guard import Imports, Refused, Watch
 from dag_integrity.inspection import facts, inspect
 from dag_integrity.protocol import Result
+from dag_integrity.standin import Finder
 
 ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}")
 UNSTABLE_NAMES = {
@@ -76,6 +77,9 @@ class Parser:
         self._roots: tuple[str, ...] = ()
         self._no_plugins = settings.PLUGINS_FOLDER
         self._is_local: dict[str, bool] = {}
+        self._stand_ins = Finder(self._local_file) if options["missing"] == "stand-in" else None
+        if self._stand_ins:
+            sys.meta_path.append(self._stand_ins)
         self._record_lines()
 
     def _record_lines(self) -> None:
@@ -113,6 +117,8 @@ class Parser:
         self._texts: dict[str, str] = {}
         plugins = (root for root in roots if os.path.basename(root) == "plugins")
         settings.PLUGINS_FOLDER = next(plugins, self._no_plugins)
+        if self._stand_ins:
+            self._stand_ins.begin()
         self.watch.begin(file)
         self.imports.begin(self._local)
         start = time.process_time()
@@ -121,6 +127,9 @@ class Parser:
         finally:
             self.watch.active = False
             self._leftovers(file, threads, result)
+            result.modules = sorted(self._own_modules(loaded))
+            if self._stand_ins:
+                result.stand_ins = dict(self._stand_ins.used)
             # All are looked at before one is removed: the path of a namespace package is computed from its parent.
             for name in [name for name in _added(loaded) if self._local(name)]:
                 del sys.modules[name]
@@ -323,6 +332,14 @@ class Parser:
             if module is not None:
                 self._is_local[name] = known
         return known
+
+    def _local_file(self, file: str) -> bool:
+        return file.startswith(self._roots) and "site-packages" not in file
+
+    def _own_modules(self, loaded: set[str]) -> set[str]:
+        """The files of the project's modules that were imported since."""
+        files = (getattr(sys.modules[name], "__file__", None) for name in _added(loaded) if self._local(name))
+        return {file for file in files if isinstance(file, str)}
 
     def _may_vary(self, file: str, code: CodeType | None) -> bool:
         """Whether two parses can differ: the file or a module beside it uses time, chance, sets or a package unknown here.

@@ -106,6 +106,10 @@ class Result:
     """The worker takes no further job."""
     died: bool = False
     """The worker ended while it parsed the file."""
+    modules: list[str] = field(default_factory=list)
+    """The files of the project's modules that it imports."""
+    stand_ins: dict[str, int] = field(default_factory=dict)
+    """The packages that a stand-in took the place of, and the line that asked first."""
 
 
 Message = Start | Ready | Fatal | Spawn | Spawned | Ended | Job | Begin | Result
