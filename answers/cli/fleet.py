@@ -4,30 +4,26 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Annotated
 
 import typer
-from rich.live import Live
 from rich.table import Table
 
+from answers.console import AsJson, day_of, err, out, readable_errors
 from answers.interrupts import interruptible
-from answers.operate.fleet import State
-from include.fleet.model import Fleet, Member, load
+from answers.progress import show_fleet
+from include.fleet.model import load
+from include.waiting import asked, by_default
 
 app = typer.Typer(help="The fleet of question 4: more than fifty DAGs from one YAML file.", no_args_is_help=True)
 
-COLOURS = {"success": "green", "failed": "red", "running": "cyan", "queued": "yellow", "no event": "magenta"}
 LOG_LINES = 25
 MOST_LOGS = 3  # the others failed after, and mostly because of, these
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 
 
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
     """Show every DAG of the fleet: its weight, and what it waits for. Exit code 1 when the YAML has a mistake."""
-    from answers.cli.app import out, readable_errors
-
     with readable_errors():
         members = load().members
     if as_json:
@@ -47,19 +43,18 @@ def run(
     only: Annotated[
         str | None, typer.Option("--for", help="Only what this carrier or roll-up needs, e.g. headline.")
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for the day to end.")] = 1800,
+    timeout: Annotated[float | None, typer.Option(help=f"Seconds to wait for the day to end{by_default(1800)}")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a day of the whole fleet on the live stack and wait. A day that ran before is run again.
 
     Exit code 1 when a DAG fails, with the end of the log of what failed first.
     """
-    from answers.cli.app import _day, err, out, readable_errors
     from answers.operate import fleet as fleet_run
     from answers.stack.client import Airflow
 
     with readable_errors():
-        date = _day(day)
+        date = day_of(day)
         fleet = load()
         members = fleet.needed(only) if only else list(fleet.members)
         airflow = Airflow()
@@ -68,7 +63,9 @@ def run(
             with interruptible():
                 if fleet_run.start(airflow, members, date):
                     err.print(f"{date} is under way: watching it", style="dim")
-                *_, states = shown(fleet, fleet_run.watch(airflow, members, date, timeout), quiet=as_json)
+                *_, states = show_fleet(
+                    fleet, fleet_run.watch(airflow, members, date, asked(timeout, 1800)), quiet=as_json
+                )
         except KeyboardInterrupt:
             err.print("no longer watching; the runs go on (`answers fleet run` again joins them)")
             raise typer.Exit(130) from None
@@ -101,48 +98,3 @@ def run(
         out.print(f"{date}: {good} of {len(states)} DAGs succeeded in {seconds:.0f} s", highlight=False)
     if good < len(states):
         raise typer.Exit(1)
-
-
-def shown(fleet: Fleet, looks: Iterator[list[State]], quiet: bool = False) -> Iterator[list[State]]:
-    """Show the day while it goes on: carriers by layers on a terminal, a line a DAG that has ended elsewhere."""
-    from answers.cli.app import out
-
-    if quiet or not out.is_terminal:
-        told: set[str] = set()
-        for states in looks:
-            for each in states:
-                if each.done and each.member.dag_id not in told:
-                    told.add(each.member.dag_id)
-                    took = f" in {each.seconds:.1f} s" if each.seconds else ""
-                    if not quiet:
-                        out.print(f"{each.member.dag_id}: {each.state}{took}", highlight=False)
-            yield states
-        return
-    with Live(console=out, refresh_per_second=4) as live:
-        for states in looks:
-            live.update(_table(fleet, states))
-            yield states
-
-
-def _table(fleet: Fleet, states: list[State]) -> Table:
-    of = {each.member.dag_id: each for each in states}
-    done = sum(each.done for each in states)
-    table = Table("", "ingest", "transform", "report", title=f"{done} of {len(states)} DAGs have ended", min_width=60)
-
-    def cell(member: Member | None) -> str:
-        each = of.get(member.dag_id) if member else None
-        if each is None or each.state == "none":
-            return "·" if each else ""
-        text = f"{each.seconds:.0f} s" if each.state == "success" and each.seconds else each.state
-        return f"[{COLOURS.get(each.state, 'dim')}]{text}[/]"
-
-    members = {(each.layer, each.key): each for each in fleet.members}
-    for carrier in fleet.carriers:
-        cells = [cell(members.get((layer, carrier.code))) for layer in ("ingest", "transform", "report")]
-        if any(cells):
-            table.add_row(carrier.code, *cells)
-    table.add_section()
-    for member in fleet.members:
-        if member.layer in ("rollup", "scorecard") and member.dag_id in of:
-            table.add_row(member.key or "scorecard", "", "", cell(member))
-    return table

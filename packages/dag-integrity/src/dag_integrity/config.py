@@ -53,7 +53,7 @@ class Config(BaseModel):
     python_path: list[str] = []
     """Further folders for `sys.path`."""
     env_file: str | None = None
-    """NAME=value lines for the parsers, such as `AIRFLOW__CORE__DEFAULT_TASK_RETRIES=3`."""
+    """NAME=value lines for the parsers, such as `AIRFLOW__CORE__DEFAULT_TASK_RETRIES=2`."""
     known_pools: list[str] | None = None
     """The pools that exist. Without a list AA306 is off."""
     known_connections: list[str] | None = None

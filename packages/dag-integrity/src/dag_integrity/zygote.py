@@ -42,6 +42,7 @@ def main() -> None:
         text = f"Airflow cannot be imported by {sys.executable}: {type(error).__name__}: {error}"
         control.sendall(protocol.encode(protocol.Fatal(text)))
         return
+    _forget_own_packages()
     import airflow
     from airflow import settings
 
@@ -124,6 +125,14 @@ def _work(fd: int, options: dict[str, Any]) -> None:
         raise
     finally:
         os._exit(status)
+
+
+def _forget_own_packages() -> None:
+    """Take the checkout that the checker is run from off `sys.path`: a DAG project may have packages of the same names."""
+    source = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    if "site-packages" not in source:
+        own = (source, os.path.dirname(os.path.dirname(os.path.dirname(source))))
+        sys.path[:] = [entry for entry in sys.path if entry and os.path.realpath(entry) not in own]
 
 
 def _limit_memory(megabytes: int) -> None:
