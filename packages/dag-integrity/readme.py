@@ -32,7 +32,9 @@ def main() -> int:
     text = before
     for name, table in (("rules", rules_as_markdown(RULES.values())), ("configuration", configuration())):
         pattern = rf"(<!-- {name}: made by readme.py -->\n).*?(<!-- end of {name} -->)"
-        text, count = re.subn(pattern, lambda match, table=table: f"{match[1]}\n{table}\n\n{match[2]}", text, flags=re.S)
+        text, count = re.subn(
+            pattern, lambda match, table=table: f"{match[1]}\n{table}\n\n{match[2]}", text, flags=re.S
+        )
         if count != 1:
             raise SystemExit(f"{README}: should have the marks of {name} once")
     if "--check" in sys.argv[1:]:

@@ -16,7 +16,7 @@ import yaml
 from support import PROJECT
 
 CHECKER = "packages/dag-integrity"
-OWN = {"answers", "bench", "callbacks", "dag_integrity", "include", "plugins", "q10", "support", "test_rules", "tests"}
+OWN = {"answers", "bench", "callbacks", "dag_integrity", "include", "plugins", "projects", "q10", "support", "tests"}
 IMAGE = {"airflow", "kubernetes"}
 STACK = {*IMAGE, "embedded", "command"}
 ROOMS = {

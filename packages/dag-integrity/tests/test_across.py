@@ -1,6 +1,7 @@
 """Cycles within a DAG and across DAGs are found before merge, with their path; what only looks like one is not."""
 
 import pytest
+
 from projects import bash, check, dag
 
 WAIT = 'ExternalTaskSensor(task_id="wait_{0}", external_dag_id="{0}", timeout=60{1})'

@@ -10,13 +10,13 @@ from xml.etree import ElementTree
 
 import jsonschema
 import pytest
-from projects import PACKAGE, bash, check, dag, environment, run
 
 from dag_integrity import report
 from dag_integrity.check import usable_cores
 from dag_integrity.config import Config, ConfigError, load
 from dag_integrity.findings import Finding, suppress
 from dag_integrity.rules import RULES
+from projects import PACKAGE, bash, check, dag, environment, run
 
 FINDINGS = [
     Finding("dags/a b.py", 3, "AA101", "ValueError: <&> \x1b[31m broken", None),

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from projects import bash, check, dag
 
 pytestmark = pytest.mark.claim("9.3")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from projects import CHECKER, bash, check, dag, environment, wait_for
 
 BAD = {

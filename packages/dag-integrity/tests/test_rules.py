@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
-from projects import HEAD, bash, check, dag
 
 from dag_integrity.rules import RULES
+from projects import HEAD, bash, check, dag
 
 CONFIG = """
 [tool.dag-integrity]

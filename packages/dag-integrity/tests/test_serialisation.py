@@ -1,6 +1,7 @@
 """Each DAG is serialised as Airflow does it to store a DAG: what Airflow refuses then is found before merge."""
 
 import pytest
+
 from projects import bash, check, dag
 
 STRANGE = {
