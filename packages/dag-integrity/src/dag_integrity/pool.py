@@ -231,6 +231,8 @@ class Pool:
         if not worker.drained or worker.status is None:
             return
         del self._workers[worker.number]
+        if worker.status == protocol.OWN_FAILURE and worker.current is None:
+            raise CannotCheck(f"a process that parses cannot go on: {self._zygote.last_words()}")
         unread = list(worker.given)
         if worker.current is not None:
             job = unread.pop(0)

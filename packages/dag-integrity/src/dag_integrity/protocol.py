@@ -14,6 +14,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+OWN_FAILURE = 70  # the exit code of a worker that fails outside of a file
 Entry = tuple[str, int, str | None, str]  # rule, line, dag_id, message
 
 

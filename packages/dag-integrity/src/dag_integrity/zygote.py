@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from typing import Any
 
 from dag_integrity import protocol
@@ -92,7 +93,7 @@ def _work(fd: int, options: dict[str, Any]) -> None:
     """The life of a worker: never returns."""
     from dag_integrity import parser
 
-    status = 70
+    status = protocol.OWN_FAILURE
     try:
         os.setpgid(0, 0)
         if LINUX:
@@ -121,7 +122,7 @@ def _work(fd: int, options: dict[str, Any]) -> None:
                 break
         status = 0
     except BaseException:
-        faulthandler.dump_traceback(trace, all_threads=False)
+        traceback.print_exc()  # the command shows the last line
         raise
     finally:
         os._exit(status)
