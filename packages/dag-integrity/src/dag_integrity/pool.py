@@ -12,10 +12,11 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from dag_integrity.discovery import DagFile
 from dag_integrity.launch import Zygote
 
 AHEAD = 3  # files that a worker is given at a time, so that it never waits for the command
@@ -35,8 +36,7 @@ class Job:
     """A file to parse. `alone`: in a process that has parsed nothing else, because that went wrong in another one."""
 
     id: int
-    file: str
-    roots: tuple[str, ...]
+    file: DagFile
     doc: bool = False
     alone: bool = False
 
@@ -180,7 +180,7 @@ class Pool:
                 self._retire(worker)  # the job needs a fresh process, and this one is idle
                 break
             worker.given.append(self.waiting.popleft())
-            lines.append(json.dumps({"id": job.id, "file": job.file, "roots": job.roots, "doc": job.doc}))
+            lines.append(json.dumps({"id": job.id, "file": asdict(job.file), "doc": job.doc}))
             if job.alone:
                 break
         if lines:
@@ -225,7 +225,7 @@ class Pool:
                 if message.get("retire"):
                     worker.closed = True
                 if not alone and self._should_confirm(message):
-                    self.waiting.appendleft(Job(job.id, job.file, job.roots, job.doc, alone=True))
+                    self.waiting.appendleft(replace(job, alone=True))
                 else:
                     self._report(job, message)
 
@@ -246,7 +246,7 @@ class Pool:
         if worker.current is not None:
             job = unread.pop(0)
             if worker.parsed and not worker.late:
-                unread.insert(0, Job(job.id, job.file, job.roots, job.doc, alone=True))
+                unread.insert(0, replace(job, alone=True))
             else:
                 self._report(job, {"findings": [self._death(worker, job)], "dags": [], "died": True})
         self.waiting.extendleft(reversed(unread))
@@ -255,7 +255,7 @@ class Pool:
         line = 1
         with contextlib.suppress(OSError):
             trace = (self._traces / str(worker.pid)).read_text(errors="replace")
-            if match := re.search(rf'File "{re.escape(job.file)}", line (\d+)', trace):
+            if match := re.search(rf'File "{re.escape(job.file.path)}", line (\d+)', trace):
                 line = int(match.group(1))
         status = worker.status or 0
         if worker.late:

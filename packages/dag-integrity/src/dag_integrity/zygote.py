@@ -107,6 +107,8 @@ def main() -> None:
 
 def _work(fd: int, options: dict[str, Any], parser: Any) -> None:
     """The life of a worker: never returns."""
+    from dag_integrity.discovery import DagFile
+
     status = 70
     try:
         os.setpgid(0, 0)
@@ -122,7 +124,7 @@ def _work(fd: int, options: dict[str, Any], parser: Any) -> None:
             job = json.loads(line)
             _send(channel, {"begin": job["id"], "cpu": time.process_time()})
             try:
-                result = worker.parse(job["file"], job["roots"], job["doc"])
+                result = worker.parse(DagFile(**job["file"]), job["doc"])
             except Exception as error:  # of the check itself, or of what the file did to this process
                 text = f"cannot be checked: {type(error).__name__}: {error}"
                 result = {"findings": [("AA103", 1, None, text)], "dags": [], "retire": True}
