@@ -4,9 +4,9 @@ import subprocess
 import sys
 
 import pytest
-from projects import SOURCE, bash, check, dag
 
 from dag_integrity.pool import ENDLESS, STALLED, Pool, Worker
+from projects import SOURCE, bash, check, dag
 
 pytestmark = pytest.mark.claim("9.3")
 TIMEOUT = 10.0

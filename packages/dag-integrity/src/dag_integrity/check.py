@@ -18,12 +18,15 @@ from dag_integrity.config import Config
 from dag_integrity.findings import Finding, merged, suppress
 from dag_integrity.pool import CannotCheck, Pool, parser_environment
 from dag_integrity.protocol import Job, Result, Start
+from dag_integrity.sources import read
 from dag_integrity.static import Static, Unavailable
 
 # A word that makes a second parse likely: its process is started at once, not when the first file asks for it.
 LIKELY_UNSTABLE = re.compile(
     rb"\b(?:now|today|utcnow|uuid[14]|random|randint|days_ago|glob|listdir|iterdir)\(|\b(?:frozen)?set\("
 )
+
+UNSEEN = {"AA107", "AA204"}  # what only holds when every DAG was seen
 
 
 @dataclass(frozen=True)
@@ -83,19 +86,23 @@ class Check:
         self._extra = config.environment(base)
         enabled = config.enabled()
         self._jobs = config.jobs or usable_cores()
-        folder = next((str(path) for path in self.paths if path.is_dir()), str(self.paths[0].parent))
+        folder = str(discovery.dags_folder(self.paths[0]))
         first = self._pool(0, folder, self._done_first)  # imports Airflow while this process reads the files
         try:
-            files = discovery.find(self.paths, base, config.exclude, config.python_path)
+            settings = {**os.environ, **self._extra}
+            self._discovered = discovery.find(self.paths, base, config.exclude, config.python_path, settings)
         except (OSError, RuntimeError) as error:
             raise CannotCheck(str(error)) from error
+        files = self._discovered.files
         self._total = len(files)
         self._folder = folder
         for number, file in enumerate(files):
-            first.add(Job(number, file.path, file.roots, doc=config.determinism == "all"))
+            first.add(Job(number, file, doc=config.determinism == "all"))
         wanted = enabled & {"AA504", "AA601", "AA602", "AA603", "AA604", "AA408", "AA701"}
         if wanted and files:
-            self._static = Static([file.path for file in files], config.high_entropy, "AA701" in enabled)
+            texts = self._home / "texts"
+            texts.mkdir()
+            self._static = Static([file.path for file in files], config.high_entropy, texts, "AA701" in enabled)
         unstable = "AA407" in enabled and config.determinism != "off"
         if unstable and (config.determinism == "all" or any(_likely_unstable(file.path) for file in files)):
             self._twin()
@@ -115,6 +122,7 @@ class Check:
         home = self._home / str(seed)
         (home / "traces").mkdir(parents=True)
         options = {**self._config.for_workers(), "traces": str(home / "traces"),
+                   "airflow_home": self._extra.get("AIRFLOW_HOME") or os.environ.get("AIRFLOW_HOME"),
                    "default_owner": self._extra.get("AIRFLOW__OPERATORS__DEFAULT_OWNER")
                    or os.environ.get("AIRFLOW__OPERATORS__DEFAULT_OWNER") or "airflow"}  # fmt: skip
         around = (Path(folder) / "plugins", Path(folder).parent / "plugins")
@@ -134,7 +142,7 @@ class Check:
         self._first[job.id] = result
         mode = self._config.determinism
         if result.documents and mode != "off" and "AA407" in self._config.enabled():
-            self._twin().add(Job(job.id, job.file, job.roots, doc=True))
+            self._twin().add(Job(job.id, job.file, doc=True))
         else:
             result.documents = None
         self._progress(len(self._first), self._total)
@@ -158,8 +166,11 @@ class Check:
             rule in ("AA101", "AA102", "AA103", "AA104") for r in self._first.values() for rule, *_ in r.findings
         )
         failed = failed or any(result.stopped for result in self._first.values())
-        complete = not failed and any(path.is_dir() for path in self.paths)
-        return findings + list(across.compare(dags, self._config.known_dags, complete))
+        made = [(files[number].path, result.made) for number, result in self._first.items() if result.made]
+        found = list(across.compare(dags, self._config.known_dags, not failed, made))
+        if any(each.rule in UNSEEN for each in found) and not self._discovered.complete:
+            found = [each for each in found if each.rule not in UNSEEN]
+        return findings + found
 
     def _outcome(self, findings: list[Finding], files: list[discovery.DagFile]) -> Outcome:
         dags: dict[str, set[str]] = {}
@@ -216,7 +227,7 @@ def _order(finding: Finding) -> tuple[str, int, str, str, str]:
 
 def _likely_unstable(file: str) -> bool:
     try:
-        return LIKELY_UNSTABLE.search(Path(file).read_bytes()) is not None
+        return LIKELY_UNSTABLE.search(read(file)) is not None
     except OSError:
         return False
 
@@ -257,11 +268,13 @@ def _differing(one: Any, other: Any, path: str = "") -> str | None:
 
 
 def find_files(paths: list[Path], config: Config, base: Path) -> list[str]:
-    """Find the files that a check of `paths` would read.
+    """Find the files that a check of `paths` would read; those in zip files are left out.
 
     :raises CannotCheck: a folder cannot be read
     """
+    settings = {**os.environ, **config.environment(base)}
     try:
-        return [file.path for file in discovery.find(paths, base, config.exclude, config.python_path)]
+        found = discovery.find(paths, base, config.exclude, config.python_path, settings)
     except (OSError, RuntimeError) as error:
         raise CannotCheck(str(error)) from error
+    return [file.path for file in found.files if Path(file.path).is_file()]

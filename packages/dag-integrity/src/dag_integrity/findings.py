@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from dag_integrity.rules import RULES, Severity
+from dag_integrity.sources import read
 
 # The list behind a budget depends on the machine and its load.
 MEASURED = re.compile(r"(, budget )\d.*")
@@ -97,7 +98,7 @@ def suppress(findings: Iterable[Finding], files: Iterable[str], enabled: set[str
     comments: dict[str, dict[int, set[str] | None]] = {}
     for file in files:
         try:
-            if found := suppressions(Path(file).read_bytes()):
+            if found := suppressions(read(file)):
                 comments[file] = found
         except OSError:
             continue  # an unreadable file is a finding of the parser

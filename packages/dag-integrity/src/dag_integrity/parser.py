@@ -17,7 +17,8 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+import zipimport
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import resources  # noqa: F401 - loaded here, as nearly every provider needs it
 from pathlib import Path
@@ -30,9 +31,12 @@ from airflow.sdk.bases.operator import BaseOperator
 from airflow.sdk.definitions._internal.contextmanager import DagContext, TaskGroupContext
 from airflow.serialization import serialized_objects
 
+from dag_integrity.discovery import DagFile
 from dag_integrity.guard import Imports, Refused, Watch
-from dag_integrity.inspection import facts, inspect
+from dag_integrity.inspection import facts, inspect, is_known, missing_templates
+from dag_integrity.lost import Made
 from dag_integrity.protocol import Result
+from dag_integrity.sources import archive_of, is_utf8, read
 from dag_integrity.standin import Finder
 
 ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}")
@@ -73,6 +77,7 @@ class Parser:
         self._parsed, self._loaded = 0, set(sys.modules)
         self._lines: dict[int, int] = {}
         self._scheduled: set[int] = set()
+        self._made = Made()
         self._unstable: dict[str, bool] = {}
         self._roots: tuple[str, ...] = ()
         self._no_plugins = settings.PLUGINS_FOLDER
@@ -84,7 +89,7 @@ class Parser:
 
     def _record_lines(self) -> None:
         """Remember at which line of the file each DAG and task is made, and which DAGs name their schedule."""
-        watch, lines, scheduled = self.watch, self._lines, self._scheduled
+        watch, lines, scheduled, made = self.watch, self._lines, self._scheduled, self._made
 
         def wrap(cls: Any, line_of: Callable[[], int]) -> None:
             original = cls.__init__
@@ -94,6 +99,8 @@ class Parser:
                 line = lines[id(self)] = line_of()
                 if "schedule" in kwargs:
                     scheduled.add(line)
+                if cls is DAG:
+                    made.add(self, line)
                 original(self, *args, **kwargs)
 
             cls.__init__ = recording
@@ -101,21 +108,26 @@ class Parser:
         wrap(DAG, watch.dag_line)
         wrap(BaseOperator, watch.line)
 
-    def parse(self, file: str, roots: Sequence[str], doc: bool) -> Result:
-        """Parse a file.
+    def parse(self, job: DagFile, doc: bool) -> Result:
+        """Parse a file, in the folder and with the sys.path that the deployment would give it.
 
-        :param roots: folders that Airflow has on sys.path for it: DAGs folder, plugins, config, project
         :param doc: also return the serialised DAGs
         """
         environment, folder, filters = dict(os.environ), os.getcwd(), warnings.filters[:]
         loaded, threads = set(sys.modules), set(threading.enumerate())
-        self._roots, self._is_local = tuple(f"{root.rstrip('/')}/" for root in roots), {}
-        sys.path[:] = [*roots, *(entry for entry in self._path if entry not in roots)]
+        file, added = job.path, (*job.before, *job.roots)
+        self._roots, self._is_local = tuple(f"{root.rstrip('/')}/" for root in added), {}
+        # Airflow appends: an installed package wins over a DAG file of its name.
+        sys.path[:] = [*job.before, *(entry for entry in self._path if entry not in added), *job.roots]
+        os.chdir(job.home)
+        os.environ["AIRFLOW_HOME"] = self.options["airflow_home"] or job.home
+        os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = settings.DAGS_FOLDER = job.dags
         self._lines.clear()
         self._scheduled.clear()
+        self._made.begin(file)
         result = Result()
         self._texts: dict[str, str] = {}
-        plugins = (root for root in roots if os.path.basename(root) == "plugins")
+        plugins = (root for root in job.roots if os.path.basename(root) == "plugins")
         settings.PLUGINS_FOLDER = next(plugins, self._no_plugins)
         if self._stand_ins:
             self._stand_ins.begin()
@@ -152,18 +164,18 @@ class Parser:
 
     def _parse(self, file: str, doc: bool, start: float, result: Result) -> None:
         found = result.findings
-        name = module_name(file)
+        name = module_name(file) if archive_of(file) is None else Path(file).stem
         DagContext.autoregistered_dags.clear()
         DagContext.current_autoregister_module_name = name
         module, code = ModuleType(name), None
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                loader = importlib.machinery.SourceFileLoader(name, file)
+                loader = self._loader(name, file)
                 module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))  # type: ignore[arg-type]
                 sys.modules[name] = module
                 code = loader.get_code(name)
-                exec(code, module.__dict__)  # type: ignore[arg-type]  # noqa: S102 - parsing a DAG file is running it
+                exec(code, module.__dict__)  # noqa: S102 - parsing a DAG file is running it
         except MemoryError:
             found.append(("AA104", 1, None, f"needs more than the {self.options['memory']} MB allowed"))
             result.retire = True
@@ -181,11 +193,22 @@ class Parser:
             self._accesses(result)
             self._costs(took, result)
         unique = {id(dag): dag for dag in dags}.values()
+        if unique and not is_utf8(read(file)):
+            text = "Airflow cannot store the source, which it reads as UTF-8: the DAGs never appear"
+            found.append(("AA101", 1, None, text))
+        result.made = self._made.end(module, list(unique))
         doc = doc or self._may_vary(file, code)
         for dag in sorted(unique, key=lambda each: (self._lines.get(id(each), 1), each.dag_id)):
             self._dag(dag, file, name, doc, result)
         if doc or any(ADDRESS.search(text) for text in self._texts.values()):
             result.documents = {dag_id: canonical(json.loads(text)) for dag_id, text in self._texts.items()}
+
+    def _loader(self, name: str, file: str) -> Any:
+        """Load a module from disk, or from a zip file, which comes first on sys.path then."""
+        if (parts := archive_of(file)) is None:
+            return importlib.machinery.SourceFileLoader(name, file)
+        sys.path.insert(0, parts[0])
+        return zipimport.zipimporter(parts[0])
 
     def _dag(self, dag: Any, file: str, module: str, doc: bool, result: Result) -> None:
         line = self._lines.get(id(dag), 1)
@@ -200,6 +223,7 @@ class Parser:
             return
         try:
             dag.validate()
+            found += [(rule, at, dag.dag_id, text) for rule, at, text in missing_templates(dag, line_of)]
             dag.resolve_template_files()
             document = Serialization.serialize_dag(dag)
             self._texts[dag.dag_id] = json.dumps(document, sort_keys=True, default=str)
@@ -266,7 +290,7 @@ class Parser:
         for kind, key, line in dict.fromkeys(self.watch.lookups):
             seen.append(("AA403", line, f"looks up the {kind} {key!r}"))
             known = self.options[f"known_{kind}s"]
-            if known is not None and key not in known:
+            if known is not None and not is_known(kind, key, known):
                 result.findings.append(
                     ("AA308" if kind == "variable" else "AA307", line, None, f"the {kind} {key!r} is not known")
                 )

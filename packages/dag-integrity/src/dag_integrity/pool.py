@@ -246,7 +246,7 @@ class Pool:
         line = 1
         with contextlib.suppress(OSError):
             trace = (self._traces / str(worker.pid)).read_text(errors="replace")
-            if match := re.search(rf'File "{re.escape(job.file)}", line (\d+)', trace):
+            if match := re.search(rf'File "{re.escape(job.file.path)}", line (\d+)', trace):
                 line = int(match.group(1))
         status = worker.status or 0
         if worker.late:

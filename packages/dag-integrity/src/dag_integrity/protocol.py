@@ -14,6 +14,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from dag_integrity.discovery import DagFile
+
 OWN_FAILURE = 70  # the exit code of a worker that fails outside of a file
 Entry = tuple[str, int, str | None, str]  # rule, line, dag_id, message
 
@@ -68,15 +70,19 @@ class Ended:
 class Job:
     """A file to parse.
 
-    `roots` are the folders that Airflow has on sys.path for it. `doc` asks for the serialised DAGs. `alone` asks for a
-    process that has parsed nothing else, because parsing went wrong in one that had.
+    `doc` asks for the serialised DAGs. `alone` asks for a process that has parsed nothing else, because parsing went wrong in
+    one that had.
     """
 
     id: int
-    file: str
-    roots: tuple[str, ...]
+    file: DagFile
     doc: bool = False
     alone: bool = False
+
+    def __post_init__(self) -> None:
+        """Take what JSON makes of a file, too."""
+        if isinstance(self.file, dict):
+            self.file = DagFile(**self.file)
 
 
 @dataclass
@@ -97,6 +103,8 @@ class Result:
     """The facts of inspection.facts, for across.py."""
     scheduled: list[int] = field(default_factory=list)
     """Lines at which a DAG with the argument `schedule` is made."""
+    made: dict[str, list[Any]] = field(default_factory=dict)
+    """What became of the DAGs that the file made, as lost.Made tells."""
     documents: dict[str, Any] | None = None
     """The serialised DAGs, when they were asked for or two parses may differ."""
     missing: bool = False
@@ -121,7 +129,11 @@ KINDS: dict[str, Any] = {
 
 def encode(message: Message) -> bytes:
     """Encode as a line. What JSON does not know is sent as its text."""
-    return json.dumps([type(message).__name__, vars(message)], default=str).encode() + b"\n"
+    return json.dumps([type(message).__name__, vars(message)], default=_plain).encode() + b"\n"
+
+
+def _plain(value: Any) -> Any:
+    return vars(value) if isinstance(value, DagFile) else str(value)
 
 
 def decode(line: bytes) -> Message:
