@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import dag_integrity
@@ -12,17 +13,20 @@ import dag_integrity
 CHECKER = [sys.executable, "-m", "dag_integrity"]
 PACKAGE = Path(__file__).resolve().parents[1]
 SOURCE = Path(dag_integrity.__file__).resolve().parents[1]
-HEAD = """
+AIRFLOW = tuple(map(int, version("apache-airflow-core").split(".")[:2]))
+TIMETABLES = "airflow.sdk" if AIRFLOW >= (3, 2) else "airflow.timetables.interval"
+HEAD = f"""
 from datetime import timedelta
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.providers.standard.operators.trigger_dagrun import TriggerDagRunOperator
 from airflow.providers.standard.sensors.external_task import ExternalTaskSensor
-from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, task
+from airflow.sdk import DAG, Asset, task
+from {TIMETABLES} import CronDataIntervalTimetable
 from pendulum import datetime
 
 GOOD = dict(schedule=None, start_date=datetime(2026, 1, 1), tags=["t"], description="d",
-            default_args={"owner": "team", "retries": 1})
+            default_args={{"owner": "team", "retries": 1}})
 """
 
 

@@ -88,7 +88,8 @@ def _key_of(finding: Finding, path: Path) -> Key:
     """Name a finding by paths that count from the baseline's folder: the same wherever the check is started."""
     folder = path.absolute().parent
     file = Path(os.path.relpath(finding.file, folder)).as_posix()
-    message = replace(finding, message=finding.message.replace(f"{folder}{os.sep}", "")).stable_message
+    project = os.path.commonpath([folder, finding.file])
+    message = replace(finding, message=finding.message.replace(f"{project.rstrip(os.sep)}{os.sep}", "")).stable_message
     return finding.rule, file, finding.dag_id or "", message
 
 
