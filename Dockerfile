@@ -50,5 +50,6 @@ WORKDIR /opt/airflow
 COPY config config
 COPY plugins plugins
 COPY include include
+COPY answers answers
 COPY dags dags
 USER airflow

@@ -1,4 +1,4 @@
-"""The `answers` command's way in."""
+"""Runs the `answers` command."""
 
 from __future__ import annotations
 
@@ -8,25 +8,16 @@ import sys
 def main() -> None:
     """Run the command line.
 
-    The checker runs in CI on each commit: it starts its helper at once, which takes a second to import Airflow, and imports
-    none of the other commands.
+    `answers integrity` imports none of the other commands: it runs in CI on each commit.
     """
-    arguments = sys.argv[1:]
-    if arguments[:1] != ["integrity"]:
-        from answers.cli.app import app
+    if sys.argv[1:2] == ["integrity"]:
+        from dag_integrity.__main__ import main as integrity
 
-        app()
+        integrity(sys.argv[2:], name="answers integrity")
         return
-    from dag_integrity import launch
+    from answers.cli.app import app
 
-    if not {"-h", "--help", "--list-rules"} & set(arguments):
-        launch.ahead()
-    from dag_integrity.command import app as integrity
-
-    try:
-        integrity(arguments[1:], prog_name="answers integrity")
-    finally:
-        launch.drop()
+    app()
 
 
 if __name__ == "__main__":

@@ -22,11 +22,12 @@ STEADY, BURST = 30, 200
 def kafka() -> dict:
     """Each on one live stack: what comes in, what has an effect, how soon."""
     from answers.cli.kafka import start
+    from answers.stack.connections import kafka_options
     from include.flight_status import broker
 
     with live(AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=json.dumps(BUNDLES)) as (settings, airflow):
         start()
-        opts = broker.options()
+        opts = kafka_options()
         broker.create_topics(opts, names=[STOCK])
         extra = json.dumps(opts | {"group.id": "stock"})
         airflow.request(

@@ -17,10 +17,6 @@ import pytest
 
 from support import BROUGHT_UP, HOME, PROJECT, copy_database, open_warehouse
 
-# What `answers prove` needs: the marker `claim`, the option `--claim`, and the events that it follows.
-pytest_plugins = ["answers.proof.pytest_claims"]
-
-
 # With `-n 2`, in this order: the live stack's longest files, one after the other in one process; all that needs no stack; and
 # the stack's other files, by whichever process is free, on the stack that it has or on one of its own.
 LONGEST = ("test_fleet_stack", "test_q01_stack", "test_q02_monitoring_stack", "test_q02_stack", "test_q03_stack")

@@ -47,12 +47,13 @@ def start(say: Callable[[str], None] = lambda line: None) -> None:
     from answers.operate import audit
     from answers.stack import kafka
     from answers.stack.client import Airflow
+    from answers.stack.connections import kafka_options
     from answers.stack.settings import Settings
     from include.flight_status import broker
 
     settings = Settings.load()
     kafka.up(settings, say)
-    broker.create_topics(broker.options())
+    broker.create_topics(kafka_options())
     airflow = Airflow()
     for dag_id, _ in audit.DAGS.values():
         airflow.find_dag(dag_id)
@@ -90,12 +91,12 @@ def produce(
     batch: Annotated[str | None, typer.Option(help="Its name; the same one again gives the same event ids.")] = None,
 ) -> None:
     """Send flight-status events to the topic of one way."""
-    from include.flight_status import broker
+    from answers.stack.connections import kafka_options
     from include.flight_status.produce import events, produce_all
 
     with _errors():
         began = time.monotonic()
-        sent = produce_all(broker.options(), _topic(way), events(count, batch or str(time.time_ns())), rate)
+        sent = produce_all(kafka_options(), _topic(way), events(count, batch or str(time.time_ns())), rate)
         out.print(f"{sent} messages in {time.monotonic() - began:.1f} s to {_topic(way)}", highlight=False)
 
 
@@ -109,14 +110,14 @@ def audit(
 
     from answers.operate.audit import audit as account
     from answers.stack.client import Airflow
+    from answers.stack.connections import kafka_options
     from answers.stack.settings import warehouse_options
-    from include.flight_status import broker
     from include.flights import warehouse
 
     with _errors():
         given = warehouse_options()
         with warehouse.connect(lambda: clickhouse_connect.get_client(**given), given.get("path")) as client:
-            accounts = account(broker.options(), client, Airflow() if xcom else None)
+            accounts = account(kafka_options(), client, Airflow() if xcom else None)
         if as_json:
             print(json.dumps([asdict(each) | {"clean": each.clean} for each in accounts]))
         else:
@@ -139,12 +140,12 @@ def relay(most: Annotated[int | None, typer.Option(help="End after so many messa
     from answers.operate.relay import NotTaken
     from answers.operate.relay import relay as run
     from answers.stack.client import Airflow, ApiError
-    from include.flight_status import broker
+    from answers.stack.connections import kafka_options
 
     with _errors():
         try:
             with interruptible():
-                out.print(f"{run(Airflow(), broker.options(), most)} relayed")
+                out.print(f"{run(Airflow(), kafka_options(), most)} relayed")
         except KeyboardInterrupt:
             return
         except NotTaken as error:
@@ -154,11 +155,11 @@ def relay(most: Annotated[int | None, typer.Option(help="End after so many messa
 @app.command("dead-letters")
 def dead_letters(as_json: AsJson = False) -> None:
     """List the dead letters with their reasons."""
-    from include.flight_status import broker
+    from answers.stack.connections import kafka_options
     from include.flight_status.dead_letters import read
 
     with _errors():
-        letters = list(read(broker.options()))
+        letters = list(read(kafka_options()))
         if as_json:
             print(json.dumps([{"source": each.source, "reason": each.reason} for each in letters]))
             return
@@ -171,11 +172,11 @@ def dead_letters(as_json: AsJson = False) -> None:
 @app.command()
 def replay() -> None:
     """Send the dead letters that were not yet replayed to their topics again, once what refused them is mended."""
-    from include.flight_status import broker
+    from answers.stack.connections import kafka_options
     from include.flight_status.dead_letters import replay as run
 
     with _errors():
-        out.print(f"{run(broker.options())} dead letters sent again")
+        out.print(f"{run(kafka_options())} dead letters sent again")
 
 
 def _topic(way: str) -> str:

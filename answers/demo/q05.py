@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from answers.cli.kafka import start
 from answers.operate import audit
 from answers.stack.client import ApiError
+from answers.stack.connections import kafka_options
 from include.flight_status import broker, produce
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def play(demo: Demo) -> None:
     :raises ApiError: messages still wait after two minutes
     """
     start(lambda line: demo.out.print(line, style="dim", markup=False))
-    opts, batch = broker.options(), str(time.time_ns())
+    opts, batch = kafka_options(), str(time.time_ns())
     for way, count in COUNTS.items():
         poison = POISON if way == "event" else []
         produce.produce_all(opts, broker.WAYS[way], [*poison, *produce.events(count, batch)])

@@ -15,7 +15,7 @@ from answers.deploy.deploy import DeployError, Plan, Planner
 from answers.deploy.shape import PROJECT, Change, ShapeError
 from answers.stack.repository import Repository, RepositoryError
 
-PLATFORM = ("config", "include", "plugins", "requirements.txt")
+PLATFORM = ("answers", "config", "include", "plugins", "requirements.txt")
 """What the image brings and a deploy does not ship."""
 LINKED = ("config", "include", "plugins", "pyproject.toml")
 

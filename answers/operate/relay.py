@@ -12,6 +12,7 @@ from typing import Any
 
 from answers.interrupts import interruptible
 from answers.stack.client import Airflow, ApiError
+from answers.stack.connections import kafka_options
 from include.flight_status import broker
 
 log = logging.getLogger(__name__)
@@ -108,7 +109,7 @@ def main() -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
         with interruptible():
-            opts = broker.options()
+            opts = kafka_options()
             broker.create_topics(opts)
             relay(Airflow(), opts)
     except KeyboardInterrupt:

@@ -85,14 +85,17 @@ class ClaimedTest:
 
 
 def claimed_tests(root: Path | None = None) -> list[ClaimedTest]:
-    """Every test below tests/ with `@pytest.mark.claim("x.y")` on itself, its class, or in the module's pytestmark.
+    """List every test of a claim: `@pytest.mark.claim("x.y")` is on the test, its class, or in the module's pytestmark.
+
+    Looks below tests/ and packages/*/tests/.
 
     :param root: the project's folder; this project when None.
     :raises CatalogError: a test file is not valid Python, or a marker's argument is not a literal string.
     """
     root = root or ROOT
     found: list[ClaimedTest] = []
-    for path in sorted((root / "tests").rglob("test_*.py")):
+    folders = (root, *(root / "packages").glob("*"))
+    for path in sorted(file for folder in folders for file in (folder / "tests").rglob("test_*.py")):
         name = path.relative_to(root).as_posix()
         try:
             module = ast.parse(path.read_text(encoding="utf-8"))

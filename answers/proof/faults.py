@@ -127,7 +127,7 @@ def scratch_environment(root: Path, scratch: Path) -> dict[str, str]:
         if not (key.startswith("AIRFLOW") and str(root) in value) and key != "ANSWERS_RESULTS"
     }
     paths = [path for path in kept.get("PYTHONPATH", "").split(os.pathsep) if path and Path(path).resolve() != root]
-    return kept | {"PYTHONPATH": os.pathsep.join([str(scratch), *paths])}
+    return kept | {"PYTHONPATH": os.pathsep.join([str(scratch), str(scratch / "packages/dag-integrity/src"), *paths])}
 
 
 def prove_faults(

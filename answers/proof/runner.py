@@ -77,7 +77,7 @@ def run_tests(
 ) -> TestRun:
     """Runs pytest with this interpreter and returns what its tests did.
 
-    :param folder: where pytest runs, and whose tests/conftest.py loads `answers.proof.pytest_claims`.
+    :param folder: where pytest runs, and whose pytest loads `answers.proof.pytest_claims`.
     :param arguments: pytest's, without its name.
     :param environment: the whole environment of the process.
     :param on_event: called in this thread with each event of the plugin, after the run has taken it in.

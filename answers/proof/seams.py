@@ -14,7 +14,7 @@ from pathlib import Path
 from answers.proof.anchors import claimed_tests
 from answers.proof.catalog import ROOT, load_questions
 
-OURS = ("include", "plugins", "dags")
+OURS = ("answers", "dag_integrity", "include", "plugins", "dags")
 Names = dict[str, str]  # a name in a test -> what it stands for, dotted
 
 

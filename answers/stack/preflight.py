@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
+CHECKER = PROJECT / "packages" / "dag-integrity"
 VENV = PROJECT / ".venv"
 STAMP = VENV / "lock.sha256"
 OLDEST, NEWEST = (3, 11), (3, 13)
@@ -53,7 +54,10 @@ def problems() -> list:
 
 def digest() -> str:
     """Identifies what the environment is made from: the lock, the project's metadata and the interpreter."""
-    parts = [(PROJECT / name).read_bytes() for name in ("requirements.txt", "pyproject.toml")]
+    parts = [
+        (PROJECT / name).read_bytes()
+        for name in ("requirements.txt", "pyproject.toml", "packages/dag-integrity/pyproject.toml")
+    ]
     return hashlib.sha256(b"\0".join([*parts, sys.version.encode(), str(VENV).encode()])).hexdigest()
 
 
@@ -97,7 +101,7 @@ def main() -> int:
     uv = [*installer(), "pip"]
     environment = {**os.environ, "VIRTUAL_ENV": str(VENV)}
     sync = [*uv, "sync", "--require-hashes", "--compile-bytecode", str(PROJECT / "requirements.txt")]
-    project = [*uv, "install", "--quiet", "--no-deps", "--editable", str(PROJECT)]
+    project = [*uv, "install", "--quiet", "--no-deps", "--editable", str(PROJECT), "--editable", str(CHECKER)]
     for command in (sync, project):
         if subprocess.run(command, env=environment).returncode:
             print("setup: installation failed (see above): is the package index reachable?", file=sys.stderr)

@@ -5,7 +5,6 @@ A client's options are the `extra` of the Airflow connection `kafka_default`, se
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -52,22 +51,6 @@ class Topic:
     name: str
     id: str
     bounds: dict[int, tuple[int, int]]
-
-
-def options() -> dict[str, Any]:
-    """The options of `kafka_default`, for what is no task: ANSWERS_KAFKA (host:port), the environment's, the embedded stack's.
-
-    :raises BrokerUnavailable: the embedded stack has none
-    """
-    from answers.stack.parameters.contents import CONSUMER
-    from answers.stack.settings import connection
-
-    if address := os.environ.get("ANSWERS_KAFKA"):
-        return {**CONSUMER, "bootstrap.servers": address}
-    found = connection("kafka_default")
-    if found is None:
-        raise BrokerUnavailable("there is no Kafka yet: run `answers up`, then `answers kafka up`")
-    return {**CONSUMER, **found["extra"]}
 
 
 def create_topics(opts: Options, partitions: int = PARTITIONS, names: Iterable[str] = (*WAYS.values(), DEAD)) -> None:

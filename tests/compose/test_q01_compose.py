@@ -60,7 +60,7 @@ def test_the_ui_port_refuses_strangers_and_wrong_passwords(stack):
 
 
 def test_no_container_can_change_the_project(stack):
-    for folder in ("config", "dags", "include", "plugins"):
+    for folder in ("answers", "config", "dags", "include", "plugins"):
         for service in ("airflow-worker", "airflow-dag-processor"):
             attempt = f"touch /opt/airflow/{folder}/intruder 2>&1 && echo written || true"
             assert b"Read-only file system" in stack.run("exec", "-T", service, "sh", "-c", attempt)

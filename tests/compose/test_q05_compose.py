@@ -12,8 +12,9 @@ pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 
 SENT = {"event": 120, "sensor": 60, "webhook": 8}
 POISON = """
+from answers.stack.connections import kafka_options
 from include.flight_status import broker, produce
-produce.produce_all(broker.options(), broker.WAYS["event"], [(b"poison", b"\\xff"), (b"poison", None)])
+produce.produce_all(kafka_options(), broker.WAYS["event"], [(b"poison", b"\\xff"), (b"poison", None)])
 """
 
 
@@ -27,10 +28,11 @@ def accounts(stack) -> dict:
 import json
 from dataclasses import asdict
 from answers.operate import audit
+from answers.stack.connections import kafka_options
 from include.flight_status import broker
 from plugins.warehouse import open_warehouse
 with open_warehouse() as client:
-    print(json.dumps([asdict(each) for each in audit.audit(broker.options(), client)]))
+    print(json.dumps([asdict(each) for each in audit.audit(kafka_options(), client)]))
 """
     return {each["way"]: each for each in json.loads(inside(stack, "-c", code).splitlines()[-1])}
 

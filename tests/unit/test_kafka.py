@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from answers.operate import audit
+from answers.stack.connections import kafka_options
 from include.flight_status import broker, dead_letters, process, produce
 from include.flight_status.events import LARGEST_EVENT, BadEvent, parse
 
@@ -276,13 +277,13 @@ def test_what_a_group_has_committed_without_an_effect_is_lost(kafka, warehouse):
 
 
 def test_the_options_are_those_of_a_named_broker_or_of_the_connection(kafka, monkeypatch):
-    assert broker.options() == kafka.options
+    assert kafka_options() == kafka.options
     monkeypatch.setenv("ANSWERS_KAFKA", "kafka:9092")
-    assert broker.options() == kafka.options | {"bootstrap.servers": "kafka:9092"}
+    assert kafka_options() == kafka.options | {"bootstrap.servers": "kafka:9092"}
     monkeypatch.delenv("ANSWERS_KAFKA")
     monkeypatch.delenv("AIRFLOW_CONN_KAFKA_DEFAULT")
     with pytest.raises(broker.BrokerUnavailable, match="answers kafka up"):
-        broker.options()
+        kafka_options()
 
 
 # -- producing

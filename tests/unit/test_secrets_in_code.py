@@ -11,7 +11,7 @@ import yaml
 from answers.stack.parameters import contents, names
 from support import PROJECT
 
-FOLDERS = ("dags", "plugins", "include", "config", ".ci")
+FOLDERS = ("dags", "plugins", "include", "answers", "packages", "config", ".ci")
 FILES = (
     "docker-compose.yaml",
     "docker-compose.rabbitmq.yaml",

@@ -1,4 +1,6 @@
-"""What people do with the parameter store: list, put, rotate. In a container: `python -m answers.stack.parameters.client rotate NAME`.
+"""Lists, puts and rotates secrets in the parameter store.
+
+In a container: `python -m answers.stack.parameters.client rotate NAME`.
 
 Needs boto3 and the standard library only, as it also runs in the parameter store's own image.
 """

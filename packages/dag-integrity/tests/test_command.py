@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 import yaml
-from test_rules import ANSWERS, bash, check, dag
+from test_rules import CHECKER, bash, check, dag
 
 from dag_integrity import report
 from dag_integrity.config import Config, ConfigError, load
@@ -119,7 +119,7 @@ def test_exit_codes_and_a_report_in_a_file(project):
     (entry,) = json.loads(file.read_text())
     assert entry["location"]["path"] == "dags/d.py"
     done = subprocess.run(
-        [*ANSWERS, "--ignore", "AA304", str(dags)], capture_output=True, text=True, cwd=PROJECT, timeout=60
+        [*CHECKER, "--ignore", "AA304", str(dags)], capture_output=True, text=True, cwd=PROJECT, timeout=60
     )
     assert (done.returncode, "\x1b" in done.stdout) == (0, False)
     assert done.stdout.splitlines()[-1].endswith("no findings")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_rules import ANSWERS, bash, check, dag
+from test_rules import CHECKER, SOURCE, bash, check, dag
 
 from support import wait_for
 
@@ -136,9 +136,9 @@ def test_an_interrupt_ends_everything(tmp_path, number):
         "import airflow, subprocess, time  # dag\nsubprocess.Popen(['sleep', '617'])\n"
         "open('begun', 'w').close()\ntime.sleep(600)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[3]), "TMPDIR": str(tmp_path)}
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "TMPDIR": str(tmp_path)}
     process = subprocess.Popen(
-        [*ANSWERS, str(tmp_path)], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+        [*CHECKER, str(tmp_path)], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
     )
     wait_for("the file to hang", (tmp_path / "begun").exists, patience=60)
     family = psutil.Process(process.pid).children(recursive=True)

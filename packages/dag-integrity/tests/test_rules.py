@@ -10,7 +10,8 @@ import pytest
 
 from dag_integrity.rules import RULES
 
-ANSWERS = [sys.executable, "-m", "answers", "integrity"]
+CHECKER = [sys.executable, "-m", "dag_integrity"]
+SOURCE = Path(__file__).resolve().parents[1] / "src"
 HEAD = """
 from datetime import timedelta
 from airflow.providers.standard.operators.empty import EmptyOperator
@@ -159,10 +160,9 @@ ELSEWHERE = {"AA101", "AA102", "AA103", "AA104", "AA105", "AA201", "AA202", "AA2
 def check(*arguments: object, code: int | None = None, cwd: Path | None = None, **environment: str):
     """Run the command; its findings, exit code and errors."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
-    root = Path(__file__).resolve().parents[3]
     done = subprocess.run(
-        [*ANSWERS, "--format", "json", *map(str, arguments)], capture_output=True, text=True, cwd=cwd or root,
-        env={**inherited, "PYTHONPATH": str(root), **environment}, timeout=120,
+        [*CHECKER, "--format", "json", *map(str, arguments)], capture_output=True, text=True, cwd=cwd or SOURCE.parents[2],
+        env={**inherited, "PYTHONPATH": str(SOURCE), **environment}, timeout=120,
     )  # fmt: skip
     assert code is None or done.returncode == code, done.stderr
     return (json.loads(done.stdout) if done.stdout else []), done.returncode, done.stderr

@@ -14,8 +14,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from answers.interrupts import interruptible
 from dag_integrity.findings import Finding, relative
+from dag_integrity.interrupts import interruptible
 from dag_integrity.rules import RANK, RULES
 
 app = typer.Typer(pretty_exceptions_show_locals=False, context_settings={"help_option_names": ["-h", "--help"]})

@@ -87,7 +87,7 @@ class Static:
 def _with_path() -> dict[str, str]:
     import os
 
-    own = str(Path(__file__).resolve().parents[2])
+    own = str(Path(__file__).resolve().parents[1])
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [own, os.environ.get("PYTHONPATH")]))}
 
 

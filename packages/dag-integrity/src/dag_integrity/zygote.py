@@ -163,10 +163,8 @@ def _put_off_libcst() -> None:
 
 
 def _forget_own_packages() -> None:
-    """Let a DAG project have packages called `include` or `plugins` of its own, as many do."""
-    own = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-    for name in [name for name in sys.modules if name.partition(".")[0] in ("include", "plugins")]:
-        del sys.modules[name]
+    """Take the checker's own folder from `sys.path`: a DAG project may have packages of the names that lie there."""
+    own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     if "site-packages" not in own:
         sys.path[:] = [entry for entry in sys.path if entry and os.path.realpath(entry) != os.path.realpath(own)]
 
