@@ -96,7 +96,7 @@ def judge(members: list[Member], days: list[date], there: Published, known: Know
         duties: dict[str, Duty] = {}
         for member in members:
             duties[member.dag_id] = _judge(member, day, duties, there, known, begin)
-        _send_upstream_again(list(duties.values()), duties, known)
+        _send_upstream_again(duties, known)
         found += duties.values()
     return found
 
@@ -136,24 +136,25 @@ def _of_transform(member: Member, day: date, there: Published, known: Known) -> 
     return Duty(member, day, DONE)
 
 
-def _send_upstream_again(duties: list[Duty], of: Mapping[str, Duty], known: Known) -> None:
+def _send_upstream_again(duties: Mapping[str, Duty], known: Known) -> None:
     """Make due what a DAG that will run cannot do without: the run that its sensor looks for, and the files that it reads."""
-    for duty in reversed(duties):
-        if duty.state not in (DUE, LATER) or not duty.member.dated:
-            continue
-        for dag_id in duty.member.waits_for:
-            upstream, state = of[dag_id], known.runs.get((dag_id, duty.day))
-            if upstream.state != DONE:
-                continue
-            if state != "success":
-                upstream.why = f"its run is {state or 'gone'}, and the sensor of {duty.member.dag_id} looks for it"
-            elif duty.member.layer == "transform" and _forgotten(known, duty.member.key, duty.day):
-                upstream.why = "the files that it landed are removed by now"
-            else:
-                continue
-            upstream.state = DUE
-            duty.state = LATER
-            duty.after.append(dag_id)
+    for duty in reversed(duties.values()):
+        if duty.state in (DUE, LATER) and duty.member.dated:
+            for upstream in (duties[dag_id] for dag_id in duty.member.waits_for):
+                if upstream.state == DONE and (why := _cannot_be_used(upstream, duty, known)):
+                    upstream.state, upstream.why = DUE, why
+    for duty in duties.values():
+        again = [dag_id for dag_id in duty.member.waits_for if duties[dag_id].state != DONE]
+        if duty.state == DUE and again:
+            duty.state, duty.after = LATER, again
+
+
+def _cannot_be_used(upstream: Duty, duty: Duty, known: Known) -> str:
+    if (state := known.runs.get(upstream.key)) != "success":
+        return f"its run is {state or 'gone'}, and the sensor of {duty.member.dag_id} looks for it"
+    if duty.member.layer == "transform" and _forgotten(known, duty.member.key, duty.day):
+        return "the files that it landed are removed by now"
+    return ""
 
 
 def _forgotten(known: Known, carrier: str, day: date) -> bool:

@@ -62,7 +62,7 @@ class Seam:
     def __init__(self, file: Path, repository: Repository) -> None:
         self.file, self.repository = file, repository
         if not file.exists():
-            self.save({"paused": [], "under_way": {}, "runs": {}, "calls": []})
+            self.save({"paused": [], "under_way": {}, "runs": {}, "calls": [], "missed": {}})
 
     @property
     def state(self) -> dict:
@@ -103,6 +103,13 @@ class Seam:
 
     def under_way(self, dag_id):
         return self.state["under_way"].get(dag_id, [])
+
+    def hand_over_missed_events(self, dag_id):
+        state = self.state
+        missed = state["missed"].pop(dag_id, [])
+        state["calls"].append(["hand over", dag_id])
+        self.save(state)
+        return missed
 
     def start(self, dag_id, run_id):
         state, commit = self.state, self.repository.head(BRANCH)
