@@ -99,6 +99,8 @@ class Seam:
         state = self.state
         state["paused"] = sorted({*state["paused"]} - {dag_id} | ({dag_id} if paused else set()))
         state["calls"].append(["pause" if paused else "resume", dag_id])
+        if paused:  # and an event comes
+            state["missed"][dag_id] = ["1 of asset"]
         self.save(state)
 
     def under_way(self, dag_id):
@@ -107,7 +109,6 @@ class Seam:
     def hand_over_missed_events(self, dag_id):
         state = self.state
         missed = state["missed"].pop(dag_id, [])
-        state["calls"].append(["hand over", dag_id])
         self.save(state)
         return missed
 
