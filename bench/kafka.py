@@ -21,7 +21,7 @@ STEADY, BURST = 30, 200
 
 def kafka() -> dict:
     """Each on one live stack: what comes in, what has an effect, how soon."""
-    from answers.cli.kafka import start
+    from answers.operate.kafka import start
     from answers.stack.connections import kafka_options
     from include.flight_status import broker
 

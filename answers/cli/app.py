@@ -6,16 +6,11 @@ import json
 import signal
 import sys
 import webbrowser
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 
 from answers.cli.airflow import airflow
@@ -26,13 +21,13 @@ from answers.cli.kafka import app as kafka
 from answers.cli.rollback import rollback
 from answers.cli.secrets import app as secrets
 from answers.cli.sla import sla
+from answers.console import AsJson, days_of, err, out, readable_errors, say
 from answers.deploy.roll import command as roll
 from answers.interrupts import interruptible
+from answers.progress import show_runs
 from answers.proof.prove import prove
 from dag_integrity.command import integrity
 
-out = Console()
-err = Console(stderr=True)
 app = typer.Typer(
     help="Ten interview questions on Airflow, answered by DAGs that run, with proof.",
     no_args_is_help=True,
@@ -53,24 +48,6 @@ app.add_typer(secrets, name="secrets")
 app.add_typer(kafka, name="kafka")
 app.command()(integrity)
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
-MOST_COLUMNS = 10  # of a table of runs; DAGs with more tasks are counted by state
-COLOURS = {"success": "green", "failed": "red", "running": "cyan", "up_for_retry": "yellow", "upstream_failed": "red"}
-
-
-@contextmanager
-def readable_errors() -> Iterator[None]:
-    """Turn the errors that a user can mend into one message and exit code 1."""
-    from answers.stack.client import ApiError
-    from answers.stack.lifecycle import StackError
-    from include.flights.warehouse import WarehouseUnavailable
-
-    try:
-        yield
-    except (StackError, ApiError, WarehouseUnavailable, ValueError, FileNotFoundError) as error:
-        err.print(f"answers: {error}", style="red", markup=False, highlight=False)
-        raise typer.Exit(1) from error
-
 
 @app.command()
 def up(
@@ -83,11 +60,11 @@ def up(
     """Start the embedded stack and wait until it is healthy."""
     from answers.stack import lifecycle
 
-    say = (lambda line: err.print(line, style="dim", markup=False, highlight=False)) if as_json else _say
+    report = (lambda line: err.print(line, style="dim", markup=False, highlight=False)) if as_json else say
     with readable_errors():
         try:
             with interruptible():
-                settings = lifecycle.up(say, dags=dags)
+                settings = lifecycle.up(report, dags=dags)
                 if as_json:
                     print(json.dumps({"url": settings.url, "user": "admin", "home": str(settings.home)}))
                 else:
@@ -97,7 +74,7 @@ def up(
                 if foreground:
                     signal.pause()
         except KeyboardInterrupt:
-            lifecycle.down(say)
+            lifecycle.down(report)
             raise typer.Exit(0 if foreground else 130) from None
 
 
@@ -107,7 +84,7 @@ def down() -> None:
     from answers.stack import lifecycle
 
     with readable_errors():
-        _say("stopped" if lifecycle.down(_say) else "nothing was running")
+        say("stopped" if lifecycle.down(say) else "nothing was running")
 
 
 @app.command()
@@ -150,12 +127,12 @@ def run(
     from answers.stack.client import Airflow
 
     with readable_errors():
-        days = _days(dates or [], first, last)
+        days = days_of(dates or [], first, last)
         airflow = Airflow()
         dag_id = airflow.find_dag(dag)
         run_ids = [airflow.start(dag_id, day) for day in days]
         try:
-            *_, runs = _shown(airflow.watch(dag_id, run_ids, timeout), quiet=as_json)
+            *_, runs = show_runs(airflow.watch(dag_id, run_ids, timeout), quiet=as_json)
         except KeyboardInterrupt:
             err.print("no longer watching; the runs go on (see the UI, or `answers run` again)")
             raise typer.Exit(130) from None
@@ -188,7 +165,7 @@ def sql(
     import clickhouse_connect
     from clickhouse_connect.driver.exceptions import Error
 
-    from answers.stack.settings import warehouse_options
+    from answers.stack.connections import warehouse_options
     from include.flights import warehouse
 
     options = warehouse_options()
@@ -244,7 +221,7 @@ def demo(
     with readable_errors():
         try:
             with interruptible():
-                demo.play(questions or [], _days([], first, last), out, _shown)
+                demo.play(questions or [], days_of([], first, last), out, show_runs)
                 shown = True
                 if sys.stdin.isatty() and sys.stdout.isatty():
                     out.print("The stack stays up until Ctrl-C.")
@@ -253,36 +230,8 @@ def demo(
             out.print()
             raise typer.Exit(0 if shown else 130) from None
         finally:
-            lifecycle.down(_say)
+            lifecycle.down(say)
             lifecycle.choose_dags("local")  # question 10 had them from Git
-
-
-def _say(line: str) -> None:
-    out.print(line, style="dim", markup=False, highlight=False)
-
-
-def _days(dates: list[str], first: str | None, last: str | None) -> list[date]:
-    if bool(first) != bool(last) or not (dates or first):
-        raise ValueError("say which days: --date 2013-06-13 (may be repeated), or --from 2013-06-10 --to 2013-06-16")
-    days = []
-    for text in dates:
-        days.append(_day(text))
-    if first and last:
-        start, stop = _day(first), _day(last)
-        if stop < start:
-            raise ValueError(f"--to {last} lies before --from {first}")
-        days += [start + timedelta(days=n) for n in range((stop - start).days + 1)]
-    return list(dict.fromkeys(days))
-
-
-def _day(text: str) -> date:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a day: write it as 2013-06-13") from None
-    if day.year != 2013:
-        raise ValueError(f"{text} lies outside of the data, which covers 2013-01-01 to 2013-12-31")
-    return day
 
 
 def _returns_rows(query: str) -> bool:
@@ -297,47 +246,6 @@ def _returns_rows(query: str) -> bool:
         "EXISTS",
         "VALUES",
     )
-
-
-def _shown(states: Iterator[Any], quiet: bool = False) -> Iterator[Any]:
-    """Show runs while they go on: a live table on a terminal, a line a change elsewhere."""
-    if quiet or not out.is_terminal:
-        seen: dict[tuple[str, str], str] = {}
-        for runs in states:
-            for run in runs:
-                for task, (state, tries, seconds) in run.tasks.items():
-                    if state in COLOURS and seen.get((run.run_id, task)) != state and state != "running":
-                        took = f" in {seconds:.1f} s" if seconds else ""
-                        if not quiet:
-                            out.print(f"{run.run_id} {task}: {state}{took} (try {tries})", highlight=False)
-                        seen[run.run_id, task] = state
-            yield runs
-        return
-    with Live(console=out, refresh_per_second=4) as live:
-        for runs in states:
-            live.update(_table(runs))
-            yield runs
-
-
-def _table(runs: list[Any]) -> Table:
-    tasks = list(dict.fromkeys(task for run in runs for task in run.tasks))
-    if len(tasks) > MOST_COLUMNS:
-        table = Table("run", "state", "tasks")
-        for run in runs:
-            states = Counter(state for state, _, _ in run.tasks.values())
-            counts = ", ".join(f"[{COLOURS.get(state, 'dim')}]{count} {state}[/]" for state, count in states.items())
-            table.add_row(run.run_id, f"[{COLOURS.get(run.state, 'dim')}]{run.state}[/]", counts)
-        return table
-    table = Table("run", "state", *tasks)
-    for run in runs:
-        cells = []
-        for task in tasks:
-            state, tries, seconds = run.tasks.get(task, ("none", 0, None))
-            text = f"{seconds:.1f} s" if state == "success" and seconds else "" if state == "none" else state
-            again = f" (try {tries})" if tries > 1 else ""
-            cells.append(f"[{COLOURS.get(state, 'dim')}]{text}{again}[/]")
-        table.add_row(run.run_id, f"[{COLOURS.get(run.state, 'dim')}]{run.state}[/]", *cells)
-    return table
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from answers.console import out, readable_errors
+
 if TYPE_CHECKING:
     from include.flights.versions import History
 
@@ -32,12 +34,10 @@ def rollback(
     import clickhouse_connect
     from clickhouse_connect.driver.exceptions import Error
 
-    from answers.cli.app import readable_errors
-    from answers.stack.settings import warehouse_options
+    from answers.stack.connections import warehouse_options
     from include.flights import versions, warehouse
 
     options = warehouse_options()
-    out = Console()
     with readable_errors():
         if undo and to is not None:
             raise ValueError("--undo goes back to what was live before the rollback: give it or --to, not both")

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from answers.cli.sla import judge_history, keep
+from answers.operate.sla import judge_history, keep
 from answers.stack.client import ApiError
 from include import external_feed
 from include.alerts import misses

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from answers.cli.kafka import start
 from answers.operate import audit
+from answers.operate.kafka import start
 from answers.stack.client import ApiError
 from answers.stack.connections import kafka_options
 from include.flight_status import broker, produce

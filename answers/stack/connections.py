@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 from answers.stack.parameters.contents import CONSUMER
-from answers.stack.settings import connection, warehouse_options
+from answers.stack.settings import Settings
 from include.flight_status.broker import BrokerUnavailable
 
 if TYPE_CHECKING:
@@ -39,3 +40,26 @@ def kafka_options() -> dict[str, Any]:
     if found is None:
         raise BrokerUnavailable("there is no Kafka yet: run `answers up`, then `answers kafka up`")
     return {**CONSUMER, **found["extra"]}
+
+
+def warehouse_options() -> dict[str, Any]:
+    """Arguments of clickhouse_connect.get_client for the warehouse of the environment, else for the embedded stack's."""
+    found = connection("clickhouse_default") or {}
+    options: dict[str, Any] = dict(found.get("extra", {}).get("client_kwargs", {}))
+    for key, ours in (("host", "host"), ("port", "port"), ("username", "login"), ("password", "password")):
+        if found.get(ours):
+            options[key] = found[ours]
+    return options
+
+
+def connection(name: str) -> dict[str, Any] | None:
+    """A connection for the command line: the environment's, that of the Airflow beside it, else the embedded stack's."""
+    if given := os.environ.get(f"AIRFLOW_CONN_{name.upper()}"):
+        return dict(json.loads(given))
+    if os.environ.get("AIRFLOW__SECRETS__BACKEND"):  # a process of Airflow, or beside one in its container
+        from airflow.sdk import Connection
+
+        found = Connection.get(name)
+        keys = ("host", "port", "login", "password")
+        return {"extra": found.extra_dejson, **{key: getattr(found, key) for key in keys}}
+    return Settings.load().stored_connections().get(name)

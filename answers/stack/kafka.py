@@ -17,7 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from answers.stack import jars
-from answers.stack.settings import Settings, find_java
+from answers.stack.java import find_java
+from answers.stack.settings import Settings
 
 LOCK = Path(__file__).with_name("kafka.lock")
 LARGEST_MESSAGE = 12 << 20  # bytes

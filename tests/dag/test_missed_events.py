@@ -276,7 +276,7 @@ def test_what_was_missed_is_found_told_and_repaired_upstream_first(day, monkeypa
     day.worked.clear()
     assert (day.repair(), day.worked) == ({}, [])
     assert "nothing is due" in answers("--for", "headline", code=0).stdout
-    assert "13 not begun" in answers("--dry-run", code=0).stdout, "the other carriers"
+    assert "not begun: 13 days of carriers" in answers("--dry-run", code=0).stdout, "the other carriers"
 
 
 def test_a_paused_dag_stays_paused_and_is_told_with_what_waits_for_it(day):

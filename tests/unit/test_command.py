@@ -16,6 +16,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from answers import console, progress
 from answers.cli import app as cli
 from answers.cli import fleet as fleet_cli
 from answers.demo import Demo, q04, q06, q08, q10
@@ -35,9 +36,8 @@ def home(tmp_path, monkeypatch):
     for name in ("AIRFLOW_CONN_CLICKHOUSE_DEFAULT", "ANSWERS_API_URL", "ANSWERS_API_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "300")
-    for module in [module for name, module in sys.modules.items() if name.startswith("include.")]:
-        for console in [each for each in vars(module).values() if isinstance(each, Console)]:
-            monkeypatch.setattr(console, "_width", None)  # set where COLUMNS was there when the module was imported
+    for each in (console.out, console.err):
+        monkeypatch.setattr(each, "_width", None)  # set where COLUMNS was there when the module was imported
     return tmp_path / "home"
 
 
@@ -196,17 +196,17 @@ def test_runs_are_shown_line_by_line_and_as_a_table(monkeypatch, capsys, tasks):
             done = {f"task_{number}": ("success", 1, 2.5) for number in range(1, tasks)}
             yield [Run("dag", "answers__2013-06-13", state, {"task_0": (state, 2, None), **done})]
 
-    *_, (last,) = cli._shown(looks())
+    *_, (last,) = progress.show_runs(looks())
     assert last.state == "failed"
     told = capsys.readouterr().out.splitlines()
     assert told.count("answers__2013-06-13 task_1: success in 2.5 s (try 1)") == 1, "a change is told once"
     assert "answers__2013-06-13 task_0: failed (try 2)" in told
     table = io.StringIO()
-    monkeypatch.setattr(cli, "out", cli.Console(file=table, force_terminal=True, width=200))
-    *_, (last,) = cli._shown(looks())
+    monkeypatch.setattr(progress, "out", Console(file=table, force_terminal=True, width=200))
+    *_, (last,) = progress.show_runs(looks())
     shown = table.getvalue()
     assert ("19 success" in shown, "failed (try 2)" in shown) == (tasks > 10, tasks < 10)
-    assert list(cli._shown(looks(), quiet=True))
+    assert list(progress.show_runs(looks(), quiet=True))
 
 
 @pytest.mark.parametrize("only", [None, "headline"])
@@ -230,7 +230,7 @@ def test_a_day_of_the_fleet_is_shown_line_by_line_and_as_a_table(monkeypatch, ca
     assert told[0] == f"{members[0].dag_id}: failed in 4.0 s"
     assert f"{members[1].dag_id}: success in 12.3 s" in told
     table = io.StringIO()
-    monkeypatch.setattr(cli, "out", cli.Console(file=table, force_terminal=True, width=200))
+    monkeypatch.setattr(progress, "out", Console(file=table, force_terminal=True, width=200))
     assert len(list(fleet_cli.shown(fleet, looks()))) == 2
     shown = table.getvalue()
     assert f"{len(members)} of {len(members)} DAGs have ended" in shown

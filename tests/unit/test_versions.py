@@ -13,6 +13,7 @@ import pytest
 from include.flights import light, versions
 from include.flights import warehouse as loader
 from include.flights.feed import default_feed, land
+from include.flights.publish import publish_day
 from support import HOME, contents, expected, interval, open_warehouse
 
 DAY = date(2013, 6, 13)
@@ -54,7 +55,7 @@ def _set(carriers: str):
 
 
 def publish(client, edition: tuple[Path, int], run: str = "run", day: date = DAY) -> None:
-    loader.publish_day(client, edition[0], day, day, edition[1], run)
+    publish_day(client, edition[0], day, day, edition[1], run)
 
 
 def assert_live(client, without: str = "", day: date = DAY) -> None:
@@ -250,6 +251,7 @@ import os, signal, clickhouse_connect
 from datetime import date
 from pathlib import Path
 from include.flights import versions, warehouse
+from include.flights import publish
 real = versions.replace_partition
 def killed(*args):
     real(*args)
@@ -257,7 +259,7 @@ def killed(*args):
 versions.replace_partition = killed
 client = clickhouse_connect.get_client(interface="chdb", path={str(HOME / "warehouse")!r})
 day = date({DAY.year}, {DAY.month}, {DAY.day})
-warehouse.publish_day(client, Path({str(folder)!r}), day, day, {rows}, "run")
+publish.publish_day(client, Path({str(folder)!r}), day, day, {rows}, "run")
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == -9
     with open_warehouse() as client:

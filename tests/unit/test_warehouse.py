@@ -16,6 +16,7 @@ import pytest
 from include.flights import transform
 from include.flights import warehouse as loader
 from include.flights.feed import default_feed, land
+from include.flights.publish import publish_day
 from support import HOME, PROJECT, contents, expected, interval, open_warehouse
 
 DAY = "2013-06-13"
@@ -49,7 +50,7 @@ def copied(transformed, tmp_path):
 
 
 def publish(client, folder, rows, day=DAY, run="run"):
-    return loader.publish_day(client, folder, date.fromisoformat(day), date.fromisoformat(day), rows, run)
+    return publish_day(client, folder, date.fromisoformat(day), date.fromisoformat(day), rows, run)
 
 
 def tables(client) -> set[str]:
@@ -146,6 +147,7 @@ import os, signal, clickhouse_connect
 from datetime import date
 from pathlib import Path
 from include.flights import warehouse
+from include.flights import publish
 real, calls = warehouse.{step}, []
 def killed(*args):
     result = real(*args)
@@ -156,7 +158,7 @@ def killed(*args):
 warehouse.{step} = killed
 client = clickhouse_connect.get_client(interface="chdb", path={str(HOME / "warehouse")!r})
 day = date.fromisoformat({DAY!r})
-warehouse.publish_day(client, Path({str(folder)!r}), day, day, {rows}, "killed run")
+publish.publish_day(client, Path({str(folder)!r}), day, day, {rows}, "killed run")
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == -9
     with open_warehouse() as client:

@@ -85,14 +85,6 @@ def parameters(connections: Mapping[str, Mapping[str, Any]], env: Mapping[str, s
     return found | {path("q06_pseudonym_secret"): env["PSEUDONYM_SECRET"]}
 
 
-def embedded() -> dict[str, str]:
-    """The parameters of the embedded stack."""
-    from answers.stack.settings import Settings
-
-    settings = Settings.load()
-    return parameters(settings.stored_connections(), settings.secrets)
-
-
 def compose(env: Mapping[str, str]) -> dict[str, str]:
     """The parameters of the docker compose stack."""
     return parameters(compose_connections(env), env)

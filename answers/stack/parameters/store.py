@@ -153,7 +153,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         from answers.stack.settings import Settings
 
-        secrets, seeds = Settings.load().secrets, contents.embedded()
+        settings = Settings.load()
+        secrets, seeds = settings.secrets, settings.parameters()
     store = Store(options.file, seeds, secrets["PARAMETER_READ_SECRET"], secrets["PARAMETER_WRITE_SECRET"])
     serve(store, options.host, options.port)
 
