@@ -8,11 +8,12 @@ import sys
 import webbrowser
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
+from answers.checkout import refuse_elsewhere
 from answers.cli.airflow import airflow
 from answers.cli.deploy import deploy
 from answers.cli.fleet import app as fleet
@@ -26,7 +27,7 @@ from answers.deploy.roll import command as roll
 from answers.interrupts import interruptible
 from answers.progress import show_runs
 from answers.proof.prove import prove
-from dag_integrity.command import integrity
+from include.waiting import asked, by_default
 
 app = typer.Typer(
     help="Ten interview questions on Airflow, answered by DAGs that run, with proof.",
@@ -46,19 +47,21 @@ app.add_typer(fleet, name="fleet")
 app.add_typer(flights, name="flights")
 app.add_typer(secrets, name="secrets")
 app.add_typer(kafka, name="kafka")
-app.command()(integrity)
 
 
 @app.command()
 def up(
-    foreground: Annotated[bool, typer.Option("--foreground", "-f", help="Stay until Ctrl-C, then stop it.")] = False,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", "-f", help="Stay until Ctrl-C, then stop what it started.")
+    ] = False,
     dags: Annotated[
         str | None, typer.Option(help="Where the DAGs are from: local (the folder dags) or git (see `answers deploy`).")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start the embedded stack and wait until it is healthy."""
+    """Start the embedded stack and wait until it is healthy. Ctrl-C stops it, unless it ran before."""
     from answers.stack import lifecycle
+    from answers.stack.settings import Settings
 
     report = (lambda line: err.print(line, style="dim", markup=False, highlight=False)) if as_json else say
     with readable_errors():
@@ -74,7 +77,10 @@ def up(
                 if foreground:
                     signal.pause()
         except KeyboardInterrupt:
-            lifecycle.down(report)
+            if lifecycle.started_here(Settings.load()):
+                lifecycle.down(report)
+            else:
+                report("this command did not start the stack and leaves it as it is; `answers down` stops it")
             raise typer.Exit(0 if foreground else 130) from None
 
 
@@ -89,7 +95,7 @@ def down() -> None:
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Show the parts of the embedded stack. Exit code 1 unless all of them run."""
+    """Show how the embedded stack is, and each of its parts. Exit code 1 unless all of them run."""
     from answers.stack import lifecycle
     from answers.stack.settings import Settings
 
@@ -97,11 +103,13 @@ def status(as_json: AsJson = False) -> None:
     parts = lifecycle.status(settings)
     running = all(part["state"] == "RUNNING" for part in parts)
     health = lifecycle.health(settings) if any(part["pid"] for part in parts) else {}
+    state = lifecycle.condition(parts, lifecycle.at_work(settings), lifecycle.all_healthy(health))
+    url = settings.url if settings.ports else None
     if as_json:
-        url = settings.url if settings.ports else None
-        print(json.dumps({"running": running, "url": url, "parts": parts, "health": health}))
+        document = {"running": running, "state": state, "url": url, "parts": parts, "health": health}
+        print(json.dumps(document))
     else:
-        table = Table("part", "state", "pid", "up", "memory", title=f"{settings.url if running else 'not running'}")
+        table = Table("part", "state", "pid", "up", "memory", title=_headline(state, parts, health, url or ""))
         for part in parts:
             up_for = str(timedelta(seconds=part["uptime"])) if part["uptime"] is not None else ""
             memory = f"{part['memory'] / 2**20:.0f} MB" if part["memory"] else ""
@@ -111,13 +119,28 @@ def status(as_json: AsJson = False) -> None:
     raise typer.Exit(0 if running else 1)
 
 
+def _headline(state: str, parts: list[dict[str, Any]], health: dict[str, str], url: str) -> str:
+    """Say in one line how the stack is, and which parts are the reason."""
+    if state == "running":
+        return url
+    if state == "not running":
+        return state
+    if state == "not healthy":
+        words = [f"{part} {word}" for part, word in health.items() if word != "healthy"]
+        return f"{url} is {state}: {', '.join(words)}"
+    others = [f"{part['part']} {part['state']}" for part in parts if part["state"] != "RUNNING"]
+    return f"{state}: {len(parts) - len(others)} of {len(parts)} parts run; " + ", ".join(others)
+
+
 @app.command()
 def run(
     dag: Annotated[str, typer.Argument(help="A question (q01) or the id of a DAG.")],
     dates: Annotated[list[str] | None, typer.Option("--date", help="Local day, YYYY-MM-DD; may be repeated.")] = None,
     first: Annotated[str | None, typer.Option("--from", help="First local day of a range.")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last local day of the range.")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for the runs to end.")] = 3600,
+    timeout: Annotated[
+        float | None, typer.Option(help=f"Seconds to wait for the runs to end{by_default(3600)}")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a DAG for these days on the live stack and wait. A day that ran before is run again.
@@ -132,7 +155,7 @@ def run(
         dag_id = airflow.find_dag(dag)
         run_ids = [airflow.start(dag_id, day) for day in days]
         try:
-            *_, runs = show_runs(airflow.watch(dag_id, run_ids, timeout), quiet=as_json)
+            *_, runs = show_runs(airflow.watch(dag_id, run_ids, asked(timeout, 3600)), quiet=as_json)
         except KeyboardInterrupt:
             err.print("no longer watching; the runs go on (see the UI, or `answers run` again)")
             raise typer.Exit(130) from None
@@ -157,7 +180,9 @@ def sql(
     fmt: Annotated[
         str, typer.Option("--format", help="Pretty, CSV, JSON, or any other format of ClickHouse.")
     ] = "Pretty",
-    timeout: Annotated[float, typer.Option(help="Seconds to wait while a task holds the embedded engine.")] = 600,
+    timeout: Annotated[
+        float | None, typer.Option(help=f"Seconds to wait while a task holds the embedded engine{by_default(600)}")
+    ] = None,
 ) -> None:
     """Ask the warehouse that is configured, as a task would: ClickHouse's server or the embedded engine."""
     import logging
@@ -175,7 +200,7 @@ def sql(
         path = options.get("path")
         if path and (holder := warehouse.held_by(Path(path))):
             err.print(f"waiting: {holder} holds the embedded warehouse", style="dim", highlight=False)
-        with warehouse.connect(lambda: clickhouse_connect.get_client(**options), path, patience=timeout) as client:
+        with warehouse.connect(lambda: clickhouse_connect.get_client(**options), path, asked(timeout, 600)) as client:
             try:
                 # As the engine formats it, byte for byte: some formats are binary.
                 answer = (
@@ -185,6 +210,14 @@ def sql(
                 raise ValueError(str(error)) from error
     sys.stdout.buffer.write(answer)
     sys.stdout.flush()
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
+def integrity(context: typer.Context) -> None:
+    """Check the DAG files of any Airflow project: errors, cycles within and across DAGs, and traps."""
+    from dag_integrity.__main__ import main  # not in the image, where the other commands run
+
+    main(context.args, name="answers integrity")
 
 
 @app.command("open")
@@ -212,26 +245,30 @@ def demo(
 ) -> None:
     """Run the answered questions on some real days and show what each claim looks like in the data.
 
-    Stays up until Ctrl-C on a terminal; tears down and exits otherwise.
+    A question that fails does not hide the others: the table at the end says which. Exit code 1 then.
+    Stays up until Ctrl-C on a terminal; tears down and exits otherwise. A stack that ran before stays up in either case.
     """
     from answers import demo
     from answers.stack import lifecycle
+    from answers.stack.settings import Settings
 
-    shown = False
+    shown = complete = False
     with readable_errors():
         try:
-            with interruptible():
-                demo.play(questions or [], days_of([], first, last), out, show_runs)
+            with interruptible(), lifecycle.stopping_what_it_starts(say):
+                complete = demo.play(questions or [], days_of([], first, last), out, show_runs)
                 shown = True
-                if sys.stdin.isatty() and sys.stdout.isatty():
+                if not lifecycle.started_here(Settings.load()):
+                    out.print("The stack ran before the demonstration and stays up: `answers down` stops it.")
+                elif sys.stdin.isatty() and sys.stdout.isatty():
                     out.print("The stack stays up until Ctrl-C.")
                     signal.pause()
         except KeyboardInterrupt:
             out.print()
-            raise typer.Exit(0 if shown else 130) from None
-        finally:
-            lifecycle.down(say)
-            lifecycle.choose_dags("local")  # question 10 had them from Git
+            if not shown:
+                raise typer.Exit(130) from None
+    if not complete:
+        raise typer.Exit(1)
 
 
 def _returns_rows(query: str) -> bool:
@@ -249,4 +286,5 @@ def _returns_rows(query: str) -> bool:
 
 
 if __name__ == "__main__":
+    refuse_elsewhere()
     app()

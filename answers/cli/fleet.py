@@ -14,6 +14,7 @@ from answers.interrupts import interruptible
 from answers.operate.repair import PAUSED, REPAIRED, Repair, Repairer, Request
 from answers.progress import show_fleet, show_repairs, table_of_repairs
 from include.fleet.model import load
+from include.waiting import asked, by_default
 
 app = typer.Typer(help="The fleet of question 4: more than fifty DAGs from one YAML file.", no_args_is_help=True)
 
@@ -43,7 +44,7 @@ def run(
     only: Annotated[
         str | None, typer.Option("--for", help="Only what this carrier or roll-up needs, e.g. headline.")
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for the day to end.")] = 1800,
+    timeout: Annotated[float | None, typer.Option(help=f"Seconds to wait for the day to end{by_default(1800)}")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a day of the whole fleet on the live stack and wait. A day that ran before is run again.
@@ -63,7 +64,9 @@ def run(
             with interruptible():
                 if fleet_run.start(airflow, members, date):
                     err.print(f"{date} is under way: watching it", style="dim")
-                *_, states = show_fleet(fleet, fleet_run.watch(airflow, members, date, timeout), quiet=as_json)
+                *_, states = show_fleet(
+                    fleet, fleet_run.watch(airflow, members, date, asked(timeout, 1800)), quiet=as_json
+                )
         except KeyboardInterrupt:
             err.print("no longer watching; the runs go on (`answers fleet run` again joins them)")
             raise typer.Exit(130) from None

@@ -35,7 +35,8 @@ def show() -> None:
 def seed() -> None:
     """Write what the stack starts with, over what was rotated since."""
     with readable_errors():
-        for parameter in _store(_running()).seed(Settings.load().parameters()):
+        settings = _running()
+        for parameter in _store(settings).seed(settings.parameters()):
             out.print(parameter, highlight=False)
 
 

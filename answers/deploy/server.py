@@ -52,14 +52,14 @@ class Server:
         for token in list(dict.fromkeys(each["file_token"] for each in wanted))[:AT_ONCE]:
             self._airflow.request("PUT", f"/parseDagFile/{token}", expect=(200, 201, 404, 409))
 
-    def import_errors(self, since: datetime) -> list[str]:
-        """Files of the bundle that could not be parsed since an instant, each with the last line of its error."""
+    def import_errors(self, since: datetime) -> dict[str, str]:
+        """Files of the bundle that could not be parsed since an instant -> the last line of the error."""
         errors = self._airflow.pages("/importErrors", "import_errors")
-        return [
-            f"{each['filename']}: {each['stack_trace'].strip().splitlines()[-1]}"
+        return {
+            each["filename"]: each["stack_trace"].strip().splitlines()[-1]
             for each in errors
             if each["bundle_name"] == NAME and datetime.fromisoformat(each["timestamp"]) >= since
-        ]
+        }
 
     def is_paused(self, dag_id: str) -> bool:
         """Whether a DAG is paused; one that Airflow does not know is not."""

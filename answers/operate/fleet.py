@@ -6,7 +6,6 @@ started has no logical date, so it is recognised by the event that it consumed.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -16,6 +15,7 @@ from urllib.parse import quote
 from answers.stack.client import FINAL, Airflow, ApiError, run_of
 from include.fleet.model import Member
 from include.flights.contract import midnight
+from include.waiting import Deadline, looks
 
 LOOK = 0.5  # seconds between two looks
 NO_EVENT = "no event"  # what it would have started from failed
@@ -106,22 +106,20 @@ def start(airflow: Airflow, members: list[Member], day: date) -> bool:
     return under_way
 
 
-def watch(airflow: Airflow, members: list[Member], day: date, patience: float) -> Iterator[list[State]]:
+def watch(airflow: Airflow, members: list[Member], day: date, patience: float | Deadline) -> Iterator[list[State]]:
     """The members' states, again and again until all have ended.
 
-    :raises ApiError: they have not after `patience` seconds
+    :raises ApiError: they have not after `patience` seconds (include/waiting.py)
     """
-    deadline = time.monotonic() + patience
     consumed: dict[str, list[dict[str, Any]]] = {}
-    while True:
+    deadline = Deadline.of(patience)
+    for _ in looks(deadline, LOOK):
         states = _look(airflow, members, day, consumed)
         yield states
         if all(each.done for each in states):
             return
-        if time.monotonic() > deadline:
-            waiting = ", ".join(each.member.dag_id for each in states if not each.done)
-            raise ApiError(f"not finished after {patience:.0f} s: {waiting} (they go on; watch them in the UI)")
-        time.sleep(LOOK)
+    waiting = ", ".join(each.member.dag_id for each in states if not each.done)
+    raise ApiError(f"not finished after {deadline.seconds:.0f} s: {waiting} (they go on; watch them in the UI)")
 
 
 def _look(airflow: Airflow, members: list[Member], day: date, consumed: dict[str, list[dict[str, Any]]]) -> list[State]:

@@ -11,6 +11,7 @@ import psutil
 
 from answers.stack import lifecycle
 from answers.stack.settings import Settings
+from include.waiting import wait_until
 
 # A worker that is killed is missed after a minute, `[scheduler] task_instance_heartbeat_timeout`; the others at once.
 PARTS = ("task", "triggerer", "scheduler", "kafka", "kafka-relay", "worker")
@@ -49,11 +50,13 @@ def carry_out(settings: Settings, kills: list[Kill], seed: int, say: Callable[[s
     began = time.monotonic()
     for kill in kills:
         time.sleep(max(0.0, began + kill.at - time.monotonic()))
-        deadline = time.monotonic() + FIND_WITHIN
-        while (pid := _strike(settings, kill.part, chance)) is None:
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"no {kill.part} to kill for {FIND_WITHIN} s: does the stack work at all?")
-            time.sleep(0.05)
+        pid = wait_until(
+            lambda part=kill.part: _strike(settings, part, chance),  # type: ignore[misc]
+            FIND_WITHIN,
+            f"a {kill.part} to kill: does the stack work at all?",
+            pause=0.05,
+            error=RuntimeError,
+        )
         say(f"{time.monotonic() - began:6.1f} s  SIGKILL {kill.part} ({pid})")
         yield kill
 

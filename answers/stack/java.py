@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import stat
 import subprocess
 from importlib.util import find_spec
 from pathlib import Path
+
+from include.files import write_atomically
 
 MIN_JAVA = 17
 
@@ -43,9 +44,5 @@ def find_java(home: Path) -> Path:
         f"exec '{wheel}' \"$@\"\n"
     )
     if not wrapper.exists() or wrapper.read_text() != text:
-        wrapper.parent.mkdir(parents=True, exist_ok=True)
-        part = wrapper.with_suffix(".part")
-        part.write_text(text)
-        part.chmod(part.stat().st_mode | stat.S_IXUSR)
-        part.replace(wrapper)
+        write_atomically(wrapper, text, mode=0o755)
     return wrapper.parents[1]

@@ -17,6 +17,7 @@ from typing import Any
 from answers.stack import bundles, dotenv
 from answers.stack.java import find_java
 from answers.stack.parameters import contents, names
+from include.files import write_atomically
 
 PROJECT = Path(__file__).resolve().parents[2]
 SECRETS = (
@@ -27,6 +28,7 @@ SECRETS = (
     "POSTGRES_PASSWORD",
     "SUPERVISOR_PASSWORD",
     "PARAMETER_READ_SECRET",
+    "PARAMETER_WORKER_SECRET",
     "PARAMETER_WRITE_SECRET",
     "PARTNER_SECRET",
     "PSEUDONYM_SECRET",
@@ -79,9 +81,7 @@ class Settings:
             ports[part] = dotenv.free_port(wanted, avoid=tuple(ports.values()))
             if ports[part] != wanted:
                 notes.append(f"port {wanted} is taken: {part} listens on {ports[part]} instead")
-        part_file = self.home / "ports.json.part"
-        part_file.write_text(json.dumps(ports))
-        part_file.replace(self.home / "ports.json")
+        write_atomically(self.home / "ports.json", json.dumps(ports))
         return Settings(self.home, self.secrets, ports), notes
 
     @property

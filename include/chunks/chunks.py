@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from include.files import write_atomically
+
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
@@ -101,10 +103,7 @@ def report(
     version = {name: config[name] for name in ("version", "digest", "url", "why")}
     result = {"title": title, "airports": [each["airport"] for each in done], **totals, "config": version}
     if file:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part")
-        part.write_text(json.dumps(result, indent=2) + "\n")
-        part.replace(file)
+        write_atomically(file, json.dumps(result, indent=2) + "\n")
     log.info(
         "%s: %s; %s rows in %s chunks published (%s skipped, %s light, %s Spark), %s stale partitions emptied; "
         "configuration %s (%s)",

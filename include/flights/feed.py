@@ -21,6 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from include.files import replacing
 from include.flights.contract import (
     CONTRACT,
     ROW,
@@ -290,14 +291,12 @@ def land(
     owner = " ".join([run, *only.values()])
     folder = data_root / "runs" / f"{days[0]}-{sha256(owner.encode()).hexdigest()[:12]}"
     landing = folder / "landing"
-    landing.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
-        part = landing / f".{name}.parquet"
         # Read once and whole: statistics, and a dictionary of row numbers, would take half of the time.
         coded = [column.name for column in CONTRACT[name].columns if not column.many]
         options: dict[str, Any] = {"compression": "zstd", "write_statistics": False, "store_schema": False}
-        pq.write_table(table, part, use_dictionary=coded, **options)
-        part.replace(landing / f"{name}.parquet")
+        with replacing(landing / f"{name}.parquet") as part:
+            pq.write_table(table, part, use_dictionary=coded, **options)
     return {
         "folder": str(folder),
         "rows": tables["flights"].num_rows,

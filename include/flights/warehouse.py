@@ -18,6 +18,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from include.waiting import Deadline
+
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
@@ -70,16 +72,18 @@ class WarehouseUnavailable(ConnectionError):
 
 
 @contextmanager
-def connect(get_client: Callable[[], Client], path: str | None = None, patience: float = 60) -> Iterator[Client]:
+def connect(
+    get_client: Callable[[], Client], path: str | None = None, patience: float | Deadline = 60
+) -> Iterator[Client]:
     """Open the warehouse, waiting while it is down or held.
 
     :param get_client: opens it, e.g. `ClickHouseHook().get_client`
     :param path: of the embedded engine, which one process may hold at a time; None for a server
-    :param patience: seconds to wait
+    :param patience: seconds to wait (include/waiting.py)
     :raises WarehouseUnavailable: saying who holds it, or why it does not answer
     """
     from clickhouse_connect.driver.exceptions import Error
-    from tenacity import Retrying, before_sleep_log, retry_if_exception_type, stop_after_delay, wait_exponential
+    from tenacity import Retrying, before_sleep_log, retry_if_exception_type, wait_exponential
 
     def attempt() -> Client:
         if path and (holder := held_by(Path(path))):
@@ -91,17 +95,45 @@ def connect(get_client: Callable[[], Client], path: str | None = None, patience:
             raise WarehouseUnavailable(f"the warehouse does not answer: {error}") from error
         return client
 
+    def attempt_alone() -> Client:
+        with _only_opener(path):
+            return attempt()
+
+    deadline = Deadline.of(patience)
     client = Retrying(
         retry=retry_if_exception_type(WarehouseUnavailable),
-        stop=stop_after_delay(patience),
+        stop=lambda _: deadline.passed(),
         wait=wait_exponential(multiplier=0.2, max=5),
         before_sleep=before_sleep_log(log, logging.WARNING),
         reraise=True,
-    )(attempt)
+    )(attempt_alone)
     try:
         yield client
     finally:
         client.close()
+
+
+@contextmanager
+def _only_opener(path: str | None) -> Iterator[None]:
+    """Open an embedded engine in one process at a time.
+
+    The engine has a lock of its own, but writes an error to the terminal when it finds it taken. `held_by` looks first, and
+    this keeps others from taking the lock between the look and the opening.
+
+    :raises WarehouseUnavailable: another process is opening it
+    """
+    if path is None:
+        yield
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with Path(f"{path}.opening").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise WarehouseUnavailable(
+                f"another process is opening the embedded warehouse {path}: wait for it"
+            ) from None
+        yield
 
 
 def held_by(path: Path) -> str | None:

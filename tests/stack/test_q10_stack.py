@@ -101,7 +101,6 @@ def live(new_stack, tmp_path_factory) -> Live:
     stack.environment |= {
         f"AIRFLOW__DAG_PROCESSOR__STALE_BUNDLE_CLEANUP_{name}": value for name, value in CLEANING.items()
     }
-    stack.home.mkdir(parents=True)
     live = Live(stack, Project(tmp_path_factory.mktemp("q10")))
     stack.answers("up", "--dags", "git")
     wait_for("the DAGs", lambda: {"q10_canary", "daily", "paused_by_hand", "consumer"} <= set(stack.airflow.dag_ids()))

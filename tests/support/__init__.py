@@ -5,7 +5,6 @@ import signal
 import sqlite3
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from datetime import date, datetime, timedelta
@@ -24,6 +23,7 @@ os.environ["ANSWERS_HOME"] = str(HOME)
 from answers.stack import dotenv  # noqa: E402
 from answers.stack.settings import Settings  # noqa: E402
 from include.flights.contract import ZONE  # noqa: E402
+from include.waiting import wait_until  # noqa: E402
 
 # Airflow reads its configuration at its first import, which any test may be the first to do.
 os.environ |= dotenv.read(PROJECT / "config" / "airflow.env") | Settings.load().core() | Settings.load().connections()
@@ -82,12 +82,11 @@ def contents(client) -> dict[str, bytes]:
 
 
 def wait_for(what: str, ready, patience: float = 120, pause: float = 0.2, seen: Callable[[], object] = str):
-    """The first true answer of `ready`; fails when there is none within `patience` seconds, and tells what `seen` says then."""
-    deadline = time.monotonic() + patience
-    while not (answer := ready()):
-        assert time.monotonic() < deadline, f"waited {patience:.0f} s in vain for {what}\n{seen()}".rstrip()
-        time.sleep(pause)
-    return answer
+    """The first true answer of `ready`; fails when there is none within `patience` seconds, and tells what `seen` says then.
+
+    The seconds are those of the recorded machine (include/waiting.py).
+    """
+    return wait_until(ready, patience, what, pause=pause, detail=seen, error=AssertionError)
 
 
 @contextmanager

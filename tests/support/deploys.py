@@ -90,7 +90,7 @@ class Seam:
         return None
 
     def import_errors(self, since):
-        return []
+        return {}
 
     def is_paused(self, dag_id):
         return dag_id in self.state["paused"]

@@ -18,8 +18,7 @@ from typer.testing import CliRunner
 
 from answers import console, progress
 from answers.cli import app as cli
-from answers.cli import fleet as fleet_cli
-from answers.demo import Demo, q04, q06, q08, q10
+from answers.demo import Demo, q04, q06, q08
 from answers.operate.fleet import State
 from answers.proof.catalog import load_questions
 from answers.stack import lifecycle
@@ -107,6 +106,14 @@ def test_too_little_memory_is_told_before_anything_starts(home, monkeypatch):
         assert "ANSWERS_MIN_MEMORY" in said
         assert not (home / "supervisord.pid").exists()
     assert "--dags nowhere: should be local or git" in answers("up", "--dags", "nowhere", code=1)
+
+
+def test_a_disk_with_a_gigabyte_left_is_told_before_anything_starts(home, monkeypatch):
+    monkeypatch.setenv("ANSWERS_MIN_DISK", str(1 << 60))
+    said = answers("demo", "q01", code=1)
+    assert f"GB of disk are free in {home}" in said.replace("\n", "")
+    assert "ANSWERS_MIN_DISK" in said
+    assert not (home / "supervisord.pid").exists()
 
 
 def test_two_commands_at_once_do_not_meet(home):
@@ -223,7 +230,7 @@ def test_a_day_of_the_fleet_is_shown_line_by_line_and_as_a_table(monkeypatch, ca
         ]
         yield [State(members[0], "failed", "run", 4.0, "2013-06-14T00:00:00Z"), *ended]
 
-    *_, last = fleet_cli.shown(fleet, looks())
+    *_, last = progress.show_fleet(fleet, looks())
     assert len(last) == len(members)
     told = capsys.readouterr().out.splitlines()
     assert len(told) == len(members), "each is told once"
@@ -231,12 +238,12 @@ def test_a_day_of_the_fleet_is_shown_line_by_line_and_as_a_table(monkeypatch, ca
     assert f"{members[1].dag_id}: success in 12.3 s" in told
     table = io.StringIO()
     monkeypatch.setattr(progress, "out", Console(file=table, force_terminal=True, width=200))
-    assert len(list(fleet_cli.shown(fleet, looks()))) == 2
+    assert len(list(progress.show_fleet(fleet, looks()))) == 2
     shown = table.getvalue()
     assert f"{len(members)} of {len(members)} DAGs have ended" in shown
     assert "failed" in shown
     assert ("scorecard" in shown, "HA" in shown) == (only is None, only is None)
-    assert list(fleet_cli.shown(fleet, looks(), quiet=True))
+    assert list(progress.show_fleet(fleet, looks(), quiet=True))
     assert capsys.readouterr().out == ""
 
 
@@ -259,7 +266,7 @@ def test_every_command_helps(command):
 
 def test_evidence_stands_beside_its_claim_and_of_no_other(tmp_path):
     text = io.StringIO()
-    demo = Demo(None, None, cli.Console(file=text, width=200), [], lambda looks: looks)
+    demo = Demo(None, None, Console(file=text, width=200), [], lambda looks: looks)
     demo.evidence("q09", {"9.2": "seen by somebody"})
     assert "seen by somebody" in text.getvalue()
     assert "9.2" in text.getvalue()
@@ -280,7 +287,7 @@ def test_the_feed_of_the_demonstration_lacks_one_airline_and_nothing_else(tmp_pa
     }
 
 
-PARTS_SHOWN = sorted(file.stem for file in (PROJECT / "include" / "demonstration").glob("q*.py"))
+PARTS_SHOWN = sorted(file.stem for file in (PROJECT / "answers" / "demo").glob("q*.py"))
 
 
 @pytest.mark.parametrize("question", PARTS_SHOWN)
@@ -311,6 +318,7 @@ def test_a_secret_is_found_wherever_it_lies(tmp_path):
 
 
 def test_the_demonstration_waits_only_so_long():
-    q10._wait(lambda: True, "nothing")
-    with pytest.raises(ApiError, match="waited 0 s in vain for the end"):
-        q10._wait(lambda: False, "the end", patience=0)
+    shown = Demo(None, Settings.load(), Console(), [], iter)
+    assert shown.wait_until(lambda: 7, "nothing") == 7
+    with pytest.raises(ApiError, match=r"waited 0 s in vain for the end\nsee .*/logs/triggerer.log"):
+        shown.wait_until(lambda: False, "the end", 0, log="triggerer")

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.claim("10.4")
 def impatient(monkeypatch):
     """Airflow has two seconds to follow; here it does at once or never."""
     monkeypatch.setattr("answers.deploy.deploy.SETTLE", 2.0)
+    monkeypatch.setenv("ANSWERS_PATIENCE", "1")
 
 
 @pytest.fixture
@@ -159,11 +161,22 @@ def test_a_tag_without_the_canary_is_refused_before_anything_is_done(world):
 
 def test_what_airflow_cannot_import_is_taken_back(world, monkeypatch):
     monkeypatch.setattr(
-        world.seam, "import_errors", lambda since: ["new.py: NameError"] if world.head == world.new else []
+        world.seam, "import_errors", lambda since: {"new.py": "NameError"} if world.head == world.new else {}
     )
     with pytest.raises(DeployError, match=r"cannot import what was shipped: new\.py: NameError"):
         world.deploy("two")
     assert world.head == world.old
+
+
+def test_a_file_that_was_broken_before_and_its_dags_are_no_reason_to_take_the_deploy_back(world, monkeypatch):
+    """Airflow still knows the DAG of the broken file; it is in neither commit."""
+    monkeypatch.setattr(world.seam, "import_errors", lambda since: {"old.py": "NameError"})
+    versions = world.seam.versions
+    monkeypatch.setattr(world.seam, "versions", lambda: versions() | {"of_old": world.old})
+    plan = world.plan
+    monkeypatch.setattr(world, "plan", lambda old, new: replace(plan(old, new), told=["as before"], broken=["old.py"]))
+    assert world.deploy("two").end == "done"
+    assert "as before" in world.said
 
 
 def test_ctrl_c_takes_everything_back(world, monkeypatch):

@@ -292,7 +292,7 @@ def test_the_options_are_those_of_a_named_broker_or_of_the_connection(kafka, mon
 def test_a_rate_is_kept_and_ids_are_those_of_the_batch(kafka):
     began = time.monotonic()
     produce.produce_all(kafka.options, TOPIC, produce.events(20, "rate"), rate=40)
-    assert 0.45 < time.monotonic() - began < 5
+    assert time.monotonic() - began > 0.45
     ids = [[json.loads(value)["event_id"] for _, value in produce.events(3, batch)] for batch in ("a", "a", "b")]
     assert ids[0] == ids[1]
     assert not set(ids[0]) & set(ids[2])

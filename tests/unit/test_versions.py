@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from datetime import date
 from pathlib import Path
 
@@ -305,17 +304,3 @@ def test_a_warehouse_that_goes_down_in_the_middle_of_a_rollback_costs_a_retry(wa
         assert (contents(warehouse) == before) is (after <= 1)
     assert versions.rollback(warehouse, DAY, "task of a run")["to"] == 2
     assert_live(warehouse, "UA")
-
-
-def test_keeping_a_version_costs_milliseconds(warehouse, editions):
-    """Of a day whose publication takes some hundred; the bound is for busy machines."""
-    publish(warehouse, editions())
-    folder, _ = editions("UA")
-    with loader.staging_tables(warehouse, "x") as staged:
-        for table, staging in staged.items():
-            loader.load_parquet(warehouse, staging, folder / "transformed" / table)
-        started = time.perf_counter()
-        versions.record(warehouse, versions.keep(warehouse, staged, [DAY], "x")[0])
-        seconds = time.perf_counter() - started
-    print(f"{seconds * 1000:.1f} ms")
-    assert seconds < 0.5

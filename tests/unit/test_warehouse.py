@@ -274,6 +274,33 @@ sys.stdin.read()
         holder.wait(30)
 
 
+def test_processes_that_open_at_the_same_moment_wait_for_each_other_without_a_word(tmp_path):
+    """Each has imported everything, and opens when it is told."""
+    code = f"""
+import clickhouse_connect, sys
+from include.flights import warehouse
+path = {str(tmp_path / "new" / "warehouse")!r}
+print("ready", flush=True)
+sys.stdin.readline()
+with warehouse.connect(lambda: clickhouse_connect.get_client(interface="chdb", path=path), path) as client:
+    print(client.command("SELECT 1"), flush=True)
+"""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    openers = [subprocess.Popen([sys.executable, "-c", code], cwd=PROJECT, text=True, **pipes) for _ in range(4)]
+    try:
+        for each in openers:
+            assert each.stdout.readline() == "ready\n", each.stderr.read()
+        for each in openers:
+            each.stdin.write("go\n")
+            each.stdin.flush()
+        answers = [each.communicate(timeout=120) for each in openers]
+    finally:
+        for each in openers:
+            each.kill()
+    assert [out for out, _ in answers] == ["1\n"] * 4
+    assert "Code: 76" not in "".join(err for _, err in answers)
+
+
 def test_a_process_does_not_wait_for_its_own_client(warehouse):
     """Of a task that leaves one open, say: the process holds the engine, and can open it again."""
     path = HOME / "warehouse"

@@ -22,8 +22,9 @@ CONSUMER = {
     "topic.metadata.refresh.interval.ms": 5000,
     "reconnect.backoff.max.ms": 1000,
 }
-# The identities of the parameter store. Airflow has the first and may read; `answers secrets` has the second.
-READER, WRITER = "AKIAANSWERSREADER", "AKIAANSWERSWRITER"
+# The identities of the parameter store. READER reads everything: the embedded stack, and question 6's worker in docker compose.
+# WORKER reads what is no single DAG's own: every other part of Airflow in docker compose. `answers secrets` has WRITER.
+READER, WORKER, WRITER = "AKIAANSWERSREADER", "AKIAANSWERSWORKER", "AKIAANSWERSWRITER"
 
 
 def compose_connections(env: Mapping[str, str]) -> dict[str, dict[str, Any]]:

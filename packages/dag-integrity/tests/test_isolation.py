@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
@@ -144,12 +143,10 @@ def test_an_interrupt_ends_everything(tmp_path, number):
     family = psutil.Process(process.pid).children(recursive=True)
     assert len(family) >= 3  # zygote, worker, sleep
     process.send_signal(number)
-    start = time.monotonic()
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "Traceback" not in errors
-    assert time.monotonic() - start < 10
-    _, alive = psutil.wait_procs(family, timeout=5)
+    _, alive = psutil.wait_procs(family, timeout=60)
     assert alive == []
     assert not list(tmp_path.glob("answers-integrity-*"))
 

@@ -22,6 +22,14 @@ LIKELY_UNSTABLE = re.compile(
 )
 
 
+def usable_cores() -> int:
+    """Count the cores that this process may use, where the system tells (not on macOS), else those of the machine."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
 class Check:
     """One run over some paths. Used as a context: whatever it started is ended.
 
@@ -58,8 +66,7 @@ class Check:
         self._config, self._base = config, base
         self._extra = config.environment(base)
         enabled = config.enabled()
-        jobs = config.jobs or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self._jobs = config.jobs or jobs
+        self._jobs = config.jobs or usable_cores()
         folder = next((str(path) for path in self.paths if path.is_dir()), str(self.paths[0].parent))
         first = self._pool(0, folder, self._done_first)  # imports Airflow while this process reads the files
         try:

@@ -46,7 +46,7 @@ class Config(BaseModel):
     python_path: list[str] = []
     """Further folders for sys.path, relative to the configuration file."""
     env_file: str | None = None
-    """NAME=value lines for the parsers, e.g. AIRFLOW__CORE__DEFAULT_TASK_RETRIES=3."""
+    """NAME=value lines for the parsers, e.g. AIRFLOW__CORE__DEFAULT_TASK_RETRIES=2."""
     known_pools: list[str] | None = None
     known_connections: list[str] | None = None
     known_variables: list[str] | None = None

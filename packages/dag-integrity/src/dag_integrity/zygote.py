@@ -163,10 +163,11 @@ def _put_off_libcst() -> None:
 
 
 def _forget_own_packages() -> None:
-    """Take the checker's own folder from `sys.path`: a DAG project may have packages of the names that lie there."""
-    own = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    if "site-packages" not in own:
-        sys.path[:] = [entry for entry in sys.path if entry and os.path.realpath(entry) != os.path.realpath(own)]
+    """Take the checkout that the checker is run from off `sys.path`: a DAG project may have packages of the same names."""
+    source = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    if "site-packages" not in source:
+        own = (source, os.path.dirname(os.path.dirname(os.path.dirname(source))))
+        sys.path[:] = [entry for entry in sys.path if entry and os.path.realpath(entry) not in own]
 
 
 def _limit_memory(megabytes: int) -> None:

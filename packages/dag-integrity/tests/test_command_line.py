@@ -1,6 +1,7 @@
 """The command of `answers integrity`: formats, exit codes, configuration, suppression, and how it is wired into CI."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import yaml
 from test_rules import CHECKER, bash, check, dag
 
 from dag_integrity import report
+from dag_integrity.check import usable_cores
 from dag_integrity.config import Config, ConfigError, load
 from dag_integrity.findings import Finding, suppress
 from dag_integrity.rules import RULES
@@ -54,6 +56,14 @@ GITLAB = many(needs(
     severity={"enum": ["info", "minor", "major", "critical", "blocker"]},
     location=needs(path={"type": "string", "pattern": "^(?!\\./)"}, lines=needs(begin=NUMBER)),
 ))  # fmt: skip
+
+
+def test_cores_are_those_of_this_process_else_of_the_machine(monkeypatch):
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    if hasattr(os, "sched_getaffinity"):
+        assert usable_cores() == len(os.sched_getaffinity(0))
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)  # as on macOS
+    assert usable_cores() == 7
 
 
 @pytest.fixture
