@@ -111,7 +111,7 @@ def repair(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what is due, and do nothing.")] = False,
     begin: Annotated[bool, typer.Option("--begin", help="Also ingest what was never landed for these days.")] = False,
     unpause: Annotated[bool, typer.Option("--unpause", help="Resume paused DAGs that have something due.")] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds for each round of runs to end.")] = 1800,
+    timeout: Annotated[float | None, typer.Option(help=f"Seconds for all of it{by_default(1800)}")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Find what is due and not done for these days, and do it, upstream first.
@@ -125,14 +125,14 @@ def repair(
     from include.fleet.due import Published, look
 
     with readable_errors():
-        days, fleet = days_of([], first, last), load()
+        days, fleet, deadline = days_of([], first, last), load(), asked(timeout, 1800)
         members = fleet.needed(only) if only else list(fleet.members)
 
         def ask() -> Published:
-            with open_warehouse(timeout) as client:
+            with open_warehouse(deadline) as client:
                 return look(client, fleet, members, days)
 
-        repairer = Repairer(Airflow(), ask, Request(fleet, members, days, begin, unpause, timeout))
+        repairer = Repairer(Airflow(), ask, Request(fleet, members, days, begin, unpause, deadline))
         try:
             with interruptible():
                 if dry_run:

@@ -7,7 +7,6 @@ killed is finished by the same command.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
@@ -17,6 +16,7 @@ from answers.operate.fleet import LOOK, require_known, runs_of_days, runs_under_
 from answers.stack.client import FINAL, Airflow, ApiError, run_of
 from include.fleet.due import DONE, DUE, LATER, NOT_BEGUN, Duty, Known, Landed, Published, judge
 from include.fleet.model import Fleet, Member
+from include.waiting import Deadline, looks
 
 REPAIRED, FAILED, PAUSED, WAITING = "repaired", "failed", "paused", "waiting"
 Key = tuple[str, date]
@@ -44,7 +44,7 @@ class Request:
     :param members: with all that they wait for, upstream ones first
     :param begin: days of which nothing was landed as well
     :param unpause: resume paused DAGs that have something due; they are left alone and told otherwise
-    :param patience: seconds for each round of runs to end
+    :param patience: seconds for all of it, or their end
     """
 
     fleet: Fleet
@@ -52,7 +52,7 @@ class Request:
     days: list[date]
     begin: bool = False
     unpause: bool = False
-    patience: float = 1800
+    patience: float | Deadline = 1800
 
 
 class Repairer:
@@ -63,6 +63,7 @@ class Repairer:
 
     def __init__(self, airflow: Airflow, look: Callable[[], Published], request: Request) -> None:
         self._airflow, self._look, self._asked = airflow, look, request
+        self._deadline = Deadline.of(request.patience)
         self._repairs: dict[Key, Repair] = {}
         self._tried: set[Key] = set()
         self._paused: set[str] = set()
@@ -91,11 +92,11 @@ class Repairer:
             if not ready:
                 return
             if busy := self._busy(ready):  # an event has come: it may be what is missing
-                yield from self._await(lambda busy=busy: not self._busy(busy), busy)
+                yield from self._await(self._idle, busy)
             else:
                 for duty in ready:
                     self._start(duty)
-                yield from self._await(lambda ready=ready: self._ended(ready), ready)
+                yield from self._await(self._ended, ready)
 
     def _resume(self) -> None:
         """Resume the paused DAGs that have something due."""
@@ -159,6 +160,9 @@ class Repairer:
             self._repairs[duty.key].state = runs[duty.key]["state"] if duty.key in runs else "gone"
         return all(self._repairs[each.key].state not in ("queued", "running") for each in duties)
 
+    def _idle(self, duties: list[Duty]) -> bool:
+        return not self._busy(duties)
+
     def _busy(self, duties: list[Duty]) -> list[Duty]:
         """Those whose DAG has an event, or a run that an event has started, under way."""
         by_event = {each.member.dag_id: each.member for each in duties if not each.member.dated}
@@ -173,17 +177,16 @@ class Repairer:
                 found.append(dag_id)
         return [each for each in duties if each.member.dag_id in found]
 
-    def _await(self, ready: Callable[[], bool], duties: list[Duty]) -> Iterator[list[Repair]]:
-        deadline = time.monotonic() + self._asked.patience
-        while not ready():
+    def _await(self, ready: Callable[[list[Duty]], bool], duties: list[Duty]) -> Iterator[list[Repair]]:
+        for _ in looks(self._deadline, LOOK):
+            if ready(duties):
+                yield self._state()
+                return
             yield self._state()
-            if time.monotonic() > deadline:
-                names = ", ".join(sorted({each.member.dag_id for each in duties}))
-                raise ApiError(
-                    f"not finished after {self._asked.patience:.0f} s: {names} (they go on; the same command joins them)"
-                )
-            time.sleep(LOOK)
-        yield self._state()
+        names = ", ".join(sorted({each.member.dag_id for each in duties}))
+        raise ApiError(
+            f"not finished after {self._deadline.seconds:.0f} s: {names} (they go on; the same command joins them)"
+        )
 
 
 def known(airflow: Airflow, members: list[Member], days: list[date]) -> Known:

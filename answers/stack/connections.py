@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 from answers.stack.parameters.contents import CONSUMER
 from answers.stack.settings import Settings
 from include.flight_status.broker import BrokerUnavailable
+from include.waiting import Deadline
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
 
-def open_warehouse(patience: float = 60) -> AbstractContextManager[Client]:
+def open_warehouse(patience: float | Deadline = 60) -> AbstractContextManager[Client]:
     """Open the warehouse that is configured: ClickHouse's server or the embedded engine.
 
-    :param patience: seconds to wait while it is down, or a task holds the embedded engine
+    :param patience: seconds to wait, or their end, while it is down, or a task holds the embedded engine
     :raises WarehouseUnavailable: it does not answer
     """
     import clickhouse_connect

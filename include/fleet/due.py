@@ -136,7 +136,7 @@ def _of_transform(member: Member, day: date, there: Published, known: Known) -> 
     return Duty(member, day, DONE)
 
 
-def _send_upstream_again(duties: Mapping[str, Duty], known: Known) -> None:
+def _send_upstream_again(duties: dict[str, Duty], known: Known) -> None:
     """Make due what a DAG that will run cannot do without: the run that its sensor looks for, and the files that it reads."""
     for duty in reversed(duties.values()):
         if duty.state in (DUE, LATER) and duty.member.dated:
