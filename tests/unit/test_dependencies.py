@@ -197,3 +197,10 @@ def test_make_lock_compiles_every_group_and_the_image_takes_one():
     assert re.findall(r"--group (\w+)", docker) == ["airflow", "kubernetes"]
     assert "--require-hashes --constraint requirements.txt" in docker
     assert "exclude" not in docker
+
+
+def test_the_build_context_has_what_the_image_copies():
+    """.dockerignore leaves out everything but what it names."""
+    copied = re.findall(r"^COPY (?!--from)(.+) \S+$", (PROJECT / "Dockerfile").read_text(), flags=re.M)
+    let_through = re.findall(r"^!(.+)$", (PROJECT / ".dockerignore").read_text(), flags=re.M)
+    assert {name for line in copied for name in line.split()} == set(let_through)
