@@ -20,6 +20,7 @@ from include.fleet.due import look
 from include.fleet.model import load
 from include.flights import feed, light
 from include.flights import warehouse as loader
+from include.flights.publish import publish_day
 from support import PROJECT, expected, fleet, interval, wait_for
 from support.api_server import running_server
 from support.events import Scheduler
@@ -183,7 +184,7 @@ class Day:
         elif member.layer == "transform":
             landed = feed.land(self.feed_dir, self.folder, *interval(str(DAY)), "test", carrier=member.key)
             light.transform(self.warehouse, Path(landed["folder"]))
-            report = loader.publish_day(
+            report = publish_day(
                 self.warehouse,
                 Path(landed["folder"]),
                 DAY,

@@ -10,6 +10,7 @@ from include.fleet.due import DONE, DUE, LATER, NOT_BEGUN, Known, Landed, Publis
 from include.fleet.model import Fleet, load
 from include.flights import feed, light
 from include.flights import warehouse as loader
+from include.flights.publish import publish_day
 from support import expected, fleet, interval
 
 pytestmark = pytest.mark.claim("4.8")
@@ -120,7 +121,7 @@ def carriers(warehouse, tmp_path, make_feed):
             landed = feed.land(files, tmp_path, start, end, "test", carrier=carrier)
             folder = Path(landed["folder"])
             light.transform(warehouse, folder)
-            loader.publish_day(warehouse, folder, day, day, landed["rows"], "test", loader.CARRIERS, landed["slice"])
+            publish_day(warehouse, folder, day, day, landed["rows"], "test", loader.CARRIERS, landed["slice"])
     return warehouse
 
 
