@@ -292,12 +292,18 @@ class Deploy:
         raise DeployError(f"after {deadline.seconds:.0f} s Airflow has not followed; {'; '.join(what)}")
 
     def _resume(self, state: State) -> None:
-        for dag_id in self._reread(state.id).paused:
-            self._let_go(state, dag_id)
+        paused = self._reread(state.id).paused
+        for dag_id in paused:  # all of them first: Airflow does not tell the events of runs that stand still
+            self._server.pause(dag_id, False)
+        for dag_id in paused:
+            self._hand_over(state, dag_id)
 
     def _let_go(self, state: State, dag_id: str) -> None:
-        """Resume a DAG, and give it the events that Airflow has not given it while it was paused."""
         self._server.pause(dag_id, False)
+        self._hand_over(state, dag_id)
+
+    def _hand_over(self, state: State, dag_id: str) -> None:
+        """Give a DAG that is resumed the events that Airflow has not given it while it was paused."""
         missed = self._server.hand_over_missed_events(dag_id)
         self._journal.write(state.id, "resumed", dag=dag_id, missed=missed)
         if missed:

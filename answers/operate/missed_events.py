@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from answers.stack.client import Airflow
+from answers.stack.client import PAGE, Airflow, ApiError
+from include.waiting import looks
+
+BEGINS = 60.0  # seconds for a queued run to begin
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ def hand_over(airflow: Airflow, dag_id: str) -> list[Missed]:
             if reference["dag_id"] == dag_id:
                 since = consumed or reference["created_at"]
                 query = f"asset_id={asset['id']}&timestamp_gt={quote(since)}&order_by=timestamp"
-                found.append((asset, airflow.pages(f"/assets/events?{query}", "asset_events")))
+                found.append((asset, _events(airflow, query)))
     found = [(asset, events) for asset, events in found if events]
     if not found:
         return []
@@ -54,6 +57,14 @@ def hand_over(airflow: Airflow, dag_id: str) -> list[Missed]:
         body = {"asset_id": asset["id"], "extra": events[-1]["extra"], "partition_key": events[-1]["partition_key"]}
         airflow.request("POST", "/assets/events", json=body)
     return [Missed(asset["name"], len(events), _others(asset, dag_id)) for asset, events in found]
+
+
+def _events(airflow: Airflow, query: str) -> list[dict[str, Any]]:
+    """Ask for events. While a run that one of them has started is queued, Airflow 3.3.2 answers 500."""
+    for _ in looks(BEGINS):
+        if airflow.request("GET", f"/assets/events?{query}&limit={PAGE}", expect=(200, 500)).status_code == 200:
+            return airflow.pages(f"/assets/events?{query}", "asset_events")
+    raise ApiError("Airflow does not tell the events: a run that one of them started has not begun. Is its DAG paused?")
 
 
 def _consumed_until(airflow: Airflow, dag_id: str) -> str | None:

@@ -29,7 +29,7 @@ DONE, DUE, LATER, NOT_BEGUN = "done", "due", "later", "not begun"
 
 @dataclass(frozen=True)
 class Landed:
-    """The newest event about a carrier's day: when it came, and of how many flights it tells."""
+    """A carrier's day that was landed: when the event of it came, and of how many flights it tells."""
 
     at: datetime
     flights: int
@@ -47,11 +47,14 @@ class Published:
 
 @dataclass(frozen=True)
 class Known:
-    """What Airflow knows of some days. Runs: (DAG, day) -> state of the run of that date."""
+    """What Airflow knows of some days."""
 
     landed: Mapping[tuple[str, date], Landed]
-    published: Mapping[tuple[str, date], Landed]
+    """(carrier, day) -> the newest event of a landing"""
     runs: Mapping[tuple[str, date], str]
+    """(DAG, day) -> state of the run of that date"""
+    ended: Mapping[tuple[str, date], datetime]
+    """(DAG, day) -> when that run ended"""
     now: datetime
 
 
@@ -124,15 +127,19 @@ def _of_ingest(member: Member, day: date, there: Published, known: Known, begin:
 
 
 def _of_transform(member: Member, day: date, there: Published, known: Known) -> Duty:
-    landed, published = (each.get((member.key, day)) for each in (known.landed, known.published))
+    landed, run = known.landed.get((member.key, day)), (member.dag_id, day)
     flights = there.flights.get((member.key, day), 0)
+    if flights == HALF:
+        return Duty(member, day, DUE, "one of its two tables was published")
     if landed is None:  # Airflow's history was purged: what is published must have been landed
-        return Duty(member, day, DONE if flights != HALF else DUE, "published by half")
-    if published is None or published.at < landed.at:
-        return Duty(member, day, DUE, f"{landed.flights} flights were landed and not published")
+        return Duty(member, day, DONE)
     if flights != landed.flights:
-        found = "a half of the tables" if flights == HALF else f"{flights} of {landed.flights} flights"
-        return Duty(member, day, DUE, f"{found} in the warehouse")
+        return Duty(member, day, DUE, f"{landed.flights} flights were landed, {flights} are published")
+    if state := known.runs.get(run):
+        if state != "success":
+            return Duty(member, day, DUE, f"its run is {state}")
+        if known.ended.get(run, known.now) < landed.at:
+            return Duty(member, day, DUE, "landed again since it was published")
     return Duty(member, day, DONE)
 
 

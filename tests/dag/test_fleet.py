@@ -15,6 +15,7 @@ from include.fleet.model import load
 from include.flights import feed, light
 from include.flights import warehouse as loader
 from include.flights.feed import default_feed
+from include.flights.publish import publish_day
 from support import PROJECT, expected, fleet, interval, open_warehouse
 
 FILE = PROJECT / "dags" / "q04_fleet.py"
@@ -277,7 +278,7 @@ def test_a_report_serves_the_days_whose_events_it_was_not_given(dags, warehouse,
         landed = feed.land(make_feed(str(day)), tmp_path, *interval(str(day)), "test", carrier="US")
         folder = Path(landed["folder"])
         light.transform(warehouse, folder)
-        loader.publish_day(warehouse, folder, day, day, landed["rows"], "test", loader.CARRIERS, landed["slice"])
+        publish_day(warehouse, folder, day, day, landed["rows"], "test", loader.CARRIERS, landed["slice"])
     warehouse.close()
     run = dags["fleet_report_US"].test(logical_date=None)
     assert str(run.state) == "success"

@@ -10,6 +10,7 @@ from include.fleet.due import DONE, DUE, LATER, NOT_BEGUN, Known, Landed, Publis
 from include.fleet.model import Fleet, load
 from include.flights import feed, light
 from include.flights import warehouse as loader
+from include.flights.publish import publish_day
 from support import expected, fleet, interval
 
 pytestmark = pytest.mark.claim("4.8")
@@ -31,7 +32,7 @@ def whole_day(flights: int = 10) -> tuple[Published, Known]:
     )
     runs = {(each.dag_id, DAY): "success" for each in HEADLINE if each.dated}
     landed = {key: Landed(EARLIER, flights) for key in keys}
-    return there, Known(landed, {key: Landed(LATER_ON, flights) for key in keys}, runs, NOW)
+    return there, Known(landed, runs, dict.fromkeys(runs, LATER_ON), NOW)
 
 
 def states(there: Published, known: Known, **more) -> dict[str, str]:
@@ -76,7 +77,7 @@ def test_a_day_that_was_never_landed_is_not_begun_unless_it_is_asked_for():
 
 @pytest.mark.parametrize("state", ["failed", "queued"])
 def test_an_ingest_that_failed_or_stands_still_is_due(state):
-    there, known = Published({}, {}), Known({}, {}, {("fleet_ingest_UA", DAY): state}, NOW)
+    there, known = Published({}, {}), Known({}, {("fleet_ingest_UA", DAY): state}, {}, NOW)
     found = states(there, known)
     assert (found["ingest_UA"], found["transform_UA"], found["ingest_B6"]) == (DUE, LATER, NOT_BEGUN)
     assert found["rollup_headline"] == NOT_BEGUN, "of its carriers B6 and EV nobody has begun the day"
@@ -120,7 +121,7 @@ def carriers(warehouse, tmp_path, make_feed):
             landed = feed.land(files, tmp_path, start, end, "test", carrier=carrier)
             folder = Path(landed["folder"])
             light.transform(warehouse, folder)
-            loader.publish_day(warehouse, folder, day, day, landed["rows"], "test", loader.CARRIERS, landed["slice"])
+            publish_day(warehouse, folder, day, day, landed["rows"], "test", loader.CARRIERS, landed["slice"])
     return warehouse
 
 
