@@ -39,6 +39,8 @@ class Job:
     file: DagFile
     doc: bool = False
     alone: bool = False
+    later: bool = False
+    """Whether the file is parsed as if it were more than a year later."""
 
 
 @dataclass
@@ -180,7 +182,7 @@ class Pool:
                 self._retire(worker)  # the job needs a fresh process, and this one is idle
                 break
             worker.given.append(self.waiting.popleft())
-            lines.append(json.dumps({"id": job.id, "file": asdict(job.file), "doc": job.doc}))
+            lines.append(json.dumps({"id": job.id, "file": asdict(job.file), "doc": job.doc, "later": job.later}))
             if job.alone:
                 break
         if lines:

@@ -3,7 +3,7 @@
 Run as `python -m dag_integrity.zygote FD`, FD being a socket to the command. It gets {"environment", "options"}, then
 {"spawn": number, "serialises": bool} with the worker's own socket attached (`serialises`: a DAG so far had to be serialised),
 and answers {"spawned": number, "pid": pid} and {"ended": number, "status": status}. A worker gets a file a line,
-{"id", "file", "roots", "doc"}, and answers {"begin": id, "cpu": seconds used so far} and {"done": id, ...}.
+{"id", "file", "doc", "later"}, and answers {"begin": id, "cpu": seconds used so far} and {"done": id, ...}.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _work(fd: int, options: dict[str, Any], parser: Any) -> None:
             job = json.loads(line)
             _send(channel, {"begin": job["id"], "cpu": time.process_time()})
             try:
-                result = worker.parse(DagFile(**job["file"]), job["doc"])
+                result = worker.parse(DagFile(**job["file"]), job["doc"], job["later"])
             except Exception as error:  # of the check itself, or of what the file did to this process
                 text = f"cannot be checked: {type(error).__name__}: {error}"
                 result = {"findings": [("AA103", 1, None, text)], "dags": [], "retire": True}
