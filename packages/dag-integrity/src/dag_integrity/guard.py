@@ -10,7 +10,6 @@ import contextlib
 import functools
 import json
 import os
-import pathlib  # noqa: F401 - looked at by its name
 import socket
 import sys
 import threading
@@ -89,30 +88,28 @@ class Watch:
     def _asked_by_project(self, frame: Any) -> bool:
         """Whether code of the project asks, itself or through a library's function, not a library that is being imported."""
         while frame is not None:
-            name = frame.f_code.co_filename
-            if name == self.file or (name.startswith(self._roots) and "site-packages" not in name):
+            if self._is_project(frame):
                 return True
-            if frame.f_code.co_name == "<module>" or name.startswith("<frozen importlib"):
+            if frame.f_code.co_name == "<module>" or frame.f_code.co_filename.startswith("<frozen importlib"):
                 return False
             frame = frame.f_back
         return False
 
+    def _is_project(self, frame: Any) -> bool:
+        name = frame.f_code.co_filename
+        return name == self.file or (name.startswith(self._roots) and "site-packages" not in name)
+
     def _watch_current_folder(self) -> None:
-        """Record where code of the project asks for the folder that it happens to run in."""
+        """Record where code of the project itself asks for the folder that it happens to run in."""
         current, item = os.getcwd, type(os.environ).__getitem__
-        between = {os.path.abspath.__code__.co_filename, sys.modules["pathlib"].__file__, os.__file__}
 
         def getcwd() -> str:
-            frame = sys._getframe(1)
-            while frame.f_back is not None and frame.f_code.co_filename in between:
-                frame = frame.f_back
-            name = frame.f_code.co_filename
-            if self.active and (name == self.file or (name.startswith(self._roots) and "site-packages" not in name)):
+            if self.active and self._is_project(_caller(sys._getframe(1))):
                 self.note("AA409", "asks for the current folder, wherever Airflow happens to be started")
             return current()
 
         def getitem(environment: Any, key: Any) -> Any:
-            if self.active and key in ("PWD", "OLDPWD") and self._asked_by_project(sys._getframe(1)):
+            if self.active and key in ("PWD", "OLDPWD") and self._is_project(_caller(sys._getframe(1))):
                 self.note("AA409", f"reads {key}, the folder where Airflow happens to be started")
             return item(environment, key)
 
@@ -240,6 +237,18 @@ class Watch:
             raise Refused("answers integrity: no database while a DAG file is parsed")
 
         module.__dict__["connect"] = refuse
+
+
+def _caller(frame: Any) -> Any:
+    """Who asked, past the standard library's own ways to ask."""
+    while frame.f_back is not None and frame.f_globals.get("__name__") in (
+        "os",
+        "posixpath",
+        "pathlib",
+        "_collections_abc",
+    ):
+        frame = frame.f_back
+    return frame
 
 
 class Imports:

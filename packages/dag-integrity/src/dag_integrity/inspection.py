@@ -317,7 +317,7 @@ def _searchpath(dag: Any, line: int) -> Iterator[Entry]:
 
 def _crossing_groups(dag: Any) -> list[str]:
     """A cycle among the groups and tasks within one group, though the tasks have none."""
-    groups = getattr(dag.task_group, "get_task_group_dict", dict)()
+    groups: dict[str, Any] = getattr(dag.task_group, "get_task_group_dict", dict)()
     if len(groups) < 2:
         return []
     import networkx

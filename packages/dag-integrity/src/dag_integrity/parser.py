@@ -169,7 +169,7 @@ class Parser:
                 module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))  # type: ignore[arg-type]
                 sys.modules[name] = module
                 code = loader.get_code(name)
-                exec(code, module.__dict__)  # type: ignore[arg-type]  # noqa: S102 - parsing a DAG file is running it
+                exec(code, module.__dict__)  # noqa: S102 - parsing a DAG file is running it
         except MemoryError:
             found.append(("AA104", 1, None, f"needs more than the {self.options['memory']} MB allowed"))
             result["retire"] = True
@@ -288,11 +288,12 @@ class Parser:
         seen = [(rule, line, text) for rule, line, text in self.watch.seen]
         for kind, key, line in dict.fromkeys(self.watch.lookups):
             seen.append(("AA403", line, f"looks up the {kind} {key!r}"))
+        if stopped and self.watch.lookups:  # a look-up that failed and that the code does without is none of this
+            kind, key, line = self.watch.lookups[-1]
             known = self.options[f"known_{kind}s"]
             if known is not None and not is_known(kind, key, known):
-                result["findings"].append(
-                    ("AA308" if kind == "variable" else "AA307", line, None, f"the {kind} {key!r} is not known")
-                )
+                rule = "AA308" if kind == "variable" else "AA307"
+                result["findings"].append((rule, line, None, f"the {kind} {key!r} is not known"))
         for number, (rule, line, text) in enumerate(seen):
             result["findings"].append((rule, line, None, text + (stopped if number == len(seen) - 1 else "")))
 
