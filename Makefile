@@ -2,12 +2,15 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test coverage lint integrity integrity-reports format prove prove-faults bench up down image deploy test-compose test-kubernetes soak lock clean
+.PHONY: help setup demo test test-quick test-long test-matrix coverage lint integrity integrity-reports format prove prove-faults bench pictures up down image deploy test-compose test-kubernetes soak slow lock clean
 
 # The first Python that is new enough, or the one you name: make PYTHON=/path/to/python3.12
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	if $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then echo $$p; break; fi; done)
 BIN := .venv/bin
+# Two processes; files that share a Spark session or a broker are in one of them (tests/conftest.py).
+SPREAD := -n 2 --dist loadgroup --no-loadscope-reorder
+FAST := tests/unit packages/dag-integrity/tests tests/dag
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,15 +22,27 @@ demo: setup ## The answered questions on real days, embedded; stays up until Ctr
 	@$(BIN)/answers demo
 
 test: setup ## Every test that needs no Docker: unit, dag, stack
-	@$(BIN)/python -m pytest -m "not compose and not kubernetes" -n 2 $(ARGS)
+	@$(BIN)/python -m pytest -m "not long and not compose and not kubernetes" $(SPREAD) $(ARGS)
+
+test-quick: lint ## While you edit: lint, and the unit tests that start no process
+	@$(BIN)/python -m pytest tests/unit packages/dag-integrity/tests -m "not long" --quick $(SPREAD) $(ARGS)
+
+test-long: setup ## What takes too long for each push (docs/q09.md), on both stacks; nightly in CI
+	@status=0; export ANSWERS_REQUIRE_COMPOSE=1; for tier in stack compose; do \
+		$(BIN)/python -m pytest tests/$$tier -m long --junitxml=results/junit-long-$$tier.xml $(ARGS) || status=1; \
+	done; exit $$status
+
+test-matrix: setup ## The checker's own tests with each Airflow that it supports (ARGS="3.0 -- -k rules"); nightly in CI
+	@$(BIN)/python packages/dag-integrity/matrix.py $(ARGS)
 
 coverage: setup ## The lines that the unit and dag tiers run; fails below what pyproject.toml asks for
-	@$(BIN)/python -m pytest tests/unit tests/dag -n 2 --cov --cov-report=term --cov-report=xml:results/coverage.xml $(ARGS)
+	@$(BIN)/python -m pytest $(FAST) -m "not long" $(SPREAD) --cov --cov-report=term --cov-report=xml:results/coverage.xml $(ARGS)
 
 lint: setup ## Lint, format check, types and the DAGs' integrity
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/answers integrity dags
 
 integrity: setup ## Check the DAGs of this project (or any: make integrity ARGS=path)
@@ -35,9 +50,8 @@ integrity: setup ## Check the DAGs of this project (or any: make integrity ARGS=
 
 integrity-reports: setup ## The same for CI, in results/: JUnit, SARIF, GitLab's code quality
 	@mkdir -p results
-	@$(BIN)/answers integrity dags --format junit --output results/junit-integrity.xml || true
-	@$(BIN)/answers integrity dags --format sarif --output results/integrity.sarif || true
-	@$(BIN)/answers integrity dags --format gitlab --output results/integrity.json
+	@$(BIN)/dag-integrity dags --output junit=results/junit-integrity.xml --output sarif=results/integrity.sarif \
+		--output gitlab=results/integrity.json
 
 format: setup ## Format the code
 	@$(BIN)/ruff check --fix .
@@ -48,6 +62,9 @@ prove: setup ## Run the tests of every claim and show what is proven
 
 prove-faults: setup ## Break each mechanism on a copy: the tests must notice
 	@$(BIN)/answers prove --faults
+
+pictures: setup ## Make the pictures of README and docs anew, from the embedded stack, which must be up (needs Chromium)
+	@$(BIN)/python -m bench.pictures $(ARGS)
 
 bench: setup ## Measure: side by side, as ratios, recorded in bench/results
 	@$(BIN)/python -m bench
@@ -68,7 +85,7 @@ deploy: setup ## Ship a tag to the running stack, without downtime (TO=TAG)
 	@$(BIN)/answers deploy --to $(TO)
 
 test-compose: setup ## The questions on a docker compose stack of its own
-	@ANSWERS_REQUIRE_COMPOSE=1 $(BIN)/python -m pytest tests/compose -m compose $(ARGS)
+	@ANSWERS_REQUIRE_COMPOSE=1 $(BIN)/python -m pytest tests/compose -m "compose and not long" $(ARGS)
 
 test-kubernetes: setup ## Celery and Kubernetes side by side, on the cluster of KUBECONFIG (docs/q07.md)
 	@ANSWERS_REQUIRE_KUBERNETES=1 $(BIN)/python -m pytest tests/kubernetes -m kubernetes $(ARGS)
@@ -77,10 +94,14 @@ soak: setup ## For long: 1,000 Kafka messages at 50 a second under 20 kills (SOA
 	@SOAK_MESSAGES=$${SOAK_MESSAGES:-1000} SOAK_RATE=$${SOAK_RATE:-50} SOAK_KILLS=$${SOAK_KILLS:-20} \
 		$(BIN)/python -m pytest tests/stack/test_q05_stack.py tests/stack/test_q06_stack.py -k "sigkill or fernet" -s $(ARGS)
 
-lock: setup ## Compile requirements.txt from pyproject.toml (ARGS=--upgrade for the latest versions)
-	@$(BIN)/uv pip compile --quiet pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+slow: ## Anything on a third of this machine's CPU time (TARGET=demo, or CMD="any command")
+	@python3 -I tests/support/slow.py $(or $(CMD),$(MAKE) --no-print-directory $(or $(TARGET),test))
+
+lock: setup ## Compile requirements.txt from all dependency groups (ARGS=--upgrade for the latest versions)
+	@$(BIN)/uv pip compile --quiet pyproject.toml packages/dag-integrity/pyproject.toml --group airflow --group kubernetes \
+		--group embedded --group command --group dev --universal --python-version 3.11 --generate-hashes \
 		--custom-compile-command "make lock" --output-file requirements.txt $(ARGS)
 
 clean: ## Stop the embedded stack and remove what it and the tests made
 	@if [ -x $(BIN)/answers ]; then $(BIN)/answers down; fi
-	@rm -rf .airflow .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage .coverage.* results
+	@rm -rf .airflow .import_linter_cache .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage .coverage.* results

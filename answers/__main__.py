@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 
+from answers.checkout import refuse_elsewhere
+
 
 def main() -> None:
     """Run the command line.
 
     `answers integrity` imports none of the other commands: it runs in CI on each commit.
     """
+    refuse_elsewhere()
     if sys.argv[1:2] == ["integrity"]:
         from dag_integrity.__main__ import main as integrity
 

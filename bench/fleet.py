@@ -16,6 +16,8 @@ import psutil
 import yaml
 
 from bench.transitions import OCCUPIED, Recorder, first, most_at_once, seconds_in
+from include.files import write_atomically
+from include.waiting import wait_until
 
 PROJECT = Path(__file__).resolve().parents[1]
 BUNDLES = [
@@ -42,11 +44,7 @@ def live(**environment: str) -> Iterator[tuple]:
 
 
 def until(ready: Callable[[], bool], patience: float = 120) -> None:
-    deadline = time.monotonic() + patience
-    while not ready():
-        if time.monotonic() > deadline:
-            raise SystemExit("waited in vain")
-        time.sleep(0.5)
+    wait_until(ready, patience, "what is measured next", pause=0.5, error=SystemExit)
 
 
 def parser_share(settings, seconds: float = 40) -> float:
@@ -92,9 +90,9 @@ def fleet() -> dict:
         file = Path(folder) / "fleet.yaml"
 
         def configure(priorities: bool) -> None:
-            part = file.with_suffix(".part")
-            part.write_text(yaml.safe_dump(document | {"settings": document["settings"] | {"priorities": priorities}}))
-            part.replace(file)
+            write_atomically(
+                file, yaml.safe_dump(document | {"settings": document["settings"] | {"priorities": priorities}})
+            )
 
         configure(True)
         with live(ANSWERS_FLEET=str(file)) as (settings, airflow):

@@ -7,10 +7,10 @@ import math
 import os
 import statistics
 import threading
-import time
 import uuid
 
 from bench.fleet import BUNDLES, live, until
+from include.waiting import looks
 
 STOCK = "flight-status-stock"
 SEED = int(os.environ.get("BENCH_KAFKA_SEED", "2013"))
@@ -21,7 +21,7 @@ STEADY, BURST = 30, 200
 
 def kafka() -> dict:
     """Each on one live stack: what comes in, what has an effect, how soon."""
-    from answers.cli.kafka import start
+    from answers.operate.kafka import start
     from answers.stack.connections import kafka_options
     from include.flight_status import broker
 
@@ -83,13 +83,11 @@ def _sent(opts: dict, topic: str) -> dict:
 
 def _delays(settings, opts: dict, topic: str, known: set, patience: float) -> tuple[list[float], int, float]:
     """Seconds to the effect of what was sent beyond `known`, how many have none in time, and events a second."""
-    deadline = time.monotonic() + patience
-    while True:
+    for _ in looks(patience, 2):
         sent, done = _sent(opts, topic), _effects(settings, topic)
         new = sent.keys() - known
-        if new <= done.keys() or time.monotonic() > deadline:
+        if new <= done.keys():
             break
-        time.sleep(2)
     had = new & done.keys()
     span = max((done[each] for each in had), default=math.inf) - min(sent[each] for each in new)
     return sorted(done[each] - sent[each] for each in had), len(new - had), len(had) / span
@@ -157,9 +155,9 @@ def _loss(settings, opts: dict, topics: dict) -> dict:
             until(consumed, 180)
         except SystemExit:
             found[f"{way}_not_consumed_after_180_s"] = True
-        deadline = time.monotonic() + (90 if way == "stock" else 180)
-        while (missing := _sent(opts, topic).keys() - _effects(settings, topic).keys()) and time.monotonic() < deadline:
-            time.sleep(2)
+        for _ in looks(90 if way == "stock" else 180, 2):
+            if not (missing := _sent(opts, topic).keys() - _effects(settings, topic).keys()):
+                break
         each = {"messages": len(_sent(opts, topic)), "without_effect": len(missing)}
         if way == "stock":
             announced = _stored(settings, topic)

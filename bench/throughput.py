@@ -199,11 +199,11 @@ def _client(data: Path):
 
 
 def _publish(chunk, data: Path) -> Callable:
-    from include.flights import warehouse
+    from include.flights import publish, warehouse
 
     client, landed, day = _client(data), _landed(chunk, data), date.fromisoformat(chunk.day)
     folder = Path(landed["folder"])
-    return lambda: warehouse.publish_day(client, folder, day, day, chunk.rows, "bench", warehouse.GENERATED)
+    return lambda: publish.publish_day(client, folder, day, day, chunk.rows, "bench", warehouse.GENERATED)
 
 
 def _engine(chunk, data: Path) -> Callable:

@@ -1,4 +1,4 @@
-"""Loaded by Airflow at start-up: imports heavy modules once in the processes that fork; gives tasks' pods their resources.
+"""Loaded by Airflow at start-up: imports heavy modules once where tasks are forked, sizes tasks' pods, guards queues.
 
 Tasks fork from the executor's process (LocalExecutor: the scheduler; Celery: the worker), DAG files are parsed in forks
 of the DAG processor. What a DAG file and its hooks import is paid by every task of such a file; imported here it is paid
@@ -11,7 +11,7 @@ import os
 from importlib import import_module
 from typing import Any
 
-from answers.stack.pods import give_resources
+from answers.stack.pods import give_resources, refuse_rights
 
 MODULES = (
     "airflow.providers.apache.spark.operators.spark_submit",
@@ -38,7 +38,23 @@ MODULES = (
 
 def pod_mutation_hook(pod: Any) -> None:
     """Called by KubernetesExecutor with each pod before it is made."""
+    refuse_rights(pod)
     give_resources(pod, os.environ)
+
+
+def task_policy(task: Any) -> None:
+    """Called by Airflow with each task of a DAG that it reads from a file.
+
+    :raises AirflowClusterPolicyViolation: the task says that it belongs into a queue whose worker is another DAG's
+    """
+    from airflow.exceptions import AirflowClusterPolicyViolation
+
+    from plugins.task_access import rules
+
+    if not rules().may_use_queue(task.dag_id, task.queue):
+        raise AirflowClusterPolicyViolation(
+            f"{task.dag_id}.{task.task_id} may not use the queue {task.queue}: config/task_access.yaml does not name the DAG"
+        )
 
 
 if os.environ.get("ANSWERS_PRELOAD") == "1":

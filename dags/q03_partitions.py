@@ -14,6 +14,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from pendulum import datetime
 
 from include.chunks import chunks
+from include.flights.feed import AIRPORTS, local_day
 from include.flights.spark import SMALL_JOB
 from include.questions import doc_md
 from plugins.failures import permanent
@@ -24,9 +25,9 @@ ZONE = "America/New_York"
 FEED, DATA_ROOT = "{{ var.value.flights_feed }}", "{{ var.value.data_root }}"
 PARAMS = {
     "airports": Param(
-        list(chunks.AIRPORTS),
+        list(AIRPORTS),
         type="array",
-        items={"type": "string", "enum": list(chunks.AIRPORTS)},
+        items={"type": "string", "enum": list(AIRPORTS)},
         minItems=1,
         uniqueItems=True,
         description="airports to work on; what is published of the others stays as it is",
@@ -56,9 +57,10 @@ def read_config(url: str, data_root: str) -> dict:
 def count_flights(feed: str, data_interval_start=None, data_interval_end=None) -> dict:
     """Count the day's flights per airport and carrier, which the chunks are planned from."""
     from include.flights.contract import FeedError
+    from include.flights.feed import count_flights as count
 
     with permanent(FeedError):
-        return chunks.count_flights(Path(feed), data_interval_start, data_interval_end)
+        return count(Path(feed), data_interval_start, data_interval_end)
 
 
 @task
@@ -116,12 +118,13 @@ def light(
 ) -> dict:
     """Land, transform and publish the chunk in this process, with the warehouse's engine."""
     from include.flights.feed import land
+    from include.flights.light import transform_and_publish
     from include.flights.warehouse import ValidationError
     from plugins.warehouse import open_warehouse
 
     landed = land(Path(feed), Path(data_root), data_interval_start, data_interval_end, ti.run_id, airport, carrier)
     with permanent(ValidationError), open_warehouse() as client:
-        return chunks.light(client, landed, f"{ti.dag_id} {ti.run_id}", layers)
+        return transform_and_publish(client, landed, f"{ti.dag_id} {ti.run_id}", layers)
 
 
 @task_group
@@ -154,7 +157,7 @@ def settle(airport: str, planned: dict, published: str, params=None, data_interv
     if params["dry_run"]:
         return counts
     with permanent(ValidationError), open_warehouse() as client:
-        day = chunks.local_day(data_interval_start)
+        day = local_day(data_interval_start)
         return counts | chunks.settle(client, airport, day, planned, published)
 
 
@@ -172,7 +175,7 @@ with DAG(
     end_date=datetime(2013, 12, 31, tz=ZONE),
     catchup=False,
     params=PARAMS,
-    user_defined_macros={"local_day": chunks.local_day},
+    user_defined_macros={"local_day": local_day},
     template_searchpath=[str(PROJECT / "include/chunks/sql")],
     default_args={"owner": "data-platform"},
     tags=["q03", "spark", "clickhouse"],
@@ -181,7 +184,7 @@ with DAG(
     configured = read_config("{{ var.value.q03_config }}", DATA_ROOT)
     counted = count_flights(FEED)
     settled = []
-    for airport in chunks.AIRPORTS:
+    for airport in AIRPORTS:
         with TaskGroup(airport):
             planned = plan(airport, configured, counted)
             skip = EmptyOperator(task_id="skip")

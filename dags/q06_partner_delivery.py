@@ -10,7 +10,7 @@ from pathlib import Path
 
 from airflow.sdk import DAG, Param, task
 
-from include.flights.spark import SMALL_JOB
+from include.flights.spark import EXECUTOR, SMALL_JOB
 from include.questions import doc_md
 from plugins.failures import permanent
 from plugins.secret_environment import SecretBashOperator, SecretSparkSubmitOperator
@@ -22,7 +22,8 @@ with DAG(
     description="The planes under pseudonyms for a partner, with a signed manifest",
     schedule=None,
     catchup=False,
-    default_args={"owner": "data-platform"},
+    # On a worker of their own, the only one that may read these secrets; on Kubernetes, in pods of their own.
+    default_args={"owner": "data-platform", "queue": "partner", "executor": EXECUTOR},
     params={"note": Param("", type="string", maxLength=1000, description="Goes into the manifest as it is")},
     tags=["q06", "secrets", "spark"],
     doc_md=doc_md("q06"),
@@ -52,7 +53,6 @@ with DAG(
         },
         durable=False,
         pool="spark",
-        queue="spark",
     )
 
     sign = SecretBashOperator(

@@ -52,12 +52,12 @@ def land(folder: str, day: str, data_root: str, run_id=None) -> dict:
 @task(pool="warehouse")
 def load_by_engine(landed: dict, ti=None) -> dict:
     """Transform a chunk with the warehouse's own engine and publish it."""
-    from include.chunks.chunks import light
+    from include.flights.light import transform_and_publish
     from include.flights.warehouse import ValidationError
     from plugins.warehouse import open_warehouse
 
     with permanent(ValidationError), open_warehouse() as client:
-        return light(client, landed, f"{ti.dag_id} {ti.run_id}", layout="generated")
+        return transform_and_publish(client, landed, f"{ti.dag_id} {ti.run_id}", layout="generated")
 
 
 @task

@@ -15,11 +15,12 @@ ZONE = "America/New_York"
 @task
 def count_flights(feed: str, data_interval_start=None, data_interval_end=None) -> dict:
     """Count the flights of the interval; the feed knows 2013 alone."""
-    from include.chunks import chunks
+    from include.flights.feed import count_flights as count
+    from include.flights.feed import local_day
 
-    counts = chunks.count_flights(Path(feed), data_interval_start, data_interval_end)
+    counts = count(Path(feed), data_interval_start, data_interval_end)
     return {
-        "day": chunks.local_day(data_interval_start),
+        "day": local_day(data_interval_start),
         "flights": sum(sum(each.values()) for each in counts.values()),
     }
 

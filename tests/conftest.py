@@ -3,53 +3,54 @@
 import gzip
 import json
 import os
-import re
 import shutil
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable, Iterator
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from include.waiting import patience
 from support import BROUGHT_UP, HOME, PROJECT, copy_database, open_warehouse
+from support.quick import Quick
+from support.time_plan import TimePlan
 
-# With `-n 2`, in this order: the live stack's longest files, one after the other in one process; all that needs no stack; and
-# the stack's other files, by whichever process is free, on the stack that it has or on one of its own.
-LONGEST = ("test_fleet_stack", "test_q01_stack", "test_q02_monitoring_stack", "test_q02_stack", "test_q03_stack")
-# Where files share what takes long to start, they share a process.
-SHARED = re.compile(r"\bdef \w+\([^)]*\b(spark|kafka)\b")
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config, log):
-    """Group the tests by file, or by what their files share."""
-    from xdist.scheduler import LoadScopeScheduling
-
-    @cache
-    def scope(file: str) -> str:
-        if "tests/stack/" in file:
-            return "stack" if Path(file).stem in LONGEST else file
-        shared = SHARED.search((config.rootpath / file).read_text())
-        return shared[1] if shared else file
-
-    class ByFile(LoadScopeScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            return scope(nodeid.partition("::")[0])
-
-    config.option.loadscopereorder = False
-    return ByFile(config, log)
+# Where files share what takes long to start, their tests share a process.
+SHARED = ("spark", "kafka_broker")
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config, items):
-    """In a process of xdist's, bring the tests into the order that the scheduler hands them out in."""
-    if hasattr(config, "workerinput"):
-        rank = {True: 0, False: 2}
-        items.sort(key=lambda item: rank[item.path.stem in LONGEST] if "tests/stack/" in item.nodeid else 1)
+def pytest_addoption(parser):
+    """Add what .ci/run and `make test-quick` ask for."""
+    parser.addoption("--time-plan", metavar="FILE", help="leave out, by name, what FILE says there is no time for")
+    parser.addoption("--quick", action="store_true", help="skip tests as soon as they would start a process")
+
+
+def pytest_configure(config):
+    """Do what is asked for."""
+    if file := config.getoption("--time-plan"):
+        config.pluginmanager.register(TimePlan(Path(file)), "time-plan")
+    if config.getoption("--quick"):
+        config.pluginmanager.register(Quick(), "quick")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Group the tests by file, or by what their files share, for `--dist loadgroup`."""
+    shared = {item.path: name for item in items for name in SHARED if name in getattr(item, "fixturenames", ())}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(shared.get(item.path, item.path.stem)))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item, nextitem):
+    """Give a test as much time until it counts as hung as this machine needs at present."""
+    marked = item.get_closest_marker("timeout")
+    seconds = marked.args[0] if marked else float(item.config.getini("timeout"))
+    item.add_marker(pytest.mark.timeout(patience(seconds)), append=False)
+    return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

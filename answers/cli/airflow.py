@@ -7,10 +7,11 @@ import sys
 
 import typer
 
+from answers.console import readable_errors
+
 
 def airflow(context: typer.Context) -> None:
     """Run Airflow's own command line against the embedded stack, such as `tasks clear` or `backfill create`."""
-    from answers.cli.app import readable_errors
     from answers.stack.client import ApiError
     from answers.stack.settings import Settings
 

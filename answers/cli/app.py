@@ -6,18 +6,14 @@ import json
 import signal
 import sys
 import webbrowser
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 
+from answers.checkout import refuse_elsewhere
 from answers.cli.airflow import airflow
 from answers.cli.deploy import deploy
 from answers.cli.fleet import app as fleet
@@ -26,13 +22,13 @@ from answers.cli.kafka import app as kafka
 from answers.cli.rollback import rollback
 from answers.cli.secrets import app as secrets
 from answers.cli.sla import sla
+from answers.console import AsJson, days_of, err, out, readable_errors, say
 from answers.deploy.roll import command as roll
 from answers.interrupts import interruptible
+from answers.progress import show_runs
 from answers.proof.prove import prove
-from dag_integrity.command import integrity
+from include.waiting import asked, by_default
 
-out = Console()
-err = Console(stderr=True)
 app = typer.Typer(
     help="Ten interview questions on Airflow, answered by DAGs that run, with proof.",
     no_args_is_help=True,
@@ -51,43 +47,27 @@ app.add_typer(fleet, name="fleet")
 app.add_typer(flights, name="flights")
 app.add_typer(secrets, name="secrets")
 app.add_typer(kafka, name="kafka")
-app.command()(integrity)
-
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
-MOST_COLUMNS = 10  # of a table of runs; DAGs with more tasks are counted by state
-COLOURS = {"success": "green", "failed": "red", "running": "cyan", "up_for_retry": "yellow", "upstream_failed": "red"}
-
-
-@contextmanager
-def readable_errors() -> Iterator[None]:
-    """Turn the errors that a user can mend into one message and exit code 1."""
-    from answers.stack.client import ApiError
-    from answers.stack.lifecycle import StackError
-    from include.flights.warehouse import WarehouseUnavailable
-
-    try:
-        yield
-    except (StackError, ApiError, WarehouseUnavailable, ValueError, FileNotFoundError) as error:
-        err.print(f"answers: {error}", style="red", markup=False, highlight=False)
-        raise typer.Exit(1) from error
 
 
 @app.command()
 def up(
-    foreground: Annotated[bool, typer.Option("--foreground", "-f", help="Stay until Ctrl-C, then stop it.")] = False,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", "-f", help="Stay until Ctrl-C, then stop what it started.")
+    ] = False,
     dags: Annotated[
         str | None, typer.Option(help="Where the DAGs are from: local (the folder dags) or git (see `answers deploy`).")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Start the embedded stack and wait until it is healthy."""
+    """Start the embedded stack and wait until it is healthy. Ctrl-C stops it, unless it ran before."""
     from answers.stack import lifecycle
+    from answers.stack.settings import Settings
 
-    say = (lambda line: err.print(line, style="dim", markup=False, highlight=False)) if as_json else _say
+    report = (lambda line: err.print(line, style="dim", markup=False, highlight=False)) if as_json else say
     with readable_errors():
         try:
             with interruptible():
-                settings = lifecycle.up(say, dags=dags)
+                settings = lifecycle.up(report, dags=dags)
                 if as_json:
                     print(json.dumps({"url": settings.url, "user": "admin", "home": str(settings.home)}))
                 else:
@@ -97,7 +77,10 @@ def up(
                 if foreground:
                     signal.pause()
         except KeyboardInterrupt:
-            lifecycle.down(say)
+            if lifecycle.started_here(Settings.load()):
+                lifecycle.down(report)
+            else:
+                report("this command did not start the stack and leaves it as it is; `answers down` stops it")
             raise typer.Exit(0 if foreground else 130) from None
 
 
@@ -107,12 +90,12 @@ def down() -> None:
     from answers.stack import lifecycle
 
     with readable_errors():
-        _say("stopped" if lifecycle.down(_say) else "nothing was running")
+        say("stopped" if lifecycle.down(say) else "nothing was running")
 
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Show the parts of the embedded stack. Exit code 1 unless all of them run."""
+    """Show how the embedded stack is, and each of its parts. Exit code 1 unless all of them run."""
     from answers.stack import lifecycle
     from answers.stack.settings import Settings
 
@@ -120,11 +103,13 @@ def status(as_json: AsJson = False) -> None:
     parts = lifecycle.status(settings)
     running = all(part["state"] == "RUNNING" for part in parts)
     health = lifecycle.health(settings) if any(part["pid"] for part in parts) else {}
+    state = lifecycle.condition(parts, lifecycle.at_work(settings), lifecycle.all_healthy(health))
+    url = settings.url if settings.ports else None
     if as_json:
-        url = settings.url if settings.ports else None
-        print(json.dumps({"running": running, "url": url, "parts": parts, "health": health}))
+        document = {"running": running, "state": state, "url": url, "parts": parts, "health": health}
+        print(json.dumps(document))
     else:
-        table = Table("part", "state", "pid", "up", "memory", title=f"{settings.url if running else 'not running'}")
+        table = Table("part", "state", "pid", "up", "memory", title=_headline(state, parts, health, url or ""))
         for part in parts:
             up_for = str(timedelta(seconds=part["uptime"])) if part["uptime"] is not None else ""
             memory = f"{part['memory'] / 2**20:.0f} MB" if part["memory"] else ""
@@ -134,13 +119,28 @@ def status(as_json: AsJson = False) -> None:
     raise typer.Exit(0 if running else 1)
 
 
+def _headline(state: str, parts: list[dict[str, Any]], health: dict[str, str], url: str) -> str:
+    """Say in one line how the stack is, and which parts are the reason."""
+    if state == "running":
+        return url
+    if state == "not running":
+        return state
+    if state == "not healthy":
+        words = [f"{part} {word}" for part, word in health.items() if word != "healthy"]
+        return f"{url} is {state}: {', '.join(words)}"
+    others = [f"{part['part']} {part['state']}" for part in parts if part["state"] != "RUNNING"]
+    return f"{state}: {len(parts) - len(others)} of {len(parts)} parts run; " + ", ".join(others)
+
+
 @app.command()
 def run(
     dag: Annotated[str, typer.Argument(help="A question (q01) or the id of a DAG.")],
     dates: Annotated[list[str] | None, typer.Option("--date", help="Local day, YYYY-MM-DD; may be repeated.")] = None,
     first: Annotated[str | None, typer.Option("--from", help="First local day of a range.")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last local day of the range.")] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for the runs to end.")] = 3600,
+    timeout: Annotated[
+        float | None, typer.Option(help=f"Seconds to wait for the runs to end{by_default(3600)}")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a DAG for these days on the live stack and wait. A day that ran before is run again.
@@ -150,12 +150,12 @@ def run(
     from answers.stack.client import Airflow
 
     with readable_errors():
-        days = _days(dates or [], first, last)
+        days = days_of(dates or [], first, last)
         airflow = Airflow()
         dag_id = airflow.find_dag(dag)
         run_ids = [airflow.start(dag_id, day) for day in days]
         try:
-            *_, runs = _shown(airflow.watch(dag_id, run_ids, timeout), quiet=as_json)
+            *_, runs = show_runs(airflow.watch(dag_id, run_ids, asked(timeout, 3600)), quiet=as_json)
         except KeyboardInterrupt:
             err.print("no longer watching; the runs go on (see the UI, or `answers run` again)")
             raise typer.Exit(130) from None
@@ -180,7 +180,9 @@ def sql(
     fmt: Annotated[
         str, typer.Option("--format", help="Pretty, CSV, JSON, or any other format of ClickHouse.")
     ] = "Pretty",
-    timeout: Annotated[float, typer.Option(help="Seconds to wait while a task holds the embedded engine.")] = 600,
+    timeout: Annotated[
+        float | None, typer.Option(help=f"Seconds to wait while a task holds the embedded engine{by_default(600)}")
+    ] = None,
 ) -> None:
     """Ask the warehouse that is configured, as a task would: ClickHouse's server or the embedded engine."""
     import logging
@@ -188,7 +190,7 @@ def sql(
     import clickhouse_connect
     from clickhouse_connect.driver.exceptions import Error
 
-    from answers.stack.settings import warehouse_options
+    from answers.stack.connections import warehouse_options
     from include.flights import warehouse
 
     options = warehouse_options()
@@ -198,7 +200,7 @@ def sql(
         path = options.get("path")
         if path and (holder := warehouse.held_by(Path(path))):
             err.print(f"waiting: {holder} holds the embedded warehouse", style="dim", highlight=False)
-        with warehouse.connect(lambda: clickhouse_connect.get_client(**options), path, patience=timeout) as client:
+        with warehouse.connect(lambda: clickhouse_connect.get_client(**options), path, asked(timeout, 600)) as client:
             try:
                 # As the engine formats it, byte for byte: some formats are binary.
                 answer = (
@@ -208,6 +210,14 @@ def sql(
                 raise ValueError(str(error)) from error
     sys.stdout.buffer.write(answer)
     sys.stdout.flush()
+
+
+@app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
+def integrity(context: typer.Context) -> None:
+    """Check the DAG files of any Airflow project: errors, cycles within and across DAGs, and traps."""
+    from dag_integrity.__main__ import main  # not in the image, where the other commands run
+
+    main(context.args, name="answers integrity")
 
 
 @app.command("open")
@@ -235,54 +245,30 @@ def demo(
 ) -> None:
     """Run the answered questions on some real days and show what each claim looks like in the data.
 
-    Stays up until Ctrl-C on a terminal; tears down and exits otherwise.
+    A question that fails does not hide the others: the table at the end says which. Exit code 1 then.
+    Stays up until Ctrl-C on a terminal; tears down and exits otherwise. A stack that ran before stays up in either case.
     """
     from answers import demo
     from answers.stack import lifecycle
+    from answers.stack.settings import Settings
 
-    shown = False
+    shown = complete = False
     with readable_errors():
         try:
-            with interruptible():
-                demo.play(questions or [], _days([], first, last), out, _shown)
+            with interruptible(), lifecycle.stopping_what_it_starts(say):
+                complete = demo.play(questions or [], days_of([], first, last), out, show_runs)
                 shown = True
-                if sys.stdin.isatty() and sys.stdout.isatty():
+                if not lifecycle.started_here(Settings.load()):
+                    out.print("The stack ran before the demonstration and stays up: `answers down` stops it.")
+                elif sys.stdin.isatty() and sys.stdout.isatty():
                     out.print("The stack stays up until Ctrl-C.")
                     signal.pause()
         except KeyboardInterrupt:
             out.print()
-            raise typer.Exit(0 if shown else 130) from None
-        finally:
-            lifecycle.down(_say)
-            lifecycle.choose_dags("local")  # question 10 had them from Git
-
-
-def _say(line: str) -> None:
-    out.print(line, style="dim", markup=False, highlight=False)
-
-
-def _days(dates: list[str], first: str | None, last: str | None) -> list[date]:
-    if bool(first) != bool(last) or not (dates or first):
-        raise ValueError("say which days: --date 2013-06-13 (may be repeated), or --from 2013-06-10 --to 2013-06-16")
-    days = []
-    for text in dates:
-        days.append(_day(text))
-    if first and last:
-        start, stop = _day(first), _day(last)
-        if stop < start:
-            raise ValueError(f"--to {last} lies before --from {first}")
-        days += [start + timedelta(days=n) for n in range((stop - start).days + 1)]
-    return list(dict.fromkeys(days))
-
-
-def _day(text: str) -> date:
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a day: write it as 2013-06-13") from None
-    if day.year != 2013:
-        raise ValueError(f"{text} lies outside of the data, which covers 2013-01-01 to 2013-12-31")
-    return day
+            if not shown:
+                raise typer.Exit(130) from None
+    if not complete:
+        raise typer.Exit(1)
 
 
 def _returns_rows(query: str) -> bool:
@@ -299,46 +285,6 @@ def _returns_rows(query: str) -> bool:
     )
 
 
-def _shown(states: Iterator[Any], quiet: bool = False) -> Iterator[Any]:
-    """Show runs while they go on: a live table on a terminal, a line a change elsewhere."""
-    if quiet or not out.is_terminal:
-        seen: dict[tuple[str, str], str] = {}
-        for runs in states:
-            for run in runs:
-                for task, (state, tries, seconds) in run.tasks.items():
-                    if state in COLOURS and seen.get((run.run_id, task)) != state and state != "running":
-                        took = f" in {seconds:.1f} s" if seconds else ""
-                        if not quiet:
-                            out.print(f"{run.run_id} {task}: {state}{took} (try {tries})", highlight=False)
-                        seen[run.run_id, task] = state
-            yield runs
-        return
-    with Live(console=out, refresh_per_second=4) as live:
-        for runs in states:
-            live.update(_table(runs))
-            yield runs
-
-
-def _table(runs: list[Any]) -> Table:
-    tasks = list(dict.fromkeys(task for run in runs for task in run.tasks))
-    if len(tasks) > MOST_COLUMNS:
-        table = Table("run", "state", "tasks")
-        for run in runs:
-            states = Counter(state for state, _, _ in run.tasks.values())
-            counts = ", ".join(f"[{COLOURS.get(state, 'dim')}]{count} {state}[/]" for state, count in states.items())
-            table.add_row(run.run_id, f"[{COLOURS.get(run.state, 'dim')}]{run.state}[/]", counts)
-        return table
-    table = Table("run", "state", *tasks)
-    for run in runs:
-        cells = []
-        for task in tasks:
-            state, tries, seconds = run.tasks.get(task, ("none", 0, None))
-            text = f"{seconds:.1f} s" if state == "success" and seconds else "" if state == "none" else state
-            again = f" (try {tries})" if tries > 1 else ""
-            cells.append(f"[{COLOURS.get(state, 'dim')}]{text}{again}[/]")
-        table.add_row(run.run_id, f"[{COLOURS.get(run.state, 'dim')}]{run.state}[/]", *cells)
-    return table
-
-
 if __name__ == "__main__":
+    refuse_elsewhere()
     app()

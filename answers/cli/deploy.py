@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from answers.interrupts import interruptible
+from include.waiting import by_default
 
 NONE = "none"
 
@@ -21,7 +22,7 @@ def deploy(
     rollback: Annotated[bool, typer.Option("--rollback", help="Undo a deploy that was interrupted, else the last one.")] = False,
     status: Annotated[bool, typer.Option("--status", help="What is in force, and the last deploys.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and plan, and do nothing.")] = False,
-    wait: Annotated[float, typer.Option(help="Seconds for runs of DAGs with an incompatible change to end.")] = 600,
+    wait: Annotated[float | None, typer.Option(help=f"Seconds for runs of DAGs that are paused to end{by_default(600)}")] = None,
     leave: Annotated[bool, typer.Option("--leave", help="Leave them: they finish on their own commit.")] = False,
     pause: Annotated[list[str] | None, typer.Option(metavar="DAG", help="Pause this one, too; may be repeated.")] = None,
     canary: Annotated[str, typer.Option(metavar="DAG", help="Has to succeed on the new commit; or none.")] = "q10_canary",
@@ -56,10 +57,11 @@ def deploy(
         _show(out, answer)
 
 
-def _options(wait: float, leave: bool, pause: list[str] | None, canary: str) -> Any:
+def _options(wait: float | None, leave: bool, pause: list[str] | None, canary: str) -> Any:
     from answers.deploy.deploy import Options
 
-    return Options(wait, leave, tuple(pause or ()), None if canary == NONE else canary)
+    options = Options(leave=leave, pause=tuple(pause or ()), canary=None if canary == NONE else canary)
+    return options if wait is None else replace(options, wait=wait, wait_exactly=True)
 
 
 class _Command:
@@ -107,6 +109,7 @@ class _Command:
         if state.end is None:
             raise DeployError(f"{state.tag} is in no known state: see `answers deploy --status`")
         return {"result": state.end, "deploy": state.id, "tag": state.tag, "old": state.old, "new": state.new,
+                "missed": state.missed,
                 **{key: state.steps.get("planned", {}).get(key, []) for key in ("changes", "beside")}}  # fmt: skip
 
     def _previous(self) -> str:
@@ -160,6 +163,8 @@ def _show(out: Console, answer: dict[str, Any]) -> None:
         for each in answer["changes"]:
             table.add_row(each["dag_id"], each["kind"], "\n".join(each["why"]))
         out.print(table)
+    for line in answer.get("told", ()):
+        out.print(line, markup=False, soft_wrap=True)
     if beside := answer["beside"]:
         shown = ", ".join(beside[:5]) + (f" and {len(beside) - 5} more" if len(beside) > 5 else "")
         out.print(f"not shipped, as they come with the image, and not as they are here: {shown}", soft_wrap=True)

@@ -1,33 +1,30 @@
-"""`answers fleet`: what the fleet consists of, and a whole day of it."""
+"""`answers fleet`: what the fleet consists of, a whole day of it, and the repair of days that are not complete."""
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 from typing import Annotated
 
 import typer
-from rich.live import Live
 from rich.table import Table
 
+from answers.console import AsJson, day_of, days_of, err, out, readable_errors
 from answers.interrupts import interruptible
-from answers.operate.fleet import State
-from include.fleet.model import Fleet, Member, load
+from answers.operate.repair import PAUSED, REPAIRED, Repair, Repairer, Request
+from answers.progress import show_fleet, show_repairs, table_of_repairs
+from include.fleet.model import load
+from include.waiting import asked, by_default
 
 app = typer.Typer(help="The fleet of question 4: more than fifty DAGs from one YAML file.", no_args_is_help=True)
 
-COLOURS = {"success": "green", "failed": "red", "running": "cyan", "queued": "yellow", "no event": "magenta"}
 LOG_LINES = 25
 MOST_LOGS = 3  # the others failed after, and mostly because of, these
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 
 
 @app.command("list")
 def list_(as_json: AsJson = False) -> None:
     """Show every DAG of the fleet: its weight, and what it waits for. Exit code 1 when the YAML has a mistake."""
-    from answers.cli.app import out, readable_errors
-
     with readable_errors():
         members = load().members
     if as_json:
@@ -47,19 +44,18 @@ def run(
     only: Annotated[
         str | None, typer.Option("--for", help="Only what this carrier or roll-up needs, e.g. headline.")
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait for the day to end.")] = 1800,
+    timeout: Annotated[float | None, typer.Option(help=f"Seconds to wait for the day to end{by_default(1800)}")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a day of the whole fleet on the live stack and wait. A day that ran before is run again.
 
     Exit code 1 when a DAG fails, with the end of the log of what failed first.
     """
-    from answers.cli.app import _day, err, out, readable_errors
     from answers.operate import fleet as fleet_run
     from answers.stack.client import Airflow
 
     with readable_errors():
-        date = _day(day)
+        date = day_of(day)
         fleet = load()
         members = fleet.needed(only) if only else list(fleet.members)
         airflow = Airflow()
@@ -68,7 +64,9 @@ def run(
             with interruptible():
                 if fleet_run.start(airflow, members, date):
                     err.print(f"{date} is under way: watching it", style="dim")
-                *_, states = shown(fleet, fleet_run.watch(airflow, members, date, timeout), quiet=as_json)
+                *_, states = show_fleet(
+                    fleet, fleet_run.watch(airflow, members, date, asked(timeout, 1800)), quiet=as_json
+                )
         except KeyboardInterrupt:
             err.print("no longer watching; the runs go on (`answers fleet run` again joins them)")
             raise typer.Exit(130) from None
@@ -103,46 +101,64 @@ def run(
         raise typer.Exit(1)
 
 
-def shown(fleet: Fleet, looks: Iterator[list[State]], quiet: bool = False) -> Iterator[list[State]]:
-    """Show the day while it goes on: carriers by layers on a terminal, a line a DAG that has ended elsewhere."""
-    from answers.cli.app import out
+@app.command("repair")
+def repair(
+    first: Annotated[str, typer.Option("--from", help="First local day, YYYY-MM-DD.")],
+    last: Annotated[str, typer.Option("--to", help="Last local day.")],
+    only: Annotated[
+        str | None, typer.Option("--for", help="Only what this carrier or roll-up needs, e.g. headline.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what is due, and do nothing.")] = False,
+    begin: Annotated[bool, typer.Option("--begin", help="Also ingest what was never landed for these days.")] = False,
+    unpause: Annotated[bool, typer.Option("--unpause", help="Resume paused DAGs that have something due.")] = False,
+    timeout: Annotated[float | None, typer.Option(help=f"Seconds for all of it{by_default(1800)}")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find what is due and not done for these days, and do it, upstream first.
 
-    if quiet or not out.is_terminal:
-        told: set[str] = set()
-        for states in looks:
-            for each in states:
-                if each.done and each.member.dag_id not in told:
-                    told.add(each.member.dag_id)
-                    took = f" in {each.seconds:.1f} s" if each.seconds else ""
-                    if not quiet:
-                        out.print(f"{each.member.dag_id}: {each.state}{took}", highlight=False)
-            yield states
-        return
-    with Live(console=out, refresh_per_second=4) as live:
-        for states in looks:
-            live.update(_table(fleet, states))
-            yield states
+    A paused or full DAG is not given its events, and a run may have failed or been deleted. The warehouse tells what is
+    published, and whether it is what its upstream gives now. A paused DAG stays paused and is told.
+    Exit code 0: nothing is due any more. 1: something is, or with --dry-run, was found.
+    """
+    from answers.stack.client import Airflow
+    from answers.stack.connections import open_warehouse
+    from include.fleet.due import Published, look
+
+    with readable_errors():
+        days, fleet, deadline = days_of([], first, last), load(), asked(timeout, 1800)
+        members = fleet.needed(only) if only else list(fleet.members)
+
+        def ask() -> Published:
+            with open_warehouse(deadline) as client:
+                return look(client, fleet, members, days)
+
+        repairer = Repairer(Airflow(), ask, Request(fleet, members, days, begin, unpause, deadline))
+        try:
+            with interruptible():
+                if dry_run:
+                    repairs = repairer.find()
+                else:
+                    *_, repairs = show_repairs(repairer.repair(), quiet=as_json)
+        except KeyboardInterrupt:
+            err.print("no longer repairing; the runs that were started go on, and the same command goes on with them")
+            raise typer.Exit(130) from None
+    left = [each for each in repairs if each.state != REPAIRED]
+    if as_json:
+        found = [each.document() for each in repairs]
+        print(json.dumps({"from": first, "to": last, "due": found, "left": len(left), "not_begun": repairer.not_begun}))
+    else:
+        _tell(repairs, left, repairer.not_begun, dry_run)
+    if left:
+        raise typer.Exit(1)
 
 
-def _table(fleet: Fleet, states: list[State]) -> Table:
-    of = {each.member.dag_id: each for each in states}
-    done = sum(each.done for each in states)
-    table = Table("", "ingest", "transform", "report", title=f"{done} of {len(states)} DAGs have ended", min_width=60)
-
-    def cell(member: Member | None) -> str:
-        each = of.get(member.dag_id) if member else None
-        if each is None or each.state == "none":
-            return "·" if each else ""
-        text = f"{each.seconds:.0f} s" if each.state == "success" and each.seconds else each.state
-        return f"[{COLOURS.get(each.state, 'dim')}]{text}[/]"
-
-    members = {(each.layer, each.key): each for each in fleet.members}
-    for carrier in fleet.carriers:
-        cells = [cell(members.get((layer, carrier.code))) for layer in ("ingest", "transform", "report")]
-        if any(cells):
-            table.add_row(carrier.code, *cells)
-    table.add_section()
-    for member in fleet.members:
-        if member.layer in ("rollup", "scorecard") and member.dag_id in of:
-            table.add_row(member.key or "scorecard", "", "", cell(member))
-    return table
+def _tell(repairs: list[Repair], left: list[Repair], not_begun: int, dry_run: bool) -> None:
+    if left:
+        out.print(table_of_repairs(left))
+    done = "nothing was done" if dry_run else f"{len(repairs) - len(left)} repaired, {len(left)} left"
+    out.print(f"{len(repairs)} due: {done}" if repairs else "nothing is due", highlight=False)
+    if any(each.state == PAUSED for each in left):
+        out.print("paused DAGs are left alone: --unpause resumes those that have something due", style="dim")
+    if not_begun:
+        line = f"not begun: {not_begun} days of carriers of which nothing was landed; --begin ingests them"
+        out.print(line, style="dim", highlight=False)

@@ -12,6 +12,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
+from answers.console import readable_errors
+
 app = typer.Typer(help="Question 7: feeds of any size, made from the real flights.", no_args_is_help=True)
 
 
@@ -37,7 +39,6 @@ def generate(
     ] = False,
 ) -> None:
     """Make a feed of the real flights, each copied many times with other numbers and delays. The same options, the same bytes."""
-    from answers.cli.app import readable_errors
     from answers.stack.settings import Settings
     from include.flights import generate as generator
 

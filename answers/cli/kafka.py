@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from answers.console import AsJson, err, out, readable_errors
+from answers.operate.kafka import start
+
 app = typer.Typer(help="Question 5: Kafka, its events, their consumers and the audit.", no_args_is_help=True)
-out = Console()
 Way = Annotated[str, typer.Option(help="event, sensor or webhook.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    from answers.cli.app import err, readable_errors
     from include.flight_status.broker import BrokerUnavailable, TopicMissing
 
     with readable_errors():
@@ -37,29 +36,6 @@ def up() -> None:
     """Start the embedded stack's broker and relay, make the topics, unpause the DAGs."""
     with _errors():
         start(lambda line: out.print(line, style="dim", markup=False))
-
-
-def start(say: Callable[[str], None] = lambda line: None) -> None:
-    """See `up`; for the demonstration and the tests, too.
-
-    :raises answers.stack.lifecycle.StackError: the stack is not up, or the broker does not come up
-    """
-    from answers.operate import audit
-    from answers.stack import kafka
-    from answers.stack.client import Airflow
-    from answers.stack.connections import kafka_options
-    from answers.stack.settings import Settings
-    from include.flight_status import broker
-
-    settings = Settings.load()
-    kafka.up(settings, say)
-    broker.create_topics(kafka_options())
-    airflow = Airflow()
-    for dag_id, _ in audit.DAGS.values():
-        airflow.find_dag(dag_id)
-        airflow.request("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
-    kafka.start(settings, "kafka-relay")
-    say("topics made, relay started, the DAGs of question 5 unpaused")
 
 
 @app.command()
@@ -110,8 +86,7 @@ def audit(
 
     from answers.operate.audit import audit as account
     from answers.stack.client import Airflow
-    from answers.stack.connections import kafka_options
-    from answers.stack.settings import warehouse_options
+    from answers.stack.connections import kafka_options, warehouse_options
     from include.flights import warehouse
 
     with _errors():
@@ -128,7 +103,7 @@ def audit(
                 table.add_row(*("" if values[name] is None else str(values[name]) for name in names))
             out.print(table)
         if lost := [place for each in accounts for place in each.lost]:
-            out.print(f"lost: {', '.join(lost[:20])}{' …' if len(lost) > 20 else ''}", style="red", highlight=False)
+            err.print(f"lost: {', '.join(lost[:20])}{' …' if len(lost) > 20 else ''}", style="red", highlight=False)
         if not all(each.clean for each in accounts):
             raise typer.Exit(1)
 

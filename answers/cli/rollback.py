@@ -13,6 +13,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from answers.console import out, readable_errors
+from include.waiting import asked, by_default
+
 if TYPE_CHECKING:
     from include.flights.versions import History
 
@@ -23,7 +26,9 @@ def rollback(
     to: Annotated[int | None, typer.Option("--to", help="This version, in place of the last good one.")] = None,
     show: Annotated[bool, typer.Option("--list", help="Only show what happened to the day, and what is kept.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
-    timeout: Annotated[float, typer.Option(help="Seconds to wait while a task holds the embedded engine.")] = 600,
+    timeout: Annotated[
+        float | None, typer.Option(help=f"Seconds to wait while a task holds the embedded engine{by_default(600)}")
+    ] = None,
 ) -> None:
     """Make the last good version of a published day live again: all of its tables, each in one step.
 
@@ -32,19 +37,17 @@ def rollback(
     import clickhouse_connect
     from clickhouse_connect.driver.exceptions import Error
 
-    from answers.cli.app import readable_errors
-    from answers.stack.settings import warehouse_options
+    from answers.stack.connections import warehouse_options
     from include.flights import versions, warehouse
 
     options = warehouse_options()
-    out = Console()
     with readable_errors():
         if undo and to is not None:
             raise ValueError("--undo goes back to what was live before the rollback: give it or --to, not both")
         chosen = date.fromisoformat(day)
         by = f"{getpass.getuser()}@{socket.gethostname()} {uuid4().hex[:8]}"  # each command is an order of its own
         with warehouse.connect(
-            lambda: clickhouse_connect.get_client(**options), options.get("path"), patience=timeout
+            lambda: clickhouse_connect.get_client(**options), options.get("path"), asked(timeout, 600)
         ) as client:
             try:
                 if show:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
+
+from answers.console import out, readable_errors
 
 if TYPE_CHECKING:
     from answers.stack.parameters.client import Parameters
     from answers.stack.settings import Settings
 
-out = Console()
 app = typer.Typer(
     help="The parameter store: connections and secret Variables; and the Fernet key.", no_args_is_help=True
 )
@@ -23,8 +23,6 @@ Name = Annotated[
 @app.command("list")
 def show() -> None:
     """What is kept in the parameter store: names, versions, and when they changed. No values."""
-    from answers.cli.app import readable_errors
-
     with readable_errors():
         for each in _store(_running()).names():
             line = (
@@ -36,11 +34,9 @@ def show() -> None:
 @app.command()
 def seed() -> None:
     """Write what the stack starts with, over what was rotated since."""
-    from answers.cli.app import readable_errors
-    from answers.stack.parameters import contents
-
     with readable_errors():
-        for parameter in _store(_running()).seed(contents.embedded()):
+        settings = _running()
+        for parameter in _store(settings).seed(settings.parameters()):
             out.print(parameter, highlight=False)
 
 
@@ -50,7 +46,6 @@ def rotate(
     stdin: Annotated[bool, typer.Option("--stdin", help="Read the new value from standard input.")] = False,
 ) -> None:
     """Give a connection another password, or a Variable another value: a new random one. The next task uses it."""
-    from answers.cli.app import readable_errors
     from answers.stack import dotenv
     from answers.stack.parameters.client import read_secret
 
@@ -63,7 +58,6 @@ def rotate(
 @app.command("rotate-fernet")
 def rotate_fernet() -> None:
     """Encrypt what lies in the metadata database with a new key, while DAGs run."""
-    from answers.cli.app import readable_errors
     from answers.operate import fernet
 
     with readable_errors():

@@ -10,18 +10,23 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 import clickhouse_connect
 from rich.console import Console
 from rich.table import Table
 
+from answers.demo.course import Course
 from answers.proof.catalog import load_questions
 from answers.stack import lifecycle
 from answers.stack.client import Airflow, ApiError, Run
 from answers.stack.settings import Settings
 from include.flights import warehouse
+from include.waiting import wait_until
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,16 @@ class Demo:
             raise ApiError(f"{', '.join(failed)} failed: see {self.settings.url}/dags/{dag_id}")
         return runs
 
+    def wait_until(self, ready: Callable[[], T | None], what: str, seconds: float = 60, log: str = "scheduler") -> T:
+        """The first true answer of `ready`.
+
+        :param seconds: to wait, on the recorded machine (include/waiting.py)
+        :param log: the part of the stack whose log says more
+        :raises ApiError: it does not come true
+        """
+        where = self.settings.home / "logs" / f"{log}.log"
+        return wait_until(ready, seconds, what, detail=lambda: f"see {where}", error=ApiError)
+
     def warehouse(self) -> AbstractContextManager[Any]:
         """A client of the embedded warehouse; waits while a task holds it."""
         path = str(self.settings.warehouse)
@@ -71,22 +86,29 @@ class Demo:
         self.out.print(table)
 
 
-def play(questions: list[str], days: list[date], out: Console, shown: Callable[[Iterator[Any]], Iterator[Any]]) -> None:
-    """Bring the stack up and show the questions, one after the other.
+def play(questions: list[str], days: list[date], out: Console, shown: Callable[[Iterator[Any]], Iterator[Any]]) -> bool:
+    """Bring the stack up and show the questions, one after the other. One that fails does not hide the others.
 
     :param questions: of those answered, e.g. ["q01"]; all of them if empty
     :param shown: wraps the watching of runs with a display
-    :raises ApiError: a run failed; :raises StackError: the stack does not come up
+    :returns: whether all of them were shown
+    :raises StackError: the stack does not come up
     :raises ValueError: a question is not answered yet, or unknown
     """
     answered = [each.id for each in load_questions() if each.answered]
     if unknown := [each for each in questions if each not in answered]:
         raise ValueError(f"{', '.join(unknown)} cannot be shown; there are {', '.join(answered)}")
     logging.getLogger(warehouse.__name__).setLevel(logging.ERROR)  # that a look waits for a task is no news here
-    settings = lifecycle.up(lambda line: out.print(line, style="dim", markup=False), dags="local")
-    demo = Demo(Airflow(settings.url, settings.secrets["ADMIN_PASSWORD"]), settings, out, days, shown)
-    for question in load_questions():
-        if question.id in (questions or answered):
-            out.rule(f"Question {question.id[1:].lstrip('0')} · {question.title}")
-            import_module(f"answers.demo.{question.id}").play(demo)
+    chosen = [(each.id, each.title) for each in load_questions() if each.id in (questions or answered)]
+    course = Course(chosen, out)
+    course.announce()
+    try:
+        settings = lifecycle.up(lambda line: out.print(line, style="dim", markup=False), dags="local")
+        demo = Demo(Airflow(settings.url, settings.secrets["ADMIN_PASSWORD"]), settings, out, days, shown)
+        for step in course.steps:
+            part = import_module(f"answers.demo.{step.question}")
+            course.play(step, partial(part.play, demo))
+    finally:
+        course.conclude()
     out.print(f"Airflow: {settings.url}  (user admin, password: `answers open`)", highlight=False)
+    return not course.failed

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from answers.cli.sla import judge_history, keep
-from answers.stack.client import ApiError
+from answers.operate.sla import judge_history, keep
 from include import external_feed
 from include.alerts import misses
+from include.files import write_atomically
 from include.sla.judge import compliance
 
 if TYPE_CHECKING:
@@ -34,15 +32,14 @@ def play(demo: Demo) -> None:
         _set(demo, {"airlines_feed": f"file://{delivered}", WITHIN: "1"})
         began = datetime.now(UTC).isoformat()
         airflow.start(dag_id, days[-1])
-        miss = _wait_for(demo, f"the notification of {late}", lambda: _miss(demo, late, began))
-        _wait_for(
-            demo, "the waiting sensor", lambda: airflow.run(dag_id, late).tasks["wait_for_airlines"][0] == "deferred"
+        miss = demo.wait_until(lambda: _miss(demo, late, began), f"the notification of {late}", log="triggerer")
+        demo.wait_until(
+            lambda: airflow.run(dag_id, late).tasks["wait_for_airlines"][0] == "deferred",
+            "the waiting sensor",
+            log="triggerer",
         )
         slots = airflow.request("GET", "/pools/default_pool").json()
-        delivered.parent.mkdir(exist_ok=True)
-        part = delivered.with_suffix(".part")
-        part.write_text(external_feed.read(before["airlines_feed"]))
-        part.replace(delivered)
+        write_atomically(delivered, external_feed.read(before["airlines_feed"]))
         demo.finish(dag_id, [late])
     finally:
         _set(demo, before)
@@ -80,12 +77,3 @@ def _miss(demo: Demo, run_id: str, since: str) -> dict[str, Any] | None:
 def _set(demo: Demo, variables: dict[str, str]) -> None:
     for key, value in variables.items():
         demo.airflow.request("PATCH", f"/variables/{key}", json={"key": key, "value": value})
-
-
-def _wait_for(demo: Demo, what: str, ready: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + 60
-    while not (answer := ready()):
-        if time.monotonic() > deadline:
-            raise ApiError(f"waited a minute in vain for {what}: see {demo.settings.home / 'logs' / 'triggerer.log'}")
-        time.sleep(0.2)
-    return answer

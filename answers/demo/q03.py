@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from rich.table import Table
 
 from answers.stack.client import ApiError
+from include.files import write_atomically
 
 if TYPE_CHECKING:
     from answers.demo import Demo
@@ -30,12 +31,12 @@ def play(demo: Demo) -> None:
     before = file.read_text()
     smaller = json.loads(before) | {"airports": ["JFK"], "thresholds": {"skip_up_to_rows": 60, "spark_from_rows": 1000}}
     try:
-        _write(file, json.dumps(smaller))
+        write_atomically(file, json.dumps(smaller))
         second, _ = _run(demo, dag_id)
-        _write(file, before[: len(before) // 2])
+        write_atomically(file, before[: len(before) // 2])
         third, _ = _run(demo, dag_id)
     finally:
-        _write(file, before)
+        write_atomically(file, before)
     table = Table("document", "in force", "airports", "skipped", "light", "Spark", "rows published", "emptied")
     for name, report in (("as shipped", first), ("JFK alone, no Spark", second), ("half of it", third)):
         numbers = (report[key] for key in ("skip", "light", "spark", "rows", "emptied"))
@@ -79,9 +80,3 @@ def _refused(demo: Demo, dag_id: str) -> str:
     body = {"dag_run_id": "refused", "logical_date": None, "conf": {"airports": ["SFO"]}}
     answer = demo.airflow.request("POST", f"/dags/{dag_id}/dagRuns", json=body, expect=(400,))
     return f"answered {answer.status_code}: {answer.json()['detail'].splitlines()[0]}"
-
-
-def _write(file: Path, text: str) -> None:
-    part = file.with_suffix(".part")
-    part.write_text(text)
-    part.replace(file)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from answers.cli.fleet import shown
 from answers.operate import fleet as fleet_run
+from answers.progress import show_fleet
 from answers.stack.client import ApiError
 from include.fleet.model import load
 
@@ -28,7 +28,7 @@ def play(demo: Demo) -> None:
     members = fleet.needed(PART)
     demo.out.print(f"{len(members)} of the fleet's {len(fleet.members)} DAGs, for {day} (all: answers fleet run)")
     fleet_run.start(airflow, members, day)
-    *_, states = shown(fleet, fleet_run.watch(airflow, members, day, patience=600))
+    *_, states = show_fleet(fleet, fleet_run.watch(airflow, members, day, patience=600))
     if failed := [each.member.dag_id for each in states if each.state != "success"]:
         raise ApiError(f"{', '.join(failed)} failed: see {demo.settings.url}/dags/{failed[0]}")
     ids = [each.dag_id for each in members]

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from answers.cli.kafka import start
 from answers.operate import audit
+from answers.operate.kafka import start
 from answers.stack.client import ApiError
 from answers.stack.connections import kafka_options
 from include.flight_status import broker, produce
+from include.waiting import looks
 
 if TYPE_CHECKING:
     from answers.demo import Demo
@@ -49,21 +50,20 @@ def play(demo: Demo) -> None:
 
 
 def _settled(demo: Demo, opts: broker.Options) -> list[audit.Account]:
-    deadline = time.monotonic() + PATIENCE
-    while True:
+    accounts: list[audit.Account] = []
+    for _ in looks(PATIENCE, 2):
         with demo.warehouse() as client:
             accounts = audit.audit(opts, client)
         if not any(each.lag for each in accounts):
             break
-        if time.monotonic() > deadline:
-            raise ApiError(f"messages still wait: {accounts}; see {demo.settings.url}/dags?tags=q05")
-        time.sleep(2)
-    while True:  # a run returns its offsets a moment after it has written
+    else:
+        raise ApiError(f"messages still wait: {accounts}; see {demo.settings.url}/dags?tags=q05")
+    for _ in looks(PATIENCE, 2):  # a run returns its offsets a moment after it has written
         with demo.warehouse() as client:
             accounts = audit.audit(opts, client, demo.airflow)
-        if not any(each.untracked or each.lag for each in accounts) or time.monotonic() > deadline:
-            return accounts
-        time.sleep(2)
+        if not any(each.untracked or each.lag for each in accounts):
+            break
+    return accounts
 
 
 def _runs(demo: Demo, way: str) -> list[dict[str, str]]:

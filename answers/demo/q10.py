@@ -6,8 +6,8 @@ import json
 import os
 import subprocess
 import sys
-import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from answers.stack import bundles, lifecycle
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from answers.demo import Demo
 
 DAG = "q10_canary"
-PATCH = PROJECT / "include" / "deploy" / "breaking.patch"
+PATCH = Path(__file__).with_name("breaking.patch")
 
 
 def play(demo: Demo) -> None:
@@ -29,6 +29,11 @@ def play(demo: Demo) -> None:
     def say(line: str) -> None:
         demo.out.print(line, style="dim", markup=False)
 
+    if not lifecycle.started_here(demo.settings):
+        raise lifecycle.StackError(
+            "question 10 starts the stack anew, with its DAGs from Git, and leaves alone one that ran before: "
+            "`answers down`, then `answers demo q10`"
+        )
     lifecycle.down(say)
     settings = lifecycle.up(say, dags="git")
     airflow = Airflow(settings.url, settings.secrets["ADMIN_PASSWORD"])
@@ -41,7 +46,9 @@ def play(demo: Demo) -> None:
         run_id = f"before-{mark}"
         body = {"dag_run_id": run_id, "logical_date": None, "conf": {"hold": str(hold)}}
         airflow.request("POST", f"/dags/{DAG}/dagRuns", json=body)
-        _wait(lambda: airflow.run(DAG, run_id).tasks.get("count", ("",))[0] == "success", f"{run_id} in its middle")
+        demo.wait_until(
+            lambda: airflow.run(DAG, run_id).tasks.get("count", ("",))[0] == "success", f"{run_id} in its middle"
+        )
         new = repository.apply(old, PATCH, f"demo-{mark}")
         say(f"{run_id} is in its middle; deploying demo-{mark}, which renames its last task")
         deployed = _deploy("--to", f"demo-{mark}", "--leave")
@@ -81,11 +88,3 @@ def _deploy(*arguments: str) -> dict[str, Any]:
         raise ApiError(f"answers deploy {' '.join(arguments)} failed: see above")
     answer: dict[str, Any] = json.loads(done.stdout)
     return answer
-
-
-def _wait(ready: Any, what: str, patience: float = 60) -> None:
-    deadline = time.monotonic() + patience
-    while not ready():
-        if time.monotonic() > deadline:
-            raise ApiError(f"waited {patience:.0f} s in vain for {what}")
-        time.sleep(0.3)

@@ -6,9 +6,8 @@ command, or undone by `--rollback`. Shipping is one update of a Git reference: A
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -16,9 +15,11 @@ from answers.deploy.journal import Journal, State
 from answers.deploy.shape import Change
 from answers.stack.bundles import BRANCH
 from answers.stack.repository import Repository
+from include.waiting import Deadline, looks
 
 POLL = 0.5  # seconds between two looks at the server
 SETTLE = 180.0  # seconds for Airflow to parse what was shipped
+ASK_EVERY = 5.0  # seconds: what Airflow has not parsed by then, it is asked for again
 
 
 class DeployError(RuntimeError):
@@ -31,10 +32,11 @@ class Airflow(Protocol):
     def versions(self) -> dict[str, str | None]: ...  # noqa: D102 - said there
     def scheduled_from(self, dag_id: str) -> str | None: ...  # noqa: D102
     def ask_to_refresh(self, behind: Sequence[str]) -> None: ...  # noqa: D102
-    def import_errors(self, since: datetime) -> list[str]: ...  # noqa: D102
+    def import_errors(self, since: datetime) -> dict[str, str]: ...  # noqa: D102
     def is_paused(self, dag_id: str) -> bool: ...  # noqa: D102
     def pause(self, dag_id: str, paused: bool) -> None: ...  # noqa: D102
     def under_way(self, dag_id: str) -> list[str]: ...  # noqa: D102
+    def hand_over_missed_events(self, dag_id: str) -> list[str]: ...  # noqa: D102
     def start(self, dag_id: str, run_id: str) -> None: ...  # noqa: D102
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]: ...  # noqa: D102
     def link(self, dag_id: str, run_id: str) -> str: ...  # noqa: D102
@@ -45,6 +47,7 @@ class Options:
     """What the caller chooses.
 
     :param wait: seconds for the runs under way of DAGs with an incompatible change to end
+    :param wait_exactly: these seconds, however slow the machine is
     :param leave: do not wait for them, except where they could not go on
     :param pause: DAGs that are paused whatever changes about them
     :param canary: the DAG that has to succeed on the new commit; None: no such run
@@ -53,6 +56,7 @@ class Options:
     """
 
     wait: float = 600.0
+    wait_exactly: bool = False
     leave: bool = False
     pause: tuple[str, ...] = ()
     canary: str | None = "q10_canary"
@@ -68,6 +72,10 @@ class Plan:
     dags: list[str]
     beside: list[str]
     """Files of the tag, outside of the bundle, that are not as they are on the platform."""
+    told: list[str] = field(default_factory=list)
+    """What the checker found that does not stop the deploy: it is in force as well, or it is only slow."""
+    broken: list[str] = field(default_factory=list)
+    """Files that cannot be parsed, neither in what is in force."""
 
     def stopping(self, also: tuple[str, ...] = ()) -> list[Change]:
         """The changes that a DAG has to be paused for."""
@@ -176,15 +184,16 @@ class Deploy:
         if (canary := self._options.canary) and canary not in plan.dags:
             raise DeployError(f"{state.tag} has no DAG {canary} to verify it with: name another, --canary ID, or none")
         stopping = plan.stopping(self._options.pause)
+        for line in plan.told:
+            self._say(line)
         changes = [asdict(each) for each in plan.changes]
-        self._journal.write(
-            state.id, "planned", changes=changes, dags=plan.dags, before=sorted(before), beside=plan.beside
-        )
+        planned = {"changes": changes, "dags": plan.dags, "beside": plan.beside, "broken": plan.broken}
+        self._journal.write(state.id, "planned", before=sorted(before), **planned)
         for change in stopping:
             self._say(f"{change.dag_id}: {'; '.join(change.why)}")
         waiting = {each.dag_id: each.must_end or not self._options.leave for each in stopping if each.dag_id in before}
-        deadline = time.monotonic() + self._options.wait
-        while waiting:
+        deadline = Deadline(self._options.wait, scales=not self._options.wait_exactly)
+        for _ in looks(deadline, POLL):
             held: dict[str, list[str]] = {}
             for dag_id, to_its_end in list(waiting.items()):
                 # Pausing first would freeze them: Airflow schedules no task of a paused DAG, not even of runs under way.
@@ -192,14 +201,13 @@ class Deploy:
                     held[dag_id] = runs
                 elif self._pause(state, dag_id, to_its_end):
                     del waiting[dag_id]
-            if waiting and time.monotonic() > deadline:
-                runs_of = "; ".join(f"{dag_id}: {', '.join(runs[:5])}" for dag_id, runs in held.items())
-                raise DeployError(
-                    f"after {self._options.wait:.0f} s these runs still go on: {runs_of}. --leave does not wait for "
-                    "runs that can go on beside the new commit; else let them end, or --wait longer"
-                )
-            if waiting:
-                time.sleep(POLL)
+            if not waiting:
+                return
+        runs_of = "; ".join(f"{dag_id}: {', '.join(runs[:5])}" for dag_id, runs in held.items())
+        raise DeployError(
+            f"after {deadline.seconds:.0f} s these runs still go on: {runs_of}. --leave does not wait for "
+            "runs that can go on beside the new commit; else let them end, or --wait longer"
+        )
 
     def _runs(self, state: State, dag_id: str) -> list[str]:
         """The runs to wait for. Those of a DAG that a person has paused do not move: they are left."""
@@ -240,11 +248,12 @@ class Deploy:
             run_id = f"deploy__{state.id}"
             self._server.start(canary, run_id)
             self._say(f"running {canary}")
-            deadline = time.monotonic() + self._options.patience
-            while (run := self._server.run(canary, run_id))["state"] not in ("success", "failed"):
-                if time.monotonic() > deadline:
-                    raise DeployError(f"{run_id} of {canary} has not ended after {self._options.patience:.0f} s")
-                time.sleep(POLL)
+            deadline = Deadline(self._options.patience)
+            for _ in looks(deadline, POLL):
+                if (run := self._server.run(canary, run_id))["state"] in ("success", "failed"):
+                    break
+            else:
+                raise DeployError(f"{run_id} of {canary} has not ended after {deadline.seconds:.0f} s")
             if run["state"] == "failed":
                 raise DeployError(f"{run_id} of {canary} failed: {self._server.link(canary, run_id)}")
             if run["bundle_version"] != state.new:
@@ -260,33 +269,39 @@ class Deploy:
         """
         changed = {each["dag_id"] for each in state.steps["planned"]["changes"]}
         altered = sorted(changed & set(dags))
-        deadline, asked = time.monotonic() + SETTLE, 0.0
-        while True:
+        broken = set(state.steps["planned"].get("broken", ()))
+        # Airflow keeps the DAGs of a file that cannot be parsed any more: they are in neither commit.
+        of_broken_files = set(state.steps["planned"]["before"]) - set(dags) - changed if broken else set()
+        asked = float("-inf")
+        for deadline in looks(SETTLE, POLL):
             seen = self._server.versions()
             behind = sorted(dag_id for dag_id in dags if seen.get(dag_id) != commit)
             if not behind:  # what parses is one thing, what runs are made from another
                 behind = [dag_id for dag_id in altered if self._server.scheduled_from(dag_id) != commit]
-            extra = sorted(set(seen) - set(dags))
-            if not tolerant and (errors := self._server.import_errors(since)):
-                raise DeployError("Airflow cannot import what was shipped: " + "; ".join(errors))
+            extra = sorted(set(seen) - set(dags) - of_broken_files)
+            errors = {} if tolerant else self._server.import_errors(since)
+            if new := [f"{file}: {error}" for file, error in errors.items() if file not in broken]:
+                raise DeployError("Airflow cannot import what was shipped: " + "; ".join(new))
             if not behind and not extra:
                 return
-            if time.monotonic() > deadline:
-                what = [f"not at the commit: {', '.join(behind[:10])}"] if behind else []
-                what += [f"still there: {', '.join(extra[:10])}"] if extra else []
-                raise DeployError(f"after {SETTLE:.0f} s Airflow has not followed; {'; '.join(what)}")
-            if time.monotonic() - asked > 5:
+            if deadline.elapsed - asked > ASK_EVERY:
                 self._server.ask_to_refresh(behind)
-                asked = time.monotonic()
-            time.sleep(POLL)
+                asked = deadline.elapsed
+        what = [f"not at the commit: {', '.join(behind[:10])}"] if behind else []
+        what += [f"still there: {', '.join(extra[:10])}"] if extra else []
+        raise DeployError(f"after {deadline.seconds:.0f} s Airflow has not followed; {'; '.join(what)}")
 
     def _resume(self, state: State) -> None:
         for dag_id in self._reread(state.id).paused:
             self._let_go(state, dag_id)
 
     def _let_go(self, state: State, dag_id: str) -> None:
+        """Resume a DAG, and give it the events that Airflow has not given it while it was paused."""
         self._server.pause(dag_id, False)
-        self._journal.write(state.id, "resumed", dag=dag_id)
+        missed = self._server.hand_over_missed_events(dag_id)
+        self._journal.write(state.id, "resumed", dag=dag_id, missed=missed)
+        if missed:
+            self._say(f"{dag_id}: resumed, and given the events that it missed: {', '.join(missed)}")
 
     def _reread(self, deploy: str) -> State:
         return next(each for each in self._journal.deploys() if each.id == deploy)

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from answers.operate.missed_events import hand_over
 from answers.stack.bundles import NAME
 from answers.stack.client import Airflow, ApiError
 
@@ -51,14 +52,14 @@ class Server:
         for token in list(dict.fromkeys(each["file_token"] for each in wanted))[:AT_ONCE]:
             self._airflow.request("PUT", f"/parseDagFile/{token}", expect=(200, 201, 404, 409))
 
-    def import_errors(self, since: datetime) -> list[str]:
-        """Files of the bundle that could not be parsed since an instant, each with the last line of its error."""
+    def import_errors(self, since: datetime) -> dict[str, str]:
+        """Files of the bundle that could not be parsed since an instant -> the last line of the error."""
         errors = self._airflow.pages("/importErrors", "import_errors")
-        return [
-            f"{each['filename']}: {each['stack_trace'].strip().splitlines()[-1]}"
+        return {
+            each["filename"]: each["stack_trace"].strip().splitlines()[-1]
             for each in errors
             if each["bundle_name"] == NAME and datetime.fromisoformat(each["timestamp"]) >= since
-        ]
+        }
 
     def is_paused(self, dag_id: str) -> bool:
         """Whether a DAG is paused; one that Airflow does not know is not."""
@@ -74,6 +75,10 @@ class Server:
         states = "&".join(f"state={state}" for state in UNDER_WAY)
         answer = self._airflow.request("GET", f"/dags/{dag_id}/dagRuns?{states}&limit=100", expect=(200, 404))
         return [run["dag_run_id"] for run in answer.json()["dag_runs"]] if answer.status_code == 200 else []
+
+    def hand_over_missed_events(self, dag_id: str) -> list[str]:
+        """Have a DAG given the asset events that came while it was paused. Tells how many of which asset."""
+        return [str(each) for each in hand_over(self._airflow, dag_id)]
 
     def start(self, dag_id: str, run_id: str) -> None:
         """Start a run; where it was started before, that one is it."""

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from include.waiting import patience
+
 PROJECT = Path(__file__).resolve().parents[2]
 TIMEOUT = 300  # seconds
 
@@ -117,10 +119,18 @@ def _edges(document: dict[str, Any]) -> set[str]:
     return edges
 
 
-def read(dags: Path) -> dict[str, Any]:
-    """The documents of the DAGs in a folder, by DAG id, parsed with the platform's plugins and modules.
+@dataclass(frozen=True)
+class Parsed:
+    """What a folder's DAG files are: documents by DAG id, and for each file that cannot be parsed the last line of its error."""
 
-    :raises ShapeError: a file cannot be parsed; the text says which and why
+    documents: dict[str, Any] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+
+
+def read(dags: Path) -> Parsed:
+    """Parse the DAG files of a folder with the platform's plugins and modules.
+
+    :raises ShapeError: parsing as a whole fails or does not end
     """
     from answers.stack import dotenv
     from dag_integrity.pool import parser_environment
@@ -130,6 +140,7 @@ def read(dags: Path) -> dict[str, Any]:
         own = parser_environment(Path(home), str(dags), str(PROJECT / "plugins"), extra)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
         path = {"PYTHONPATH": os.pathsep.join((str(PROJECT), str(PROJECT / "config")))}
+        seconds = patience(TIMEOUT)
         try:
             done = subprocess.run(
                 [sys.executable, "-m", "answers.deploy.shape", str(dags)],
@@ -137,19 +148,15 @@ def read(dags: Path) -> dict[str, Any]:
                 cwd=home,
                 capture_output=True,
                 text=True,
-                timeout=TIMEOUT,
+                timeout=seconds,
             )
         except subprocess.TimeoutExpired:
-            raise ShapeError(f"the DAGs are still being parsed after {TIMEOUT} s") from None
+            raise ShapeError(f"the DAGs are still being parsed after {seconds:.0f} s") from None
     if done.returncode:
         raise ShapeError(f"the DAGs cannot be parsed: {done.stderr.strip()[-2000:]}")
     answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    if answer["errors"]:
-        raise ShapeError(
-            "\n".join(f"{file}: {text.strip().splitlines()[-1]}" for file, text in answer["errors"].items())
-        )
-    documents: dict[str, Any] = answer["dags"]
-    return documents
+    errors = {file: text.strip().splitlines()[-1] for file, text in answer["errors"].items()}
+    return Parsed(answer["dags"], errors)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ import psutil
 
 from answers.stack import lifecycle
 from answers.stack.settings import Settings
+from include.waiting import patience, wait_until
 
 # A worker that is killed is missed after a minute, `[scheduler] task_instance_heartbeat_timeout`; the others at once.
 PARTS = ("task", "triggerer", "scheduler", "kafka", "kafka-relay", "worker")
@@ -22,7 +23,7 @@ FIND_WITHIN = 120  # seconds for the victim to be there: a part that is being re
 
 @dataclass(frozen=True)
 class Kill:
-    """One kill: `at` seconds after the beginning."""
+    """One kill: `at` seconds of the recorded machine after the beginning, so that a slow one has time to recover in between."""
 
     at: float
     part: str
@@ -48,12 +49,14 @@ def carry_out(settings: Settings, kills: list[Kill], seed: int, say: Callable[[s
     chance = random.Random(seed)  # noqa: S311
     began = time.monotonic()
     for kill in kills:
-        time.sleep(max(0.0, began + kill.at - time.monotonic()))
-        deadline = time.monotonic() + FIND_WITHIN
-        while (pid := _strike(settings, kill.part, chance)) is None:
-            if time.monotonic() > deadline:
-                raise RuntimeError(f"no {kill.part} to kill for {FIND_WITHIN} s: does the stack work at all?")
-            time.sleep(0.05)
+        time.sleep(max(0.0, began + patience(kill.at) - time.monotonic()))
+        pid = wait_until(
+            lambda part=kill.part: _strike(settings, part, chance),  # type: ignore[misc]
+            FIND_WITHIN,
+            f"a {kill.part} to kill: does the stack work at all?",
+            pause=0.05,
+            error=RuntimeError,
+        )
         say(f"{time.monotonic() - began:6.1f} s  SIGKILL {kill.part} ({pid})")
         yield kill
 

@@ -19,13 +19,21 @@ def resolve_anchor(anchor: str, root: Path | None = None) -> int:
     :param root: the project's folder; this project when None.
     :raises CatalogError: the file or the symbol does not exist.
     """
-    path, _, symbol = anchor.partition(":")
-    file = (root or ROOT) / path
+    path = anchor.partition(":")[0]
     try:
-        source = file.read_text(encoding="utf-8")
+        source = ((root or ROOT) / path).read_text(encoding="utf-8")
     except OSError as error:
         raise CatalogError(f"anchor {anchor!r}: no file {path}") from error
-    line = _python_line(source, symbol, anchor) if file.suffix == ".py" else _text_line(source, symbol)
+    return line_in(source, anchor)
+
+
+def line_in(source: str, anchor: str) -> int:
+    """The line (from 1) that an anchor points at in the content of its file.
+
+    :raises CatalogError: the symbol does not exist.
+    """
+    path, _, symbol = anchor.partition(":")
+    line = _python_line(source, symbol, anchor) if path.endswith(".py") else _text_line(source, symbol)
     if line is None:
         raise CatalogError(f"anchor {anchor!r}: {path} has no {symbol!r}")
     return line
@@ -82,6 +90,7 @@ class ClaimedTest:
     file: str
     line: int
     tier: str  # "fast" (unit and dag), "stack", "compose" or "kubernetes"
+    long: bool = False  # `make test-long` alone runs it
 
 
 def claimed_tests(root: Path | None = None) -> list[ClaimedTest]:
@@ -117,7 +126,7 @@ def _tests_in(body: list[ast.stmt], prefix: str, file: str, outer: set[str]) -> 
             for mark in sorted(marks):
                 if mark.startswith("claim "):
                     claim = mark.removeprefix("claim ")
-                    yield ClaimedTest(claim, f"{prefix}::{node.name}", file, node.lineno, tier)
+                    yield ClaimedTest(claim, f"{prefix}::{node.name}", file, node.lineno, tier, "long" in marks)
 
 
 def _pytestmark(body: list[ast.stmt], file: str) -> set[str]:

@@ -1,8 +1,8 @@
 """Faults: applied to a scratch copy of the project, each must make its claim's tests fail."""
 
+import hashlib
 import os
-import shutil
-import subprocess
+import secrets
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -14,12 +14,24 @@ from typing import Any
 
 from answers.proof.anchors import claimed_tests
 from answers.proof.catalog import Fault
+from answers.proof.copies import copy_project, hand_out
 from answers.proof.runner import TestRun, run_tests
 
 FAST = ["-m", "not stack and not compose and not kubernetes", "-q", "-p", "no:cacheprovider"]
 # Seconds for the tests of one fault. One that hangs fails after 600 (pyproject.toml), unless an event loop swallows that.
 PATIENCE = 900.0
-NOT_COPIED = {".git", ".venv", ".airflow", ".env", "results", "node_modules", "__pycache__"}
+TICKET = """# What is wrong here?
+
+{symptom}
+
+Find out why, and repair it. How is up to you; what else the project promises must still hold.
+
+- `git diff` shows what you have changed.
+- `make test ARGS=tests/unit` (or another folder, or file) runs tests.
+- `.venv/bin/answers prove {question}` runs the tests of what is claimed about this part of the project, some of them on a live
+  stack. It fails now, and passes once the copy is repaired.
+- `.venv/bin/answers --help` lists what else there is: a live Airflow, its runs, its warehouse.
+"""
 NOT_A_SYMPTOM = {"SyntaxError", "IndentationError", "ImportError", "ModuleNotFoundError"}
 
 
@@ -41,42 +53,6 @@ class Verdict:
         """The verdict as it stands in the results file."""
         keys = ("verdict", "seconds", "failing_test", "reason")
         return {key: getattr(self, key) for key in keys}
-
-
-def copy_project(root: Path, target: Path) -> None:
-    """Copies the project's own files, tracked by git or at least not ignored, to an empty or missing folder.
-
-    :raises FaultError: the folder holds something already.
-    """
-    if target.exists() and any(target.iterdir()):
-        raise FaultError(f"{target} is not empty")
-    for name in _project_files(root):
-        destination = target / name
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(root / name, destination, follow_symlinks=False)
-
-
-def _project_files(root: Path) -> list[str]:
-    listing = ["git", "-C", str(root), "ls-files", "-co", "--exclude-standard", "-z"]
-    try:
-        listed = subprocess.run(listing, capture_output=True, text=True, check=True).stdout.split("\0")
-    except (OSError, subprocess.CalledProcessError):
-        listed = []
-    # A deleted file is listed until the deletion is committed; a submodule is listed as its folder.
-    files = [name for name in listed if name and ((root / name).is_file() or (root / name).is_symlink())]
-    return files or list(_walked_files(root))
-
-
-def _walked_files(root: Path) -> Iterator[str]:
-    for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if not _is_ignored(name)]
-        for name in names:
-            if not _is_ignored(name):
-                yield Path(folder, name).relative_to(root).as_posix()
-
-
-def _is_ignored(name: str) -> bool:
-    return name in NOT_COPIED or name.endswith((".pyc", ".egg-info", "_cache"))
 
 
 def faulted_text(root: Path, fault: Fault) -> str:
@@ -102,14 +78,29 @@ def apply_fault(root: Path, fault: Fault) -> None:
 
 
 def make_exercise(root: Path, fault: Fault, target: Path) -> None:
-    """An interview exercise: a copy of the project that misbehaves, without the files that would tell how.
+    """Hands out a copy of the project that misbehaves, with the fault's symptom as its ticket, and nothing that tells the fault.
 
-    :raises FaultError: the target holds something already, or the fault cannot be applied.
+    The copy notes the fault as a salted hash, so that the checkout which made it can tell which one it is.
+
+    :raises FaultError: the fault cannot be applied.
+    :raises CopyError: the target holds something already, or cannot be written.
     """
     faulted_text(root, fault)
-    copy_project(root, target)
-    apply_fault(target, fault)
-    shutil.rmtree(target / "tests" / "faults")
+    question = f"q{int(fault.claim.partition('.')[0]):02}"
+    salt = secrets.token_hex(8)
+    about = {"kind": "fault", "question": question, "salt": salt, "fault": fault_token(fault.id, salt)}
+    hand_out(
+        root,
+        target,
+        TICKET.format(symptom=fault.symptom, question=question),
+        lambda copy: apply_fault(copy, fault),
+        about,
+    )
+
+
+def fault_token(fault_id: str, salt: str) -> str:
+    """Stands for a fault in a copy that must not name it."""
+    return hashlib.sha256(f"{salt} {fault_id}".encode()).hexdigest()
 
 
 @contextmanager

@@ -14,13 +14,16 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from answers.checkout import is_exercise
 from answers.proof.anchors import ELSEWHERE, claimed_tests
 from answers.proof.catalog import ROOT, CatalogError, Claim, Fault, load_faults, load_questions, select_claims
+from answers.proof.copies import TICKET, CopyError
 from answers.proof.faults import FaultError, Verdict, make_exercise, prove_faults
-from answers.proof.results import results_path, save_results, tests_as_data
+from answers.proof.results import recorded, results_path, save_results, take_snapshot, tests_as_data
 from answers.proof.runner import Event, TestRun, run_tests
 
 COLOURS = {"proven": "green", "caught": "green", "failed": "red", "not caught": "red", "error": "red"}
+NOT_HERE = "this copy was handed out as an exercise: its faults are with whoever made it"
 MARKS = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[yellow]-[/]"}
 
 
@@ -37,6 +40,9 @@ def prove(
     kubernetes: Annotated[
         bool, typer.Option("--kubernetes", help="Also run the tests on a Kubernetes cluster.")
     ] = False,
+    show: Annotated[
+        bool, typer.Option("--show", help="Run nothing: show what is recorded, and of which code.")
+    ] = False,
     apply: Annotated[
         str | None, typer.Option(metavar="FAULT", help="Make an exercise: a copy with this fault.")
     ] = None,
@@ -45,19 +51,27 @@ def prove(
     """Run the tests behind the claims and show what is proven.
 
     Ends with 0 only when everything asked for is proven (with --faults: caught), with 1 when not, with 2 when something
-    asked for does not exist or the catalogue is wrong. The results are kept in results/prove.json.
+    asked for does not exist or the catalogue is wrong. The results are kept in results/prove.json, with hashes of the code
+    that they are about: where that is no longer as it was, "proven" becomes "proven, code changed since".
     """
     for number in (signal.SIGTERM, signal.SIGINT):  # a shell starts its background jobs with SIGINT ignored
         signal.signal(number, signal.default_int_handler)
     try:
         all_faults = load_faults(ROOT)
+        if (faults or apply is not None) and is_exercise(ROOT):
+            raise FaultError(NOT_HERE)
         if apply is not None or to is not None:
             _exercise(all_faults, apply, to)
             return
         claims = select_claims(load_questions(ROOT), asked or [])
-        also = {tier for tier, wanted in zip(ELSEWHERE, (compose, kubernetes), strict=True) if wanted}
-        good = _faults(claims, all_faults, jobs, as_json) if faults else _claims(claims, all_faults, also, as_json)
-    except (CatalogError, FaultError) as error:
+        if show:
+            good = _recorded(claims, all_faults, as_json)
+        elif faults:
+            good = _faults(claims, all_faults, jobs, as_json)
+        else:
+            also = {tier for tier, wanted in zip(ELSEWHERE, (compose, kubernetes), strict=True) if wanted}
+            good = _claims(claims, all_faults, also, as_json)
+    except (CatalogError, CopyError, FaultError) as error:
         Console(stderr=True).print(f"[red]{escape(str(error))}[/]", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
@@ -73,7 +87,13 @@ def _exercise(faults: list[Fault], fault_id: str | None, to: Path | None) -> Non
     if fault is None:
         raise FaultError(f"no fault {fault_id}; there are: {', '.join(fault.id for fault in faults) or 'none'}")
     make_exercise(ROOT, fault, to)
-    Console().print(f"[bold]{to}[/] misbehaves: {escape(fault.symptom)} Find out why.", highlight=False)
+    Console().print(
+        f"[bold]{escape(str(to))}[/] misbehaves: {escape(fault.symptom)}\n"
+        f"Hand it out: {TICKET} says the same. `cd` into it, then `.venv/bin/answers prove {fault.claim}`: failing; repaired, "
+        "proven. `git diff` there shows what was changed. docs/exercises.md says more.",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def prove_claims(
@@ -123,6 +143,8 @@ def _status(run: TestRun, claim: str, files: set[str]) -> tuple[str, str | None]
 
 def _claims(claims: list[Claim], faults: list[Fault], also: Collection[str], as_json: bool) -> bool:
     console = Console(stderr=True)
+    questions = load_questions(ROOT)
+    snapshot = take_snapshot(ROOT, questions, faults)
     with _progress(console) as progress:
         task = progress.add_task("collecting", total=None)
 
@@ -144,20 +166,28 @@ def _claims(claims: list[Claim], faults: list[Fault], also: Collection[str], as_
                         _print_failure(console, id_, test.message or "")
 
         proofs = prove_claims(ROOT, claims, also, show)
-    questions = load_questions(ROOT)
-    results = save_results(ROOT, questions, faults, proofs, {})
-    if as_json:
-        _print_json(results, claims)
-    else:
-        _print_claims(results, claims)
-        if waiting := [question.id for question in questions if not question.claims]:
-            Console().print(f"[dim]not answered yet: {', '.join(waiting)}[/]", highlight=False)
-    return bool(claims) and all(proof["status"] == "proven" for proof in proofs.values())
+    results = save_results(snapshot, proofs, {})
+    _print_results(results, claims, as_json)
+    if not as_json and (waiting := [question.id for question in questions if not question.claims]):
+        Console().print(f"[dim]not answered yet: {', '.join(waiting)}[/]", highlight=False)
+    return _all_proven(results, claims)
+
+
+def _recorded(claims: list[Claim], faults: list[Fault], as_json: bool) -> bool:
+    """Shows what is recorded of the claims, and whether it is still about the code as it is now."""
+    results = recorded(ROOT, load_questions(ROOT), faults)
+    _print_results(results, claims, as_json)
+    return _all_proven(results, claims)
+
+
+def _all_proven(results: dict[str, Any], claims: list[Claim]) -> bool:
+    return bool(claims) and all(results["claims"][claim.id]["state"] == "proven" for claim in claims)
 
 
 def _faults(claims: list[Claim], all_faults: list[Fault], jobs: int, as_json: bool) -> bool:
     console = Console(stderr=True)
     asked = [fault for fault in all_faults if fault.claim in {claim.id for claim in claims}]
+    snapshot = take_snapshot(ROOT, load_questions(ROOT), all_faults)
     with _progress(console) as progress:
         task = progress.add_task("without any fault", total=len(asked))
 
@@ -174,7 +204,7 @@ def _faults(claims: list[Claim], all_faults: list[Fault], jobs: int, as_json: bo
 
         verdicts = prove_faults(ROOT, asked, jobs, show, begin)
     data = {verdict.fault.id: verdict.as_data() for verdict in verdicts}
-    results = save_results(ROOT, load_questions(ROOT), all_faults, {}, data)
+    results = save_results(snapshot, {}, data)
     without = [claim.id for claim in claims if claim.id not in {fault.claim for fault in asked}]
     if as_json:
         _print_json(results, claims)
@@ -197,13 +227,20 @@ def _progress(console: Console) -> Progress:
 
 
 def _coloured(word: str) -> str:
-    return f"[{COLOURS.get(word, 'yellow')}]{word}[/]"
+    return f"[{COLOURS.get(word, 'yellow')}]{word}[/]"  # what was seen of other code is yellow, whatever it was
 
 
 def _print_failure(console: Console, title: str, text: str) -> None:
     console.print(f"[red]── {escape(title)}[/]", highlight=False)
     for line in text.strip().splitlines()[-12:]:
         console.print(f"   {escape(line)}", highlight=False, soft_wrap=True)
+
+
+def _print_results(results: dict[str, Any], claims: list[Claim], as_json: bool) -> None:
+    if as_json:
+        _print_json(results, claims)
+    else:
+        _print_claims(results, claims)
 
 
 def _print_json(results: dict[str, Any], claims: list[Claim]) -> None:
@@ -220,14 +257,27 @@ def _table(*headings: str) -> Table:
 
 def _print_claims(results: dict[str, Any], claims: list[Claim]) -> None:
     table = _table("claim", "text", "code", "tests", "fault", "status")
+    without = "" if is_exercise(ROOT) else "[yellow]none[/]"
     for claim in claims:
         entry = results["claims"][claim.id]
-        code = "\n".join(f"{anchor['file']}:{anchor['line']}" for anchor in entry["anchors"])
+        code = "\n".join(f"{each['file']}:{each['line'] or _symbol(each['anchor'])}" for each in entry["anchors"])
         passed = sum(test["outcome"] == "passed" for test in entry["tests"])
-        verdicts = "\n".join(_coloured(fault["verdict"]) for fault in entry["faults"]) or "[yellow]none[/]"
-        status = _coloured(entry["status"]) + (f"\n{escape(entry['reason'])}" if entry["reason"] else "")
+        verdicts = "\n".join(_coloured(fault["state"]) for fault in entry["faults"]) or without
+        told = [entry["reason"]] if entry["reason"] else []
+        status = "\n".join([_coloured(entry["state"]), *map(escape, told + entry["changed"])])
         table.add_row(claim.id, escape(claim.text), escape(code), f"{passed}/{len(entry['tests'])}", verdicts, status)
-    Console().print(table, Console().render_str(f"[dim]{escape(str(results_path(ROOT)))}[/]"))
+    Console().print(table)
+    if old := [claim.id for claim in claims if results["claims"][claim.id]["elsewhere_changed"]]:
+        why = "other code has changed since they were tested; `answers prove` tests them again"
+        Console().print(f"[yellow]{', '.join(old)}: {why}[/]", highlight=False, soft_wrap=True)
+    about = f"{ROOT}{' at ' + results['commit'][:12] if results.get('commit') else ''}"
+    Console().print(
+        f"[dim]about {escape(about)}; kept in {escape(str(results_path(ROOT)))}[/]", highlight=False, soft_wrap=True
+    )
+
+
+def _symbol(anchor: str) -> str:
+    return f"no {anchor.partition(':')[2]}"
 
 
 def _print_verdicts(verdicts: list[Verdict]) -> None:

@@ -29,7 +29,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselects the tests of other claims."""
+    """Notes each test's claims, for JUnit reports, and deselects the tests of other claims."""
+    for item in items:
+        item.user_properties += [("claim", claim) for claim in claims_of(item)]
     asked = {str(word).lower() for word in config.getoption("--claim")}
     if not asked:
         return

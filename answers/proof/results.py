@@ -1,20 +1,27 @@
-"""The results file: what is proven, by which tests, at which commit. The Answers page and the README read it."""
+"""The results file: what is proven, by which tests, of which code. What has changed since is told by hashes, not by trust."""
 
+import hashlib
 import importlib.metadata
 import json
 import os
 import platform
 import subprocess
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from answers.proof.anchors import resolve_anchor
-from answers.proof.catalog import Claim, Fault, Question
+from answers.checkout import is_exercise
+from answers.proof.anchors import ClaimedTest, claimed_tests, resolve_anchor
+from answers.proof.catalog import CatalogError, Claim, Fault, Question
+from answers.proof.copies import git, project_files
 from answers.proof.runner import TestResult
 
-SCHEMA = 1
+SCHEMA = 2
+CHANGED = "code changed since"
+UNPROVEN: dict[str, Any] = {"status": "unproven", "reason": "its tests were not run yet", "tests": []}
+NOT_CODE = ("docs/", "bench/results/")
 LONGEST_MESSAGE = 4000  # characters; the end of a traceback says what went wrong
 PACKAGES = ("apache-airflow", "pyspark", "chdb-core", "clickhouse-connect", "pytest")
 
@@ -33,50 +40,130 @@ def load_results(root: Path) -> dict[str, Any]:
     return results if results.get("schema") == SCHEMA else {"schema": SCHEMA, "claims": {}}
 
 
-def save_results(
-    root: Path,
-    questions: list[Question],
-    faults: list[Fault],
-    proofs: dict[str, dict[str, Any]],
-    verdicts: dict[str, dict[str, Any]],
-) -> dict[str, Any]:
-    """Merges new proofs and verdicts into the results file and returns its whole content.
-
-    What was not asked for keeps its last result, with the time and commit of then. Claims and faults that no longer
-    exist are dropped.
+@dataclass(frozen=True)
+class Snapshot:
+    """The code that a proof is about. It is taken before the tests run, so that an edit made meanwhile counts as a change.
 
     :param root: the project's folder.
-    :param questions: the whole catalogue.
-    :param faults: all faults.
+    :param questions: its whole catalogue.
+    :param faults: all of its faults.
+    :param stamp: when and of which tree: `checked_at` (UTC), `commit` (None outside of Git), `dirty` (uncommitted changes),
+        `tree` with the folder's `path` and the `digest` of the project's files.
+    :param files: by claim id, SHA-256 by path of what the claim rests on (see `files_of`).
+    :param anchors: by claim id, where its anchors lead (see `anchor_lines`).
+    """
+
+    root: Path
+    questions: list[Question]
+    faults: list[Fault]
+    stamp: dict[str, Any]
+    files: dict[str, dict[str, str | None]]
+    anchors: dict[str, list[dict[str, Any]]]
+
+    def of(self, claim: Claim) -> dict[str, Any]:
+        """What a proof or a verdict carries of the code that it is about."""
+        return {**self.stamp, "files": self.files[claim.id], "proven_text": claim.text}
+
+
+def take_snapshot(root: Path, questions: list[Question], faults: list[Fault]) -> Snapshot:
+    """Takes the state of a project's code.
+
+    :raises CatalogError: an anchor does not resolve, or a test file is not valid Python.
+    """
+    tests, hashes = claimed_tests(root), Hashes(root)
+    claims = [claim for question in questions for claim in question.claims]
+    files = {claim.id: {path: hashes.of(path) for path in files_of(claim, faults, tests)} for claim in claims}
+    anchors = {claim.id: anchor_lines(claim, root) for claim in claims}
+    return Snapshot(root, questions, faults, stamp(root), files, anchors)
+
+
+def files_of(claim: Claim, faults: list[Fault], tests: list[ClaimedTest]) -> list[str]:
+    """Lists the files that a claim rests on: of its anchors, of its tests, and of the faults that remove its mechanism."""
+    anchored = {anchor.partition(":")[0] for anchor in claim.anchor}
+    tested = {test.file for test in tests if test.claim == claim.id}
+    return sorted(anchored | tested | {fault.file for fault in faults if fault.claim == claim.id})
+
+
+class Hashes:
+    """SHA-256 of files of a project, each read once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._known: dict[str, str | None] = {}
+
+    def of(self, path: str) -> str | None:
+        """The hash of a file, given relative to the project's root; None when there is no such file."""
+        if path not in self._known:
+            try:
+                self._known[path] = hashlib.sha256((self.root / path).read_bytes()).hexdigest()
+            except OSError:
+                self._known[path] = None
+        return self._known[path]
+
+
+def tree_digest(root: Path) -> str:
+    """Identifies all that may change what a test says: the project's files but documents and recorded measurements."""
+    hashes = Hashes(root)
+    paths = [path for path in project_files(root) if not path.endswith(".md") and not path.startswith(NOT_CODE)]
+    lines = [f"{hashes.of(path)} {path}" for path in sorted(paths)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def save_results(
+    snapshot: Snapshot, proofs: dict[str, dict[str, Any]], verdicts: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """Merges new proofs and verdicts into the results file and returns its whole content, with states.
+
+    What was not asked for keeps its last result, with the time, tree and hashes of then. Claims and faults that no longer
+    exist are dropped.
+
+    :param snapshot: the code as it was before the tests ran.
     :param proofs: by claim id, status, reason and tests.
     :param verdicts: by fault id, verdict, reason, seconds and failing test.
-    :raises CatalogError: an anchor does not resolve.
     """
-    results = load_results(root)
-    old, now = results["claims"], stamp(root)
-    results |= {"written_at": now["checked_at"], "versions": versions(), "claims": {}}
-    for claim in (claim for question in questions for claim in question.claims):
-        before = old.get(claim.id, {})
-        known = {fault["id"]: fault for fault in before.get("faults", [])}
-        unproven: dict[str, Any] = {"status": "unproven", "reason": "its tests were not run yet", "tests": []}
-        kept = {key: before[key] for key in (*unproven, *now) if key in before}
-        results["claims"][claim.id] = {
-            "question": claim.question_id,
-            "text": claim.text,
-            "anchors": anchor_lines(claim, root),
-            **(proofs[claim.id] | now if claim.id in proofs else unproven | kept),
-            "faults": [
-                {"id": fault.id, "title": fault.title, "file": fault.file}
-                | (verdicts[fault.id] | now if fault.id in verdicts else _verdict_of(known.get(fault.id, {})))
-                for fault in faults
-                if fault.claim == claim.id
-            ],
-        }
-    path = results_path(root)
+    results = _merged(snapshot, proofs, verdicts)
+    path = results_path(snapshot.root)
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(f".{os.getpid()}.new")
     new.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     new.replace(path)
+    return with_states(results, snapshot.root, snapshot.questions, snapshot.faults)
+
+
+def recorded(root: Path, questions: list[Question], faults: list[Fault]) -> dict[str, Any]:
+    """What the results file holds of each claim and fault, with states; the file stays as it is.
+
+    :raises CatalogError: an anchor does not resolve, or a test file is not valid Python.
+    """
+    results = _merged(take_snapshot(root, questions, faults), {}, {})
+    return with_states(results | {"written_at": load_results(root).get("written_at")}, root, questions, faults)
+
+
+def _merged(
+    snapshot: Snapshot, proofs: dict[str, dict[str, Any]], verdicts: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """The content of the results file with new proofs and verdicts in it."""
+    results = load_results(snapshot.root)
+    old = results["claims"]
+    now = {key: value for key, value in snapshot.stamp.items() if key != "checked_at"}
+    results |= {"written_at": snapshot.stamp["checked_at"], **now, "versions": versions(), "claims": {}}
+    for claim in (claim for question in snapshot.questions for claim in question.claims):
+        before = old.get(claim.id, {})
+        known = {fault["id"]: fault for fault in before.get("faults", [])}
+        about = snapshot.of(claim)
+        kept = {key: before[key] for key in ("status", "reason", "tests", *about) if key in before}
+        results["claims"][claim.id] = {
+            "question": claim.question_id,
+            "text": claim.text,
+            "anchors": snapshot.anchors[claim.id],
+            **(proofs[claim.id] | about if claim.id in proofs else UNPROVEN | kept),
+            "faults": [
+                {"id": fault.id, "title": fault.title, "file": fault.file}
+                | (verdicts[fault.id] | about if fault.id in verdicts else _verdict_of(known.get(fault.id, {})))
+                for fault in snapshot.faults
+                if fault.claim == claim.id
+            ],
+        }
     return results
 
 
@@ -84,15 +171,55 @@ def _verdict_of(known: dict[str, Any]) -> dict[str, Any]:
     return {"verdict": "not run"} | {key: value for key, value in known.items() if key not in ("id", "title", "file")}
 
 
+def with_states(results: dict[str, Any], root: Path, questions: list[Question], faults: list[Fault]) -> dict[str, Any]:
+    """Adds what can be said of each claim and fault now, which no file can hold.
+
+    `state` is the recorded status or verdict, with ", code changed since" where a file that the claim rests on, or its text,
+    is not as it was; `changed` names those. `elsewhere_changed` tells that they are as they were and other code is not. What
+    was seen in another tree than this one says nothing about it, and is "unproven" or "not run".
+
+    :param results: of the file; not changed.
+    :param root: the project as it is now.
+    """
+    claims = {claim.id: claim for question in questions for claim in question.claims}
+    tests, hashes, digest = claimed_tests(root), Hashes(root), tree_digest(root)
+
+    def state(entry: dict[str, Any], word: str, without: str, claim: Claim) -> dict[str, Any]:
+        if word == without or "tree" not in entry:
+            return {"state": word, "changed": [], "elsewhere_changed": False}
+        same = entry["tree"]["digest"] == digest
+        if not same and entry["tree"]["path"] != str(root):
+            why = f"seen in {entry['tree']['path']}, whose code is not that of {root}"
+            return {"state": without, "changed": [], "elsewhere_changed": False, "reason": why}
+        now = {path: hashes.of(path) for path in {*entry["files"], *files_of(claim, faults, tests)}}
+        changed = sorted(path for path in now if path not in entry["files"] or entry["files"][path] != now[path])
+        changed += ["its text"] if entry["proven_text"] != claim.text else []
+        told = f"{word}, {CHANGED}" if changed else word
+        return {"state": told, "changed": changed, "elsewhere_changed": not changed and not same}
+
+    shown = {}
+    for id_, entry in results["claims"].items():
+        if claim := claims.get(id_):
+            verdicts = [fault | state(fault, fault["verdict"], "not run", claim) for fault in entry["faults"]]
+            shown[id_] = entry | state(entry, entry["status"], "unproven", claim) | {"faults": verdicts}
+    return results | {"claims": shown}
+
+
 def anchor_lines(claim: Claim, root: Path) -> list[dict[str, Any]]:
-    """Anchors of a claim with the file and the line they point at.
+    """Anchors of a claim with the file and the line they point at; in an exercise, None where its repair has moved them.
 
     :raises CatalogError: an anchor does not resolve.
     """
-    return [
-        {"anchor": anchor, "file": anchor.partition(":")[0], "line": resolve_anchor(anchor, root)}
-        for anchor in claim.anchor
-    ]
+    lines = []
+    for anchor in claim.anchor:
+        try:
+            line = resolve_anchor(anchor, root)
+        except CatalogError:
+            if not is_exercise(root):
+                raise
+            line = None
+        lines.append({"anchor": anchor, "file": anchor.partition(":")[0], "line": line})
+    return lines
 
 
 def tests_as_data(tests: Iterable[TestResult]) -> list[dict[str, Any]]:
@@ -104,16 +231,16 @@ def tests_as_data(tests: Iterable[TestResult]) -> list[dict[str, Any]]:
 
 
 def stamp(root: Path) -> dict[str, Any]:
-    """When, and of which code: UTC time, git commit (None outside git), and whether there were uncommitted changes."""
+    """When, and of which tree: UTC time, folder and digest, Git commit (None outside of Git), uncommitted changes or not."""
     commit, changes = _git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain")
-    return {"checked_at": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit, "dirty": bool(changes)}
+    tree = {"path": str(root), "digest": tree_digest(root)}
+    checked_at = datetime.now(UTC).isoformat(timespec="seconds")
+    return {"checked_at": checked_at, "commit": commit, "dirty": bool(changes), "tree": tree}
 
 
 def _git(root: Path, *arguments: str) -> str | None:
     try:
-        return subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True
-        ).stdout.strip()
+        return git(root, *arguments).strip()
     except (OSError, subprocess.CalledProcessError):
         return None
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from include.waiting import Deadline, WaitedInVain, wait_until
+
 Event = dict[str, Any]
 
 # How long pytest has to tear its fixtures (a whole stack, perhaps) down before it is asked less kindly.
@@ -82,14 +84,17 @@ def run_tests(
     :param environment: the whole environment of the process.
     :param on_event: called in this thread with each event of the plugin, after the run has taken it in.
     :param stop: when it gets set, pytest is ended and KeyboardInterrupt raised.
-    :param patience: seconds after which pytest is ended; what has not finished by then is "unfinished".
+    :param patience: seconds (include/waiting.py) after which pytest is ended; what has not finished by then is "unfinished".
     :raises KeyboardInterrupt: the user wants to end it; pytest and all it started are gone by then.
     """
-    run, started = TestRun(), time.monotonic()
+    run, deadline = TestRun(), Deadline(patience)
     with tempfile.TemporaryDirectory(prefix="answers-prove-") as scratch:
         events, output = Path(scratch, "events"), Path(scratch, "output")
         events.touch()
-        command = [sys.executable, "-m", "pytest", *arguments, "--rootdir", str(folder), "--claim-events", str(events)]
+        # With "=": pytest takes a file that follows an option which it does not know yet for a test, and its folder for the
+        # root, and then reads no pyproject.toml that would tell it of the option.
+        told = [f"--rootdir={folder}", f"--claim-events={events}"]
+        command = [sys.executable, "-m", "pytest", *arguments, *told]
         with events.open(encoding="utf-8") as source, output.open("wb") as sink:
             process = subprocess.Popen(
                 command,
@@ -101,28 +106,28 @@ def run_tests(
                 start_new_session=True,  # Ctrl-C reaches this process alone, which then ends pytest in good order
             )
             try:
-                for event in _follow(source, process, stop, started + patience):
+                for event in _follow(source, process, stop, deadline):
                     run.note(event)
                     on_event(event, run)
             finally:
                 end(process)
         run.exit_code = process.returncode
         run.output = output.read_text(encoding="utf-8", errors="replace")
-    run.seconds = round(time.monotonic() - started, 2)
-    if run.seconds > patience:
-        run.output += f"\nended, as it went on after {patience:.0f} s"
+    run.seconds = round(deadline.elapsed, 2)
+    if run.seconds > deadline.seconds:
+        run.output += f"\nended, as it went on after {deadline.seconds:.0f} s"
     return run
 
 
 def _follow(
-    source: IO[str], process: subprocess.Popen[bytes], stop: threading.Event | None, deadline: float
+    source: IO[str], process: subprocess.Popen[bytes], stop: threading.Event | None, deadline: Deadline
 ) -> Iterator[Event]:
     rest = ""
     while True:
         ended = process.poll() is not None
         *lines, rest = (rest + source.read()).split("\n")
         yield from map(json.loads, lines)
-        if ended or time.monotonic() > deadline:
+        if ended or deadline.passed():
             return
         if stop and stop.is_set():
             raise KeyboardInterrupt
@@ -132,14 +137,12 @@ def _follow(
 def end(process: subprocess.Popen[bytes]) -> None:
     """Ends the process and all that is left of its group: politely while it runs, at once when it has ended."""
     try:
-        for kind, patience in SECONDS_UNTIL_NEXT_SIGNAL:
+        for kind, seconds in SECONDS_UNTIL_NEXT_SIGNAL:
             if process.poll() is not None:
                 break
             process.send_signal(kind)
-            try:
-                process.wait(patience)
-            except subprocess.TimeoutExpired:
-                continue
+            with contextlib.suppress(WaitedInVain):
+                wait_until(lambda: process.poll() is not None, seconds, "pytest to end", pause=0.05)
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

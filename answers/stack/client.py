@@ -15,6 +15,7 @@ import httpx
 
 from answers.stack.settings import Settings
 from include.flights.contract import midnight
+from include.waiting import Deadline, looks
 
 FINAL = ("success", "failed")
 PAGE = 100  # records at a time; the API gives no more, whatever it is asked for
@@ -57,7 +58,7 @@ class Airflow:
         self._password = password
         self._orders: dict[str, list[str]] = {}
         # A proxy of the environment has no way to this machine's loopback.
-        self._http = httpx.Client(base_url=self.url, timeout=30, trust_env="//127.0.0.1" not in self.url)
+        self._http = httpx.Client(base_url=self.url, timeout=60, trust_env="//127.0.0.1" not in self.url)
 
     def request(
         self, method: str, path: str, expect: tuple[int, ...] = (200, 201), api: str = "/api/v2", **kwargs: Any
@@ -66,7 +67,7 @@ class Airflow:
 
         :param api: where `path` begins; the UI's own addresses are below /ui
         """
-        deadline, fresh = time.monotonic() + 60, False
+        deadline, fresh = Deadline(60), False
         while True:
             try:
                 if "Authorization" not in self._http.headers:
@@ -75,7 +76,7 @@ class Airflow:
                 answer = self._http.request(method, f"{api}{path}", **kwargs)
             except httpx.TransportError as error:
                 # Reads can be repeated; a write may have been carried out before the answer was lost.
-                if method == "GET" and time.monotonic() < deadline:
+                if method == "GET" and not deadline.passed():
                     time.sleep(0.5)
                     continue
                 raise ApiError(f"{self.url} does not answer ({error}): is the stack up? `answers status`") from error
@@ -106,19 +107,18 @@ class Airflow:
         """Every DAG that Airflow knows."""
         return sorted(dag["dag_id"] for dag in self.pages("/dags?order_by=dag_id", "dags"))
 
-    def find_dag(self, name: str, patience: float = 60) -> str:
+    def find_dag(self, name: str, patience: float | Deadline = 60) -> str:
         """The DAG called `name`, or the only one whose id begins with `name` and an underscore (q01 -> q01_...)."""
-        deadline = time.monotonic() + patience
-        while True:
+        for _ in looks(patience):  # the DAG processor may not have parsed it yet
             known = self.dag_ids()
             found = [each for each in known if each == name] or [each for each in known if each.startswith(f"{name}_")]
             if len(found) == 1:
                 return found[0]
-            if found or time.monotonic() > deadline:
-                errors = self.request("GET", "/importErrors").json()["import_errors"]
-                broken = "".join(f"\n{each['filename']}: {each['stack_trace'].strip()}" for each in errors)
-                raise ApiError(f"no single DAG {name!r} among {', '.join(known) or 'none'}{broken}")
-            time.sleep(0.5)  # the DAG processor may not have parsed it yet
+            if found:
+                break
+        errors = self.request("GET", "/importErrors").json()["import_errors"]
+        broken = "".join(f"\n{each['filename']}: {each['stack_trace'].strip()}" for each in errors)
+        raise ApiError(f"no single DAG {name!r} among {', '.join(known) or 'none'}{broken}")
 
     def start(self, dag_id: str, day: date, params: dict[str, Any] | None = None) -> str:
         """Run a DAG for one local day. Where the day has a run already, that one is run again, with its own params.
@@ -173,21 +173,19 @@ class Airflow:
             self._orders[dag_id] = list(sorter.static_order())
         return self._orders[dag_id]
 
-    def watch(self, dag_id: str, run_ids: list[str], patience: float) -> Iterator[list[Run]]:
+    def watch(self, dag_id: str, run_ids: list[str], patience: float | Deadline) -> Iterator[list[Run]]:
         """The runs' states, again and again until all have ended.
 
-        :raises ApiError: they have not after `patience` seconds
+        :raises ApiError: they have not after `patience` seconds (include/waiting.py)
         """
-        deadline = time.monotonic() + patience
-        while True:
+        deadline = Deadline.of(patience)
+        for _ in looks(deadline):
             runs = [self.run(dag_id, run_id) for run_id in run_ids]
             yield runs
             if all(run.done for run in runs):
                 return
-            if time.monotonic() > deadline:
-                waiting = ", ".join(run.run_id for run in runs if not run.done)
-                raise ApiError(f"not finished after {patience:.0f} s: {waiting} (they go on; watch them in the UI)")
-            time.sleep(0.5)
+        waiting = ", ".join(run.run_id for run in runs if not run.done)
+        raise ApiError(f"not finished after {deadline.seconds:.0f} s: {waiting} (they go on; watch them in the UI)")
 
     def log(self, dag_id: str, run_id: str, task_id: str, try_number: int) -> str:
         """The text of a task's log, one line an event. A mapped task is named as in `Run.tasks`: task[0]."""

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 from answers.stack.parameters.contents import CONSUMER
-from answers.stack.settings import connection
+from answers.stack.settings import Settings
 from include.flight_status.broker import BrokerUnavailable
+from include.waiting import Deadline
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+
+def open_warehouse(patience: float | Deadline = 60) -> AbstractContextManager[Client]:
+    """Open the warehouse that is configured: ClickHouse's server or the embedded engine.
+
+    :param patience: seconds to wait, or their end, while it is down, or a task holds the embedded engine
+    :raises WarehouseUnavailable: it does not answer
+    """
+    import clickhouse_connect
+
+    from include.flights import warehouse
+
+    options = warehouse_options()
+    return warehouse.connect(lambda: clickhouse_connect.get_client(**options), options.get("path"), patience)
 
 
 def kafka_options() -> dict[str, Any]:
@@ -21,3 +41,26 @@ def kafka_options() -> dict[str, Any]:
     if found is None:
         raise BrokerUnavailable("there is no Kafka yet: run `answers up`, then `answers kafka up`")
     return {**CONSUMER, **found["extra"]}
+
+
+def warehouse_options() -> dict[str, Any]:
+    """Arguments of clickhouse_connect.get_client for the warehouse of the environment, else for the embedded stack's."""
+    found = connection("clickhouse_default") or {}
+    options: dict[str, Any] = dict(found.get("extra", {}).get("client_kwargs", {}))
+    for key, ours in (("host", "host"), ("port", "port"), ("username", "login"), ("password", "password")):
+        if found.get(ours):
+            options[key] = found[ours]
+    return options
+
+
+def connection(name: str) -> dict[str, Any] | None:
+    """A connection for the command line: the environment's, that of the Airflow beside it, else the embedded stack's."""
+    if given := os.environ.get(f"AIRFLOW_CONN_{name.upper()}"):
+        return dict(json.loads(given))
+    if os.environ.get("AIRFLOW__SECRETS__BACKEND"):  # a process of Airflow, or beside one in its container
+        from airflow.sdk import Connection
+
+        found = Connection.get(name)
+        keys = ("host", "port", "login", "password")
+        return {"extra": found.extra_dejson, **{key: getattr(found, key) for key in keys}}
+    return Settings.load().stored_connections().get(name)

@@ -47,10 +47,14 @@ KEYS = {
     "POSTGRES_PASSWORD": password,
     "REDIS_PASSWORD": password,
     "RABBITMQ_PASSWORD": password,  # made even where Redis is the broker, so that the choice stays one line
+    # Of the workers' users of either broker, who reach their own queues only.
+    "WORKER_BROKER_PASSWORD": password,
+    "PARTNER_BROKER_PASSWORD": password,
     "CLICKHOUSE_PASSWORD": password,
     "SPARK_SECRET": password,
-    # Of the parameter store's two identities (answers/stack/parameters), and what question 6 keeps in it.
+    # Of the parameter store's three identities (answers/stack/parameters), and what question 6 keeps in it.
     "PARAMETER_READ_SECRET": password,
+    "PARAMETER_WORKER_SECRET": password,
     "PARAMETER_WRITE_SECRET": password,
     "PARTNER_SECRET": password,
     "PSEUDONYM_SECRET": password,

@@ -19,6 +19,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree
 
+from include.files import replacing
+
 IVY_CLASS = "org/apache/ivy/plugins/resolver/IBiblioResolver.class"
 AT_A_TIME = 8
 TIMEOUT = 60  # seconds without an answer
@@ -125,27 +127,25 @@ def _download(jars: list[Jar], folder: Path, base: str) -> None:
     context = ssl.create_default_context()  # the system's certificates, or those of SSL_CERT_FILE
 
     def bring(jar: Jar) -> None:
-        part = folder / f".{jar.file}.{os.getpid()}.part"
         digest = hashlib.sha256()
         try:
             request = f"{base}/{jar.path}"
-            with urllib.request.urlopen(request, timeout=TIMEOUT, context=context) as answer, part.open("wb") as file:  # noqa: S310
-                while block := answer.read(1 << 16):
-                    digest.update(block)
-                    file.write(block)
-            if digest.hexdigest() != jar.digest:
-                raise JarsMissing(
-                    f"{request} is not what the lock names (SHA-256 {digest.hexdigest()}, wanted {jar.digest}): is the "
-                    "repository a faithful mirror? Set MAVEN_REPOSITORY to another one"
-                )
-            part.replace(folder / jar.file)
+            with replacing(folder / jar.file) as part:
+                answer = urllib.request.urlopen(request, timeout=TIMEOUT, context=context)  # noqa: S310
+                with answer, part.open("wb") as file:
+                    while block := answer.read(1 << 16):
+                        digest.update(block)
+                        file.write(block)
+                if digest.hexdigest() != jar.digest:
+                    raise JarsMissing(
+                        f"{request} is not what the lock names (SHA-256 {digest.hexdigest()}, wanted {jar.digest}): is the "
+                        "repository a faithful mirror? Set MAVEN_REPOSITORY to another one"
+                    )
         except (OSError, urllib.error.URLError) as error:
             raise JarsMissing(
                 f"{jar.path} could not be brought from {base} ({error}): is the repository reachable? "
                 "MAVEN_REPOSITORY names another one"
             ) from error
-        finally:
-            part.unlink(missing_ok=True)
 
     pool = ThreadPoolExecutor(AT_A_TIME)
     with Progress(console=Console(stderr=True), transient=True) as progress:

@@ -11,13 +11,14 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 
 from answers.stack import jars
-from answers.stack.settings import Settings, find_java
+from answers.stack.java import find_java
+from answers.stack.settings import Settings
+from include.waiting import wait_until
 
 LOCK = Path(__file__).with_name("kafka.lock")
 LARGEST_MESSAGE = 12 << 20  # bytes
@@ -109,12 +110,15 @@ def up(settings: Settings, say: Callable[[str], None] = print, patience: float =
     except jars.JarsMissing as error:
         raise lifecycle.StackError(str(error)) from error
     start(settings, "kafka")
-    deadline = time.monotonic() + patience
-    while not answers(settings.ports["kafka"]):
-        if time.monotonic() > deadline:
-            tail = lifecycle.log_tail(settings, "kafka")
-            raise lifecycle.StackError(f"kafka is not up after {patience:.0f} s ({settings.home / 'logs'})\n{tail}")
-        time.sleep(0.1)
+    wait_until(
+        lambda: answers(settings.ports["kafka"]),
+        patience,
+        "kafka",
+        pause=0.1,
+        say=say,
+        detail=lambda: f"({settings.home / 'logs'})\n{lifecycle.log_tail(settings, 'kafka')}",
+        error=lifecycle.StackError,
+    )
     say(f"Kafka listens on 127.0.0.1:{settings.ports['kafka']}")
 
 

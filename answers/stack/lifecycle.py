@@ -11,28 +11,33 @@ import json
 import os
 import subprocess
 import sys
-import time
+import tempfile
 import xmlrpc.client
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import sha256
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import psutil
 
 from answers.stack import bundles, postgres
-from answers.stack.preflight import memory_available
+from answers.stack.preflight import disk_available, memory_available
 from answers.stack.repository import RepositoryError
 from answers.stack.settings import PROJECT, Settings
+from include.waiting import Deadline, looks, wait_until
 
 AIRFLOW_PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 PARTS = ("postgres", "parameter-store", "catcher", *AIRFLOW_PARTS)
 ASKING = ("scheduler", "dag-processor", "triggerer", "kafka-relay")
 ON_DEMAND = ("kafka", "kafka-relay")  # shown only while somebody wants them
-MIN_MEMORY = 4 << 30  # bytes
+LEAST = {"MEMORY": 3 << 30, "DISK": 2 << 30}  # bytes that have to be free for a start
+ANSWER_WITHIN = 30  # seconds for one answer on loopback: no machine needs them, and a part that hangs is noticed
+STARTER = "ANSWERS_STARTED_BY"  # in the environment of every part: the process that started the stack, by this name
+THIS_PROCESS = uuid4().hex  # a process number will be another process's one day, and a clock may be set back
 Say = Callable[[str], None]
 
 
@@ -93,6 +98,34 @@ def orphans(settings: Settings) -> list[psutil.Process]:
     return [process for process in leftovers(settings) if process.pid not in known]
 
 
+def started_here(settings: Settings) -> bool:
+    """Tell whether this very process started the stack that runs: it may stop that one, and no other."""
+    return any(_environment(process).get(STARTER) == THIS_PROCESS for process in leftovers(settings))
+
+
+@contextmanager
+def stopping_what_it_starts(say: Say = print) -> Iterator[None]:
+    """Stop the stack at the end of the block if it was started within. A stack that ran before stays up.
+
+    Where the next start has its DAGs from is then as it was before, too.
+    """
+    dags_before = bundles.chosen(Settings.load().home)
+    try:
+        yield
+    finally:
+        if started_here(Settings.load()):
+            down(say)
+        if supervisor_process(Settings.load()) is None:
+            choose_dags(dags_before)
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    try:
+        return process.environ()
+    except (psutil.Error, OSError):
+        return {}
+
+
 def end(processes: list[psutil.Process], patience: float = 15) -> None:
     """Ask processes to end, and kill those that do not."""
     for act in ("terminate", "kill"):
@@ -101,9 +134,17 @@ def end(processes: list[psutil.Process], patience: float = 15) -> None:
                 getattr(process, act)()
             except psutil.NoSuchProcess:
                 continue
-        processes = psutil.wait_procs(processes, timeout=patience)[1]
+        processes = _still_alive(processes, patience)
         if not processes:
             return
+
+
+def _still_alive(processes: list[psutil.Process], patience: float) -> list[psutil.Process]:
+    """Those of these processes that have not ended in time."""
+    deadline = Deadline(patience)
+    while processes and not deadline.passed():
+        processes = psutil.wait_procs(processes, timeout=deadline.seconds - deadline.elapsed)[1]
+    return processes
 
 
 def status(settings: Settings) -> list[dict[str, Any]]:
@@ -123,7 +164,9 @@ def status(settings: Settings) -> list[dict[str, Any]]:
         records.append(
             {
                 "part": part,
-                "state": info.get("statename", "STOPPED"),
+                "state": info.get(
+                    "statename", "UNKNOWN" if running else "STOPPED"
+                ),  # supervisor may be too busy to say
                 "pid": info["pid"] if up else None,
                 "uptime": info["now"] - info["start"] if up else None,
                 "memory": _memory(info["pid"]) if up else None,
@@ -135,7 +178,7 @@ def status(settings: Settings) -> list[dict[str, Any]]:
 def health(settings: Settings) -> dict[str, str]:
     """Airflow's own word on its parts: part -> "healthy" or why not."""
     try:
-        answer = httpx.get(f"{settings.url}/api/v2/monitor/health", timeout=5, trust_env=False).json()
+        answer = httpx.get(f"{settings.url}/api/v2/monitor/health", timeout=ANSWER_WITHIN, trust_env=False).json()
         return {part: report.get("status") or "not started" for part, report in answer.items()}
     except (httpx.HTTPError, ValueError, KeyError) as error:
         return {"api-server": f"no answer ({type(error).__name__})"}
@@ -143,7 +186,11 @@ def health(settings: Settings) -> dict[str, str]:
 
 def healthy(settings: Settings) -> bool:
     """Whether every part of Airflow says that it is healthy."""
-    parts = health(settings)
+    return all_healthy(health(settings))
+
+
+def all_healthy(parts: Mapping[str, str]) -> bool:
+    """Whether what `health` returned is good news."""
     wanted = ("metadatabase", "scheduler", "triggerer", "dag_processor")
     return all(parts.get(part) == "healthy" for part in wanted)
 
@@ -157,7 +204,7 @@ def up(say: Say = print, patience: float = 180, dags: str | None = None) -> Sett
     :raises StackError: naming the part that does not come up, with the end of its log
     """
     settings = Settings.load()
-    with _one_at_a_time(settings.home):
+    with _one_at_a_time(settings.home, "starting"):
         choose_dags(dags)
         if supervisor_process(settings) is None:
             settings = _start_supervisor(settings, say)
@@ -217,7 +264,7 @@ def restart(settings: Settings, parts: Sequence[str], say: Say = print, patience
 def down(say: Say = print) -> bool:
     """Stop the stack and everything that belongs to it. Returns whether there was anything to stop."""
     settings = Settings.load()
-    with _one_at_a_time(settings.home):
+    with _one_at_a_time(settings.home, "stopping"):
         process = supervisor_process(settings)
         orphans = leftovers(settings)
         if process:
@@ -229,7 +276,7 @@ def down(say: Say = print) -> bool:
                 rpc.shutdown()
             except (OSError, HTTPException, xmlrpc.client.Error):
                 process.terminate()
-            psutil.wait_procs([process], timeout=90)
+            _still_alive([process], 90)
         end([each for each in orphans if each.is_running()])
         (settings.home / "supervisord.pid").unlink(missing_ok=True)
     return bool(process or orphans)
@@ -244,11 +291,10 @@ def _stop_those_that_ask(rpc: Any, patience: float = 45) -> None:
     asking = [part for part in ASKING if states[part] in ("RUNNING", "STARTING", "BACKOFF")]
     for part in asking:
         rpc.stopProcess(part, False)
-    deadline = time.monotonic() + patience  # supervisor kills the slowest after 30 s
-    while asking and time.monotonic() < deadline:
-        time.sleep(0.1)
+    for _ in looks(patience, 0.1):  # supervisor kills the slowest after 30 s
         states = _states(rpc)
-        asking = [part for part in asking if states[part] == "STOPPING"]
+        if not any(states[part] == "STOPPING" for part in asking):
+            return
 
 
 def log_tail(settings: Settings, part: str, lines: int = 20) -> str:
@@ -260,25 +306,79 @@ def log_tail(settings: Settings, part: str, lines: int = 20) -> str:
 
 
 @contextmanager
-def _one_at_a_time(home: Path) -> Iterator[None]:
-    with (home / "lock").open("w") as lock:
+def _one_at_a_time(home: Path, work: str) -> Iterator[None]:
+    """Let one command at a time start or stop the stack.
+
+    :param work: "starting" or "stopping", for `at_work`
+    """
+    with (home / "lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise StackError(f"another `answers up` or `answers down` works on {home}: wait for it") from None
+        lock.truncate(0)
+        lock.write(work)
+        lock.flush()
         yield
+
+
+def at_work(settings: Settings) -> str | None:
+    """Tell what a command does to the stack at this moment: "starting", "stopping", or None."""
+    try:
+        with (settings.home / "lock").open() as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return lock.read() or "starting"
+    except FileNotFoundError:
+        pass
+    return None
+
+
+def condition(parts: Sequence[Mapping[str, Any]], work: str | None, healthy: bool) -> str:
+    """Tell how the stack is as a whole.
+
+    :param parts: as `status` returns them
+    :param work: as `at_work` returns it
+    :param healthy: whether Airflow says that its parts are
+    :returns: not running, starting, stopping, incomplete (a part has ended or failed), not healthy, or running
+    """
+    states = {part["state"] for part in parts}
+    if work:
+        return work
+    if states == {"STOPPED"}:
+        return "not running"
+    if states & {"STARTING", "BACKOFF"}:
+        return "starting"
+    if states != {"RUNNING"}:
+        return "incomplete"
+    return "running" if healthy else "not healthy"
+
+
+def _refuse_without_room(home: Path) -> None:
+    """Say which of memory and disk is too small for the stack with one Spark job, before anything is started.
+
+    :raises StackError: one is
+    """
+    memory, disk = (int(os.environ.get(f"ANSWERS_MIN_{name}", least)) for name, least in LEAST.items())
+    if (free := memory_available()) < memory:
+        raise StackError(
+            f"only {free / 2**30:.1f} GB of memory are available, the stack with one Spark job wants "
+            f"{memory / 2**30:.1f} GB: close something, or set ANSWERS_MIN_MEMORY (bytes) to try all the same"
+        )
+    for folder in (home, Path(tempfile.gettempdir())):
+        if (free := disk_available(folder)) < disk:
+            raise StackError(
+                f"only {free / 2**30:.1f} GB of disk are free in {folder}, the stack with one Spark job wants "
+                f"{disk / 2**30:.1f} GB: make room, or set ANSWERS_MIN_DISK (bytes) to try all the same"
+            )
 
 
 def _start_supervisor(settings: Settings, say: Say) -> Settings:
     if orphans := leftovers(settings):
         say(f"ending {len(orphans)} processes that a crash left behind")
         end(orphans)
-    wanted = int(os.environ.get("ANSWERS_MIN_MEMORY", MIN_MEMORY))
-    if (free := memory_available()) < wanted:
-        raise StackError(
-            f"only {free / 2**30:.1f} GB of memory are available, the stack with one Spark job wants "
-            f"{wanted / 2**30:.1f} GB: close something, or set ANSWERS_MIN_MEMORY (bytes) to try all the same"
-        )
+    _refuse_without_room(settings.home)
     (settings.home / "supervisord.pid").unlink(missing_ok=True)
     settings, notes = settings.with_ports()
     for note in notes:
@@ -287,7 +387,8 @@ def _start_supervisor(settings: Settings, say: Say) -> Settings:
         (settings.home / folder).mkdir(exist_ok=True, mode=0o700)
     say("starting PostgreSQL and Airflow")
     command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(PROJECT / "config" / "supervisord.conf")]
-    done = subprocess.run(command, cwd=PROJECT, env=settings.environment(), capture_output=True, text=True)
+    environment = settings.environment() | {STARTER: THIS_PROCESS}
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise StackError(f"supervisor did not start: {done.stderr.strip() or done.stdout.strip()}")
 
@@ -303,27 +404,32 @@ def _start_supervisor(settings: Settings, say: Say) -> Settings:
 
 
 def _wait_for(what: str, ready: Callable[[], bool], settings: Settings, patience: float, say: Say) -> None:
-    started = said = time.monotonic()
-    while not ready():
-        now = time.monotonic()
-        fatal = [record["part"] for record in status(settings) if record["state"] == "FATAL"]
-        if fatal or now - started > patience:
-            part = fatal[0] if fatal else what
-            why = "keeps failing" if fatal else f"is not up after {patience:.0f} s"
-            states = ", ".join(f"{name}: {state}" for name, state in health(settings).items()) if not fatal else ""
-            tail = log_tail(settings, part)
-            raise StackError(f"{part} {why} ({settings.home / 'logs'}) {states}\n{tail}".strip())
-        if now - said > 10:
-            said = now
-            say(f"waiting for {what} ({now - started:.0f} s)")
-        time.sleep(0.2)
+    """Wait until `ready`.
+
+    :raises StackError: a part keeps failing, or the time is up
+    """
+
+    def look() -> bool:
+        if ready():
+            return True
+        for record in status(settings):
+            if record["state"] == "FATAL":
+                part = record["part"]
+                raise StackError(f"{part} keeps failing ({settings.home / 'logs'})\n{log_tail(settings, part)}".strip())
+        return False
+
+    def detail() -> str:
+        states = ", ".join(f"{name}: {state}" for name, state in health(settings).items())
+        return f"({settings.home / 'logs'}) {states}\n{log_tail(settings, what)}"
+
+    wait_until(look, patience, what, say=say, detail=detail, error=StackError)
 
 
 def _database_answers(settings: Settings) -> bool:
     import psycopg2
 
     try:
-        psycopg2.connect(_dsn(settings, "postgres"), connect_timeout=5).close()
+        psycopg2.connect(_dsn(settings, "postgres"), connect_timeout=ANSWER_WITHIN).close()
     except psycopg2.OperationalError:
         return False
     return True
@@ -331,7 +437,7 @@ def _database_answers(settings: Settings) -> bool:
 
 def _parameters_answer(settings: Settings) -> bool:
     try:
-        return httpx.get(f"{settings.parameter_store}/requests", timeout=5, trust_env=False).is_success
+        return httpx.get(f"{settings.parameter_store}/requests", timeout=ANSWER_WITHIN, trust_env=False).is_success
     except httpx.HTTPError:
         return False
 
@@ -339,7 +445,7 @@ def _parameters_answer(settings: Settings) -> bool:
 def _catcher_answers(settings: Settings) -> bool:
     try:
         url = f"http://127.0.0.1:{settings.ports['catcher']}/health"
-        return httpx.get(url, timeout=5, trust_env=False).is_success
+        return httpx.get(url, timeout=ANSWER_WITHIN, trust_env=False).is_success
     except httpx.HTTPError:
         return False
 

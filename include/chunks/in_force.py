@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import tempfile
 from contextlib import AbstractContextManager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
 from include.chunks.config import LARGEST, Config, ConfigInvalid, parse
+from include.files import write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -85,20 +84,8 @@ def _version(data: bytes, url: str, config: Config) -> dict[str, Any]:
 
 def _keep(kept: Path, found: dict[str, Any], data: bytes) -> None:
     """Make this version the last good one, atomically: a reader sees the old file or the new one, also after a crash."""
-    kept.parent.mkdir(parents=True, exist_ok=True)
     content = json.dumps({"digest": found["digest"], "url": found["url"], "document": data.decode()}, indent=2)
-    number, name = tempfile.mkstemp(dir=kept.parent, prefix=".last_good")
-    part = Path(name)
-    try:
-        with os.fdopen(number, "w", encoding="utf-8") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        part.chmod(0o644)  # another worker may run as another user
-        part.replace(kept)
-    except OSError:
-        part.unlink()
-        raise
+    write_atomically(kept, content, durable=True)  # of mode 0644: another worker may run as another user
 
 
 def _last_good(kept: Path) -> dict[str, Any] | None:

@@ -5,7 +5,6 @@ A client's options are the `extra` of the Airflow connection `kafka_default`, se
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,13 +13,15 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from include.waiting import Deadline
+
 WAYS = {"event": "flight-status-event", "sensor": "flight-status-sensor", "webhook": "flight-status-webhook"}
 GROUPS = {"event": "answers-event", "sensor": "answers", "webhook": "answers-relay"}  # sensor: that of the connection
 DEAD = "flight-status-dead"
 PARTITIONS = 3
 LARGEST_MESSAGE = 12 << 20  # bytes that a topic takes
 BATCH = 200  # messages at a time
-PATIENCE = 30  # seconds without a message or an answer
+PATIENCE = 30  # seconds without a message or an answer (include/waiting.py)
 
 Options = Mapping[str, Any]
 Message = Any  # the client's own type says that each of its fields may be missing
@@ -116,14 +117,15 @@ def commit(opts: Options, group: str, done: Iterable[Slice]) -> None:
 
     :raises BrokerUnavailable: the broker, or a member of the group, does not let it
     """
-    from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_fixed
+    from tenacity import Retrying, retry_if_exception_type, wait_fixed
 
     offsets = [TopicPartition(each.topic, each.partition, each.stop) for each in done]
     if not offsets:
         return
+    deadline = Deadline(PATIENCE)
     attempts = Retrying(
         retry=retry_if_exception_type(KafkaException),
-        stop=stop_after_delay(PATIENCE),
+        stop=lambda _: deadline.passed(),
         wait=wait_fixed(0.5),
         reraise=True,
     )
@@ -139,7 +141,7 @@ def read(opts: Options, wanted: Iterable[Slice]) -> Iterator[list[Message]]:
     left = {(each.topic, each.partition): each for each in wanted if each.start < each.stop}
     with _readable(), _consumer({**opts, "enable.partition.eof": True}) as consumer:
         consumer.assign([TopicPartition(each.topic, each.partition, each.start) for each in left.values()])
-        heard = time.monotonic()
+        deadline = Deadline(PATIENCE)
         while left:
             batch = []
             message: Message
@@ -153,12 +155,13 @@ def read(opts: Options, wanted: Iterable[Slice]) -> Iterator[list[Message]]:
                     batch.append(message)
                     if message.offset() == part.stop - 1:
                         del left[place]
-                heard = time.monotonic()
+                deadline = Deadline(PATIENCE)
             if batch:
                 yield batch
-                heard = time.monotonic()
-            elif time.monotonic() - heard > PATIENCE:
-                raise BrokerUnavailable(f"no message came for {PATIENCE} s of {', '.join(map(str, left.values()))}")
+                deadline = Deadline(PATIENCE)
+            elif deadline.passed():
+                silence = f"no message came for {deadline.seconds:.0f} s"
+                raise BrokerUnavailable(f"{silence} of {', '.join(map(str, left.values()))}")
 
 
 def _admin(opts: Options) -> AdminClient:

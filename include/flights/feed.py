@@ -21,6 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from include.files import replacing
 from include.flights.contract import (
     CONTRACT,
     ROW,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 SUFFIXES = (".csv", ".csv.gz", ".csv.zip", ".parquet")
+AIRPORTS = ("EWR", "JFK", "LGA")
 NULLS = ["", "NA"]
 BLOCK = 4 << 20  # bytes of CSV parsed at a time
 KEEP_RUNS = timedelta(days=7)  # for how long the files of a finished run stay, so that a task can be cleared
@@ -289,14 +291,12 @@ def land(
     owner = " ".join([run, *only.values()])
     folder = data_root / "runs" / f"{days[0]}-{sha256(owner.encode()).hexdigest()[:12]}"
     landing = folder / "landing"
-    landing.mkdir(parents=True, exist_ok=True)
     for name, table in tables.items():
-        part = landing / f".{name}.parquet"
         # Read once and whole: statistics, and a dictionary of row numbers, would take half of the time.
         coded = [column.name for column in CONTRACT[name].columns if not column.many]
         options: dict[str, Any] = {"compression": "zstd", "write_statistics": False, "store_schema": False}
-        pq.write_table(table, part, use_dictionary=coded, **options)
-        part.replace(landing / f"{name}.parquet")
+        with replacing(landing / f"{name}.parquet") as part:
+            pq.write_table(table, part, use_dictionary=coded, **options)
     return {
         "folder": str(folder),
         "rows": tables["flights"].num_rows,
@@ -317,3 +317,20 @@ def forget_old_runs(folder: Path) -> None:
     for run in folder.iterdir() if folder.is_dir() else ():
         if run.stat().st_mtime < before:
             shutil.rmtree(run, ignore_errors=True)
+
+
+def local_day(instant: datetime) -> str:
+    """The date in New York at an instant, YYYY-MM-DD. A macro: Airflow's own `ds` is the date in UTC."""
+    return str(instant.astimezone(ZONE).date())
+
+
+def count_flights(feed_dir: Path, start: datetime, end: datetime) -> dict[str, dict[str, int]]:
+    """Flights of the data interval [start, end) per airport and carrier, without the pairs that have none.
+
+    :raises FeedMissing: a file is not there; :raises FeedError: the feed breaks its contract
+    """
+    flights = read_interval(feed_dir, start, end)["flights"]
+    counts: dict[str, dict[str, int]] = {airport: {} for airport in AIRPORTS}
+    for row in flights.group_by(["origin", "carrier"]).aggregate([([], "count_all")]).to_pylist():
+        counts[row["origin"]][row["carrier"]] = row["count_all"]
+    return counts

@@ -17,6 +17,7 @@ from io import SEEK_END, BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from include.files import replacing
 from include.flights.contract import ROW, midnight
 
 if TYPE_CHECKING:
@@ -107,8 +108,8 @@ def _generate_day(
         csv.write_csv(tables[name].drop([ROW]), folder / f"{name}.csv")
     totals = dict.fromkeys(NUMBERS, 0)
     rows = cancelled = raw = 0
-    part = folder / f".flights.{fmt}"
     with ExitStack() as stack:
+        part = stack.enter_context(replacing(folder / f"flights.{fmt}"))
         file = stack.enter_context(part.open("wb"))
         writer: Any = None
         for table in _blocks(tables["flights"].drop([ROW]), day, copies, seed):
@@ -126,7 +127,6 @@ def _generate_day(
             for name in NUMBERS:
                 totals[name] += pc.sum(pc.cast(table[name], "int64")).as_py() or 0
             progress(text.tell())
-    part.replace(folder / f"flights.{fmt}")
     chunk = Chunk(str(day), str(folder), copies, rows, raw, cancelled, totals)
     (folder / CONTROL).write_text(json.dumps(asdict(chunk), indent=2) + "\n")
     return chunk

@@ -18,6 +18,12 @@ from include.flights.warehouse import load_file
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
+from collections.abc import Collection, Mapping
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
 
 SQL = Path(__file__).resolve().parent / "sql" / "engine"
 # A join's missing side is NULL, as in standard SQL, and not the type's default.
@@ -78,3 +84,22 @@ def transform(client: Client, folder: Path) -> dict[str, int]:
             )
     point_to(attempt, folder / "transformed")
     return rows
+
+
+def transform_and_publish(
+    client: Client, landed: Mapping[str, Any], run: str, layers: Collection[str] | None = None, layout: str = "chunks"
+) -> dict[str, object]:
+    """Transform what landed in the warehouse's own engine and publish it: the Spark path's work, at once.
+
+    :param landed: what `feed.land` returned for the chunk
+    :param run: identifies the DAG run
+    :param layout: a key of `warehouse.LAYOUTS`
+    :returns: what `publish_day` does
+    :raises ValidationError: nothing was published
+    """
+    from include.flights import publish, warehouse
+
+    first, last = (date.fromisoformat(landed[edge]) for edge in ("first_day", "last_day"))
+    chosen = (warehouse.LAYOUTS[layout], landed["slice"], layers)
+    with computed(client, Path(landed["folder"])):
+        return publish.publish_day(client, None, first, last, landed["rows"], run, *chosen)

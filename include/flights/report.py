@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
-import os
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from include.files import write_atomically
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -71,9 +72,7 @@ def write(rows: list[dict[str, Any]], names: dict[str, str], day: date, folder: 
         name = names.get(row["carrier"], row["carrier"])
         delay = "none departed" if row["delay"] is None else f"{row['delay']:.1f}"
         lines.append(f"| {name} | {row['flights']} | {row['cancelled']} | {delay} |")
-    folder.mkdir(parents=True, exist_ok=True)
-    file, part = folder / f"{day}.md", folder / f".{day}.{os.getpid()}.part"
-    part.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    part.replace(file)
+    file = folder / f"{day}.md"
+    write_atomically(file, "\n".join(lines) + "\n")
     worst = names.get(rows[0]["carrier"], rows[0]["carrier"])
     return {"file": str(file), "flights": flights, "cancelled": cancelled, "worst": worst}

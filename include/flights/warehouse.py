@@ -10,14 +10,15 @@ import fcntl
 import logging
 import os
 import re
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from include.waiting import Deadline
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -70,42 +71,19 @@ class WarehouseUnavailable(ConnectionError):
     """ClickHouse is down, or another process holds the embedded engine. Trying again may help."""
 
 
-# Each rule: what must hold -> a query over the staged tables that counts the rows which break it.
-LOCAL_MIDNIGHT = "toDateTime(toString({{{day}:Date}}) || ' 00:00:00', 'America/New_York')"
-RULES = {
-    "flights": {
-        "flight_date lies in the interval": "flight_date < {first:Date} OR flight_date > {last:Date}",
-        "sched_dep_utc lies in the interval": f"sched_dep_utc < {LOCAL_MIDNIGHT.format(day='first')} "
-        f"OR sched_dep_utc >= addDays({LOCAL_MIDNIGHT.format(day='last')}, 1)",
-        "carrier, origin and dest are known": "empty(carrier) OR empty(origin) OR empty(dest)",
-        "a cancelled flight has no delays": "cancelled AND (dep_delay IS NOT NULL OR arr_delay IS NOT NULL)",
-        "a departed flight has a departure delay": "NOT cancelled AND dep_delay IS NULL",
-        "a flight arrives after it departs": "sched_arr_utc < sched_dep_utc",
-    },
-    "daily_delays": {
-        "flight_date lies in the interval": "flight_date < {first:Date} OR flight_date > {last:Date}",
-        "cancelled <= flights": "cancelled > flights OR flights = 0",
-        "on_time_share lies in [0, 1]": "on_time_share < 0 OR on_time_share > 1",
-        "delays are known where a flight departed": "(mean_dep_delay IS NULL) != (cancelled = flights)",
-    },
-    "delay_features": {
-        "flight_date lies in the interval": "flight_date < {first:Date} OR flight_date > {last:Date}",
-        "a feature is not negative": "distance = 0 OR departures_in_hour = 0 OR sched_minutes < 0",
-    },
-}
-
-
 @contextmanager
-def connect(get_client: Callable[[], Client], path: str | None = None, patience: float = 60) -> Iterator[Client]:
+def connect(
+    get_client: Callable[[], Client], path: str | None = None, patience: float | Deadline = 60
+) -> Iterator[Client]:
     """Open the warehouse, waiting while it is down or held.
 
     :param get_client: opens it, e.g. `ClickHouseHook().get_client`
     :param path: of the embedded engine, which one process may hold at a time; None for a server
-    :param patience: seconds to wait
+    :param patience: seconds to wait (include/waiting.py)
     :raises WarehouseUnavailable: saying who holds it, or why it does not answer
     """
     from clickhouse_connect.driver.exceptions import Error
-    from tenacity import Retrying, before_sleep_log, retry_if_exception_type, stop_after_delay, wait_exponential
+    from tenacity import Retrying, before_sleep_log, retry_if_exception_type, wait_exponential
 
     def attempt() -> Client:
         if path and (holder := held_by(Path(path))):
@@ -117,17 +95,45 @@ def connect(get_client: Callable[[], Client], path: str | None = None, patience:
             raise WarehouseUnavailable(f"the warehouse does not answer: {error}") from error
         return client
 
+    def attempt_alone() -> Client:
+        with _only_opener(path):
+            return attempt()
+
+    deadline = Deadline.of(patience)
     client = Retrying(
         retry=retry_if_exception_type(WarehouseUnavailable),
-        stop=stop_after_delay(patience),
+        stop=lambda _: deadline.passed(),
         wait=wait_exponential(multiplier=0.2, max=5),
         before_sleep=before_sleep_log(log, logging.WARNING),
         reraise=True,
-    )(attempt)
+    )(attempt_alone)
     try:
         yield client
     finally:
         client.close()
+
+
+@contextmanager
+def _only_opener(path: str | None) -> Iterator[None]:
+    """Open an embedded engine in one process at a time.
+
+    The engine has a lock of its own, but writes an error to the terminal when it finds it taken. `held_by` looks first, and
+    this keeps others from taking the lock between the look and the opening.
+
+    :raises WarehouseUnavailable: another process is opening it
+    """
+    if path is None:
+        yield
+        return
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with Path(f"{path}.opening").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise WarehouseUnavailable(
+                f"another process is opening the embedded warehouse {path}: wait for it"
+            ) from None
+        yield
 
 
 def held_by(path: Path) -> str | None:
@@ -215,57 +221,6 @@ def load_file(client: Client, table: str, columns: list[str], file: Path) -> Non
             client.raw_insert(table, columns, insert_block=stream, fmt="Parquet", settings=ANY_NUMBER_OF_DAYS)
 
 
-def validate(
-    client: Client,
-    staged: dict[str, str],
-    first: date,
-    last: date,
-    rows: int,
-    slice: Mapping[str, str] | None = None,
-) -> dict[str, int]:
-    """Check what is staged: row counts, keys, nulls, bounds of the interval and of the slice.
-
-    :param staged: table -> staging table
-    :param rows: records that the feed had for the interval
-    :param slice: column -> the one value that it may have
-    :returns: rows staged, per table
-    :raises ValidationError: listing every rule that does not hold, with the first offending row
-    """
-    broken, counts = [], {}
-    parameters: dict[str, Any] = {"first": first, "last": last, **(slice or {})}
-    of_slice = {f"{column} is that of the slice": f"{column} != {{{column}:String}}" for column in slice or {}}
-    for table, staging in staged.items():
-        keys = ", ".join(KEYS[table])
-        counts[table], twice = client.query(_twice(staging, KEYS[table])).result_rows[0]
-        if twice:
-            broken.append(f"{table}: ({keys}) is not unique, {twice} rows too many")
-        for rule, condition in {**RULES[table], **of_slice}.items():
-            example = "toString((" + ", ".join((*KEYS[table], *(("source_row",) * (table == "flights")))) + "))"
-            sql = f"SELECT count(), min({example}) FROM {staging} WHERE {condition}"
-            bad, one = client.query(sql, parameters=parameters).result_rows[0]
-            if bad:
-                broken.append(f"{table}: {rule}: not so in {bad} rows, e.g. {one}")
-    of_flights: dict[str, int] = {table: counts[table] for table in ("flights", "delay_features") if table in counts}
-    of_flights["daily_delays.flights"] = _number(client, f"SELECT sum(flights) FROM {staged['daily_delays']}")
-    for table, found in of_flights.items():
-        if found != rows:
-            broken.append(f"{table}: {found} rows for {rows} in the feed")
-    if broken:
-        raise ValidationError("not published, " + "; ".join(broken))
-    return counts
-
-
-def _twice(table: str, keys: Collection[str]) -> str:
-    """Rows, and those of them with the key of the row before: the table is sorted by it, so a quarter of uniqExact's CPU."""
-    before = ", ".join(f"lagInFrame({key}) OVER place AS before_{key}" for key in keys)
-    same = " AND ".join(f"{key} = before_{key}" for key in keys)
-    return (
-        f"SELECT count(), countIf(follows AND {same}) FROM (SELECT {', '.join(keys)}, {before}, "
-        f"lagInFrame(true) OVER place AS follows FROM {table} "
-        f"WINDOW place AS (ORDER BY {', '.join(keys)} ROWS BETWEEN 1 PRECEDING AND CURRENT ROW))"
-    )
-
-
 def replace_partition(client: Client, target: str, source: str, partition: Mapping[str, str]) -> None:
     """Replace one partition of a table by another table's, atomically; one without rows becomes empty.
 
@@ -279,65 +234,6 @@ def replace_partition(client: Client, target: str, source: str, partition: Mappi
         client.command(f"ALTER TABLE {target} REPLACE PARTITION {expression} FROM {source}")
     else:  # ClickHouse refuses REPLACE PARTITION from an empty source
         client.command(f"ALTER TABLE {target} DROP PARTITION {expression}")
-
-
-def publish_day(
-    client: Client,
-    folder: Path | None,
-    first: date,
-    last: date,
-    rows: int,
-    run: str,
-    layout: Layout = DAYS,
-    slice: Mapping[str, str] | None = None,
-    tables: Collection[str] | None = None,
-) -> dict[str, object]:
-    """Publish what the transform made of the days first..last (one, for a daily run).
-
-    :param folder: where it left files, in FOLDER/transformed; None where it left the tables of `light.computed`
-    :param rows: records that the feed had for these days
-    :param run: identifies the DAG run
-    :param slice: of a layout that is partitioned by more than the day: those columns' values
-    :param tables: of the layout, those to publish; all when None. All are validated, since they must agree
-    :returns: what was published and what could not be joined, as counts
-    :raises ValidationError: nothing was published; :raises FileNotFoundError: nothing to publish
-    :raises ValueError: the slice is not one of this layout
-    """
-    from include.flights import versions
-
-    started = time.perf_counter()
-    slice = dict(slice or {})
-    if set(slice) != set(layout.partition[1:]):
-        raise ValueError(f"partitions by {', '.join(layout.partition)} need a slice of these columns, not {slice}")
-    files = folder and (folder / "transformed").resolve()  # one attempt's, even if another one finishes meanwhile
-    create_tables(client, layout)
-    drop_forgotten(client)
-    days = [first + timedelta(days=n) for n in range((last - first).days + 1)]
-    with staging_tables(client, " ".join([run, str(first), *slice.values()]), layout) as staged:
-        for table, staging in staged.items():
-            if files:
-                load_parquet(client, staging, files / table)
-            else:
-                columns = ", ".join(_columns(client, staging))
-                sql = f"INSERT INTO {staging} ({columns}) SELECT {columns} FROM {table}"
-                client.command(sql, settings=ANY_NUMBER_OF_DAYS)
-        counts = validate(client, staged, first, last, rows, slice)
-        known = client.query(
-            "SELECT countIf(cancelled), countIf(NOT weather_known), countIf(NOT plane_known), "
-            f"countIf(sched_arr_utc IS NULL), max(dep_delay) FROM {staged['flights']}"
-        ).result_rows[0]
-        chosen = {table: staging for table, staging in staged.items() if tables is None or table in tables}
-        new, numbers = versions.keep(client, chosen, days, run) if layout is DAYS else ([], {})
-        for table, staging in chosen.items():
-            for day in days:
-                values = {"flight_date": str(day), **slice}
-                partition = {column: values[column] for column in layout.partition}
-                replace_partition(client, f"warehouse.{layout.prefix}{table}", staging, partition)
-        versions.record(client, new)
-    names = ("cancelled", "without_weather", "without_plane", "without_arrival_zone", "worst_dep_delay")
-    report = {"first_day": str(first), "last_day": str(last), "rows_in": rows, "published": counts, "slice": slice}
-    report["versions"] = numbers
-    return {**report, **dict(zip(names, known, strict=True)), "seconds": round(time.perf_counter() - started, 3)}
 
 
 def quoted(text: str) -> str:

@@ -74,14 +74,13 @@ async def _variable(key: str) -> str:
 
 
 async def _notify(conn_id: str, miss: dict[str, Any]) -> None:
-    import httpx
     from airflow.sdk import BaseHook
     from tenacity import AsyncRetrying, stop_after_attempt, wait_exponential
 
-    connection = await BaseHook.aget_connection(conn_id)
-    address = f"{connection.schema or 'http'}://{connection.host}:{connection.port or 80}/deadline"
+    from plugins.webhook import poster
+
+    post = poster(await BaseHook.aget_connection(conn_id), PATIENCE)
     retrying = AsyncRetrying(stop=stop_after_attempt(ATTEMPTS), wait=wait_exponential(multiplier=1), reraise=True)
     async for attempt in retrying:
         with attempt:
-            async with httpx.AsyncClient(timeout=PATIENCE) as http:
-                (await http.post(address, json=miss)).raise_for_status()
+            await asyncio.to_thread(post, "/deadline", miss)

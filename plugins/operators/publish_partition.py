@@ -46,10 +46,10 @@ class PublishPartitionOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, object]:
         """Publish. A failed validation is permanent; an unavailable warehouse is retried."""
-        from include.flights import warehouse
+        from include.flights import publish, warehouse
 
         with permanent(warehouse.ValidationError), open_warehouse(self.clickhouse_conn_id) as client:
-            report = warehouse.publish_day(
+            report = publish.publish_day(
                 client,
                 Path(self.landed["folder"]),
                 date.fromisoformat(self.landed["first_day"]),

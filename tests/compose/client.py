@@ -16,6 +16,7 @@ import pandas as pd
 
 from answers.stack import dotenv
 from answers.stack.client import Airflow
+from include.waiting import patience
 from support import PROJECT, wait_for
 
 DAG = "q01_flights_to_clickhouse"
@@ -32,8 +33,18 @@ FASTER = {
 }
 
 
-def faster_monitoring(folder: Path) -> Path:
-    """A compose file that gives the monitoring copies of its configuration with the numbers of FASTER, nothing else."""
+# A DAG that attacks Airflow from within, beside the project's.
+ATTACK = json.dumps(
+    [
+        {"name": name, "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs": kwargs}
+        for name, kwargs in (("dags-folder", {}), ("attack", {"path": "/opt/airflow/attack"}))
+    ]
+)
+BUNDLED = ("api-server", "scheduler", "dag-processor", "triggerer", "worker", "partner-worker")
+
+
+def for_tests(folder: Path) -> Path:
+    """A compose file with what only tests have: the monitoring with the numbers of FASTER, and the bundle of ATTACK."""
     mounts = {"prometheus": "prometheus", "alertmanager": "alertmanager", "statsd-exporter": "statsd"}
     for name in mounts.values():
         shutil.copytree(PROJECT / "config" / name, folder / name)
@@ -46,6 +57,11 @@ def faster_monitoring(folder: Path) -> Path:
     for path in folder.rglob("*"):  # the containers' user is another one
         path.chmod(0o755 if path.is_dir() else 0o644)
     services = {service: {"volumes": [f"{folder / name}:/etc/{name}:ro"]} for service, name in mounts.items()}
+    bundle = {
+        "environment": {"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": ATTACK},
+        "volumes": [f"{PROJECT / 'tests/attack'}:/opt/airflow/attack:ro"],
+    }
+    services |= {f"airflow-{part}": bundle for part in BUNDLED}
     override = folder / "override.yaml"
     override.write_text(json.dumps({"services": services}))
     return override
@@ -61,7 +77,7 @@ class Stack:
         self.dotenv.write_text(f"UI_PORT={dotenv.free_port(0)}\n")
         dotenv.complete(self.dotenv)
         (folder / "monitoring").mkdir()
-        self.override = faster_monitoring(folder / "monitoring")
+        self.override = for_tests(folder / "monitoring")
         self.settings = dotenv.read(self.dotenv)
         self.overlays: list[Path] = []  # further compose files, as long as they are in force
         self.url = f"http://127.0.0.1:{self.settings['UI_PORT']}"
@@ -93,11 +109,11 @@ class Stack:
     def up(self) -> None:
         """Remove what an earlier run left, build and start everything, wait until it is healthy."""
         self._remove(5)
-        self.run("up", "--detach", "--build", "--wait", "--wait-timeout", "300")
+        self.run("up", "--detach", "--build", "--wait", "--wait-timeout", f"{patience(300):.0f}")
 
     def _remove(self, seconds: int) -> None:
         """All of the project, the volume included that only an overlay names: its password is that of the stack which made it."""
-        self.overlays = [PROJECT / "docker-compose.rabbitmq.yaml"]  # which puts Redis into a profile
+        self.overlays = [PROJECT / "docker-compose.rabbitmq.yaml"]
         self.run("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", str(seconds))
         self.overlays = []
 

@@ -155,6 +155,7 @@ def test_workers_that_join_take_tasks_and_those_that_go_lose_none(sooner, record
     print(f"SCALE {json.dumps(record['scale'])}")
 
 
+@pytest.mark.long("workers that join and go under load; the setting in the unit tier")
 @pytest.mark.claim("7.1")
 def test_the_processes_of_an_autoscaled_worker_follow_its_load(sooner):
     """By Celery's own count; it lets a process go when it has not been needed for half a minute."""
@@ -162,7 +163,8 @@ def test_the_processes_of_an_autoscaled_worker_follow_its_load(sooner):
     ask = "python -m celery --app airflow.providers.celery.executors.celery_executor.app inspect stats --json"
 
     def processes() -> int:
-        (worker,) = json.loads(stack.run("exec", "-T", "airflow-worker", *ask.split()).splitlines()[-1]).values()
+        host = stack.run("exec", "-T", "airflow-worker", "hostname").decode().strip()
+        worker = json.loads(stack.run("exec", "-T", "airflow-worker", *ask.split()).splitlines()[-1])[f"celery@{host}"]
         assert (worker["autoscaler"]["max"], worker["autoscaler"]["min"]) == (3, 1)
         return len(worker["pool"]["processes"])
 
@@ -295,14 +297,23 @@ def play(stack, kill, day: str) -> dict:
 
 
 @pytest.mark.claim("7.5")
-@pytest.mark.parametrize("name", ON_REDIS)
-def test_what_dies_while_a_day_is_under_way_loses_and_doubles_nothing(sooner, record, name):
+def test_a_worker_that_dies_while_a_day_is_under_way_loses_and_doubles_nothing(sooner, record):
+    record["worker"] = play(sooner, *ON_REDIS["worker"])
+
+
+@pytest.mark.long(
+    "the worker that dies; killed parts of the embedded stack; the bounds of the settings in the unit tier"
+)
+@pytest.mark.claim("7.5")
+@pytest.mark.parametrize("name", [name for name in ON_REDIS if name != "worker"])
+def test_whatever_else_dies_while_a_day_is_under_way_loses_and_doubles_nothing(sooner, record, name):
     record[name] = play(sooner, *ON_REDIS[name])
     if name == "flush":
         assert record[name]["requeued"] > 0
         assert record[name]["retried"] == 0
 
 
+@pytest.mark.long("the same on Redis; RabbitMQ's settings and overlay in the unit tier")
 @pytest.mark.claim("7.1")
 @pytest.mark.claim("7.5")
 def test_with_rabbitmq_as_broker_a_day_is_whole_though_a_worker_dies(sooner, record):

@@ -16,15 +16,13 @@ FEED = "/opt/airflow/data/feed_without_an_airline"
 MEASURED = json.loads((PROJECT / "bench/results/failure_matrix.json").read_text())["result"]
 # The first table is restored; then it waits until the server is gone, as a rollback that meets a crash would.
 INTERRUPTED = f"""
-import time
 from include.flights import versions, warehouse
+from include.waiting import wait_until
 real = versions.replace_partition
 def interrupted(client, *args):
     real(client, *args)
     print("the first table is restored", flush=True)
-    deadline = time.monotonic() + 60
-    while client.ping() and time.monotonic() < deadline:
-        time.sleep(0.1)
+    wait_until(lambda: not client.ping(), 60, "the server to be gone", pause=0.1)
 versions.replace_partition = interrupted
 from answers.cli.app import app
 app(["rollback", "--date", "{DAY}"])

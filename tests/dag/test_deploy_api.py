@@ -104,7 +104,7 @@ def test_a_deploy_asks_a_real_server_what_it_needs_to_know(world):
     head = world.repository.head(BRANCH)
     assert server.versions() == {"small": head}
     assert server.scheduled_from("small") == head
-    assert server.import_errors(now - timedelta(days=1)) == []
+    assert server.import_errors(now - timedelta(days=1)) == {}
     server.ask_to_refresh(["small"])
     server.ask_to_refresh([])
     dag = world.airflow.request("GET", "/dags/small").json()

@@ -5,11 +5,15 @@ import os
 import re
 import time
 from datetime import date, timedelta
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from answers.stack.bootstrap import POOLS
 from include.fleet.model import load
+from include.flights import feed, light
+from include.flights import warehouse as loader
 from include.flights.feed import default_feed
 from support import PROJECT, expected, fleet, interval, open_warehouse
 
@@ -51,9 +55,9 @@ def test_the_process_of_a_task_builds_the_dag_of_that_task_and_no_other(metadata
     from airflow.dag_processing.dagbag import DagBag
 
     def parse():
-        start = time.perf_counter()
+        start = time.process_time()
         bag = DagBag(dag_folder=FILE)
-        return bag.dags, time.perf_counter() - start
+        return bag.dags, time.process_time() - start
 
     parse()
     everything, all_of_it = parse()
@@ -64,7 +68,7 @@ def test_the_process_of_a_task_builds_the_dag_of_that_task_and_no_other(metadata
         one, seconds = parse()
     assert list(one) == ["fleet_transform_UA"]
     assert len(everything) == len(MEMBERS)
-    assert seconds < all_of_it / 2, "it takes a tenth; the rest is another process's noise"
+    assert seconds < all_of_it / 2, "it takes a tenth"
 
 
 def test_the_task_runner_says_which_dag_it_wants(monkeypatch):
@@ -264,6 +268,26 @@ def test_a_carriers_day_is_moved_though_the_day_before_it_failed(run_day, wareho
         expected.assert_equal(flights, wanted, expected.FLIGHT_KEY)
 
 
+@pytest.mark.claim("4.8")
+@pytest.mark.timeout(120)
+def test_a_report_serves_the_days_whose_events_it_was_not_given(dags, warehouse, make_feed, tmp_path):
+    """A run without any event stands for one that was given another day's."""
+    days = [date.fromisoformat(DAY), date.fromisoformat(DAY) + timedelta(days=1)]
+    for day in days:
+        landed = feed.land(make_feed(str(day)), tmp_path, *interval(str(day)), "test", carrier="US")
+        folder = Path(landed["folder"])
+        light.transform(warehouse, folder)
+        loader.publish_day(warehouse, folder, day, day, landed["rows"], "test", loader.CARRIERS, landed["slice"])
+    warehouse.close()
+    run = dags["fleet_report_US"].test(logical_date=None)
+    assert str(run.state) == "success"
+    with open_warehouse() as client:
+        reports = client.query_df("SELECT * FROM warehouse.fleet_reports ORDER BY flight_date")
+    wanted = pd.concat([fleet.totals(str(day), ["US"], ["carrier"])[fleet.REPORT] for day in days], ignore_index=True)
+    expected.assert_equal(reports, wanted, ["flights"])
+    assert [str(day)[:10] for day in reports["flight_date"]] == [str(day) for day in days]
+
+
 @pytest.mark.claim("4.6")
 @pytest.mark.timeout(120)
 def test_when_the_upstream_failed_the_sensor_fails_at_once_though_the_day_before_succeeded(run_day, make_feed):
@@ -271,8 +295,7 @@ def test_when_the_upstream_failed_the_sensor_fails_at_once_though_the_day_before
     assert run_day("fleet", day_before, default_feed(), dag_id="fleet_ingest_US")[0] == "success"
     state, tasks, _ = run_day("fleet", DAY, make_feed(DAY, **BROKEN), dag_id="fleet_ingest_US")
     assert (state, tasks["land"][0], tasks["done"][0]) == ("failed", "failed", "upstream_failed")
-    start = time.monotonic()
     state, tasks, _ = run_day("fleet", DAY, dag_id="fleet_transform_US")
-    assert time.monotonic() - start < 30 < FLEET.settings.sensor_timeout
+    assert FLEET.settings.sensor_timeout > 600, "it has not waited for that: the test would have been ended before"
     assert (state, tasks["wait_for_ingest_US"][0]) == ("failed", "failed")
     assert tasks["transform"][0] == "upstream_failed"

@@ -15,6 +15,7 @@ import yaml
 
 from answers.stack import dotenv
 from answers.stack.client import Airflow
+from include.waiting import patience
 from support import PROJECT, SOONER, wait_for
 
 MANIFESTS = PROJECT / "deploy/kubernetes"
@@ -33,7 +34,11 @@ OWN = {
     "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": json.dumps(
         [
             {"name": name, "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs": kwargs}
-            for name, kwargs in (("dags-folder", {}), ("tried", {"path": "/opt/airflow/data/tried"}))
+            for name, kwargs in (
+                ("dags-folder", {}),
+                ("tried", {"path": "/opt/airflow/data/tried"}),
+                ("attack", {"path": "/opt/airflow/data/attacking"}),
+            )
         ]
     ),
 }
@@ -57,11 +62,16 @@ def missing() -> str:
     for program in ("kubectl", "docker"):
         if not shutil.which(program):
             return f"{program} is not installed"
-    if subprocess.run(["kubectl", "get", "--raw", "/readyz"], capture_output=True, timeout=60).returncode:
+    if subprocess.run(["kubectl", "get", "--raw", "/readyz"], capture_output=True, timeout=patience(60)).returncode:
         return "no Kubernetes answers"
     if subprocess.run(["docker", "info"], capture_output=True).returncode:
         return "no Docker daemon answers"
     return ""
+
+
+def within(seconds: float) -> str:
+    """The option that makes kubectl wait so long, on the recorded machine."""
+    return f"--timeout={patience(seconds):.0f}s"
 
 
 class Cluster:
@@ -83,7 +93,9 @@ class Cluster:
     ) -> bytes:
         """Standard output of `kubectl ARGUMENTS`; an error with all of its output if it fails."""
         command = ["kubectl", "--namespace", namespace, *arguments]
-        done = subprocess.run(command, input=given.encode() if given else None, capture_output=True, timeout=700)
+        done = subprocess.run(
+            command, input=given.encode() if given else None, capture_output=True, timeout=patience(700)
+        )
         if check and done.returncode:
             raise AssertionError(f"{shlex.join(command)}: {(done.stdout + done.stderr).decode()[-4000:]}")
         return done.stdout
@@ -118,10 +130,10 @@ class Cluster:
         self.images()
         for namespace in (NAMESPACE, SERVICES):
             self.kubectl("create", "namespace", namespace)
-            self.kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s", namespace=namespace)
+            self.kubectl("wait", "--for=create", "serviceaccount/default", within(60), namespace=namespace)
         # Kubernetes itself refuses pods with more rights than these.
         self.kubectl("label", "namespace", NAMESPACE, "pod-security.kubernetes.io/enforce=restricted")
-        names = ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "CLICKHOUSE_PASSWORD")
+        names = ("POSTGRES_PASSWORD", "REDIS_PASSWORD", "WORKER_BROKER_PASSWORD", "CLICKHOUSE_PASSWORD")
         self._secret("services", {name: self.secrets[name] for name in names}, SERVICES)
         self.kubectl("apply", "--filename", str(HERE / "services.yaml"), namespace=SERVICES)
         for name, values in self._secrets().items():
@@ -132,12 +144,12 @@ class Cluster:
         self.kubectl("create", "configmap", "airflow-templates", f"--from-file={MANIFESTS}/templates")
         self._volumes()
         self.kubectl("apply", "--filename", str(MANIFESTS / "access.yaml"))
-        self.kubectl("wait", "--for=condition=Ready", "pod", "--all", "--timeout=120s", namespace=SERVICES)
+        self.kubectl("wait", "--for=condition=Ready", "pod", "--all", within(120), namespace=SERVICES)
         self._apply("migrate.yaml")
-        self.kubectl("wait", "--for=condition=Complete", "job/airflow-migrate", "--timeout=180s")
+        self.kubectl("wait", "--for=condition=Complete", "job/airflow-migrate", within(180))
         self._apply("airflow.yaml")
         for deployment in self.get("deployments")["items"]:
-            self.kubectl("rollout", "status", f"deployment/{deployment['metadata']['name']}", "--timeout=240s")
+            self.kubectl("rollout", "status", f"deployment/{deployment['metadata']['name']}", within(240))
 
     def down(self) -> None:
         """Remove all of it."""
@@ -146,9 +158,9 @@ class Cluster:
         self.kubectl("delete", "deployments", "--all", "--cascade=orphan", check=False)
         self.kubectl("delete", "replicasets", "--all", "--cascade=orphan", check=False)
         self.kubectl("delete", "pods", "--all", "--grace-period=1", "--wait=false", check=False)
-        self.kubectl("delete", "namespace", NAMESPACE, SERVICES, "--ignore-not-found", "--timeout=120s")
+        self.kubectl("delete", "namespace", NAMESPACE, SERVICES, "--ignore-not-found", within(120))
         volumes = [f"{NAMESPACE}-{name}" for name in ("data", "logs")]
-        self.kubectl("delete", "persistentvolume", *volumes, "--ignore-not-found", "--timeout=60s")
+        self.kubectl("delete", "persistentvolume", *volumes, "--ignore-not-found", within(60))
 
     def report(self) -> str:
         """Pods, events and the ends of logs, for a failed test."""
@@ -159,25 +171,34 @@ class Cluster:
     def _secrets(self) -> dict[str, dict[str, str]]:
         """The Secrets of deploy/kubernetes, as docs/q07.md lists them."""
         broker = f"redis://:{self.secrets['REDIS_PASSWORD']}@redis.{SERVICES}:6379"
+        workers = f"redis://worker:{self.secrets['WORKER_BROKER_PASSWORD']}@redis.{SERVICES}:6379"
         database = f"airflow:{self.secrets['POSTGRES_PASSWORD']}@postgres.{SERVICES}/airflow"
         clickhouse = {"conn_type": "clickhouse", "host": f"clickhouse.{SERVICES}", "port": 8123, "login": "answers"}
         spark = {"conn_type": "spark", "host": "local[*]"}
         return {
-            "airflow-server": {
+            "airflow-database": {
                 "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://{database}",
                 "AIRFLOW__CORE__FERNET_KEY": self.secrets["FERNET_KEY"],
-                "AIRFLOW__API__SECRET_KEY": self.secrets["API_SECRET_KEY"],
-                "AIRFLOW__API_AUTH__JWT_SECRET": self.secrets["JWT_SECRET"],
             },
+            "airflow-tokens": {"AIRFLOW__API_AUTH__JWT_SECRET": self.secrets["JWT_SECRET"]},
+            "airflow-sessions": {"AIRFLOW__API__SECRET_KEY": self.secrets["API_SECRET_KEY"]},
             "airflow-broker": {
                 "AIRFLOW__CELERY__BROKER_URL": f"{broker}/0",
                 "AIRFLOW__CELERY__RESULT_BACKEND": f"{broker}/1",
+            },
+            "airflow-worker-broker": {
+                "AIRFLOW__CELERY__BROKER_URL": f"{workers}/0",
+                "AIRFLOW__CELERY__RESULT_BACKEND": f"{workers}/1",
             },
             "airflow-connections": {
                 "AIRFLOW_CONN_CLICKHOUSE_DEFAULT": json.dumps(
                     clickhouse | {"password": self.secrets["CLICKHOUSE_PASSWORD"]}
                 ),
                 "AIRFLOW_CONN_SPARK_DEFAULT": json.dumps(spark),
+                "AIRFLOW_CONN_Q06_PARTNER": json.dumps(
+                    {"conn_type": "http", "password": self.secrets["PARTNER_SECRET"]}
+                ),
+                "AIRFLOW_VAR_Q06_PSEUDONYM_SECRET": self.secrets["PSEUDONYM_SECRET"],
             },
             "airflow-admin": {"ADMIN_PASSWORD": self.secrets["ADMIN_PASSWORD"]},
         }
@@ -219,6 +240,7 @@ class Cluster:
                 given=json.dumps({"apiVersion": "v1", "kind": "List", "items": [volume, claim]}),
             )
         shutil.copytree(HERE / "dags", self.folder / "airflow-data/tried")
+        shutil.copytree(PROJECT / "tests/attack", self.folder / "airflow-data/attacking")
 
     # -- Airflow and the warehouse
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from support import longest_gap, under_load, wait_for
-from tests.kubernetes.cluster import IMAGE, NEW
+from tests.kubernetes.cluster import IMAGE, NEW, within
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.claim("10.3"), pytest.mark.timeout(1800)]
 CANARY, PATIENT = "q10_canary", "tried_patience"
@@ -49,9 +49,9 @@ def test_workers_are_rolled_to_another_tag_under_load_and_no_task_fails_or_is_lo
         seen = len(short)
         wait_for("runs that begin on the new workers alone", lambda: len(short) >= seen + 3, 60)
         (cluster.folder / "airflow-data/release").touch()
-        cluster.kubectl("rollout", "status", "deployment/airflow-worker", "--timeout=120s")
+        cluster.kubectl("rollout", "status", "deployment/airflow-worker", within(120))
         gone = [f"pod/{name}" for name in old]
-        cluster.kubectl("wait", "--for=delete", *gone, "--timeout=120s")
+        cluster.kubectl("wait", "--for=delete", *gone, within(120))
     new = cluster.part("worker")
     assert {pod["spec"]["containers"][0]["image"] for pod in new} == {f"{IMAGE}:{NEW}"}
     instances = []

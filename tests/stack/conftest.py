@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 from coverage import Coverage
 
+from answers.stack import dotenv
+from answers.stack.settings import PORTS, Settings
+from include.waiting import VARIABLE, patience
 from support import PROJECT, SOONER, wait_for
 
 OWN = {
@@ -44,14 +47,27 @@ def pytest_runtest_protocol(item):
             measuring.start()
 
 
+def free_ports() -> dict[str, int]:
+    """A port for each part of a stack."""
+    ports: dict[str, int] = {}
+    for part in PORTS:
+        ports[part] = dotenv.free_port(0, avoid=tuple(ports.values()))
+    return ports
+
+
 class Stack:
     """One embedded stack in a folder of its own."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
         clean = {
-            name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "ANSWERS", "COV"))
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AIRFLOW", "ANSWERS", "COV")) or name == VARIABLE
         }
+        # Stacks that start at the same moment would all find the usual ports free.
+        home.mkdir(mode=0o700)
+        (home / "ports.json").write_text(json.dumps(free_ports()))
         self.environment = clean | {"ANSWERS_HOME": str(home)} | SOONER | OWN
 
     def command(self, *args: str) -> list[str]:
@@ -60,7 +76,12 @@ class Stack:
     def answers(self, *args: str, check: bool = True) -> subprocess.CompletedProcess:
         """Run `answers ARGS`; fails with its output unless it succeeds."""
         done = subprocess.run(
-            self.command(*args), env=self.environment, cwd=PROJECT, capture_output=True, text=True, timeout=600
+            self.command(*args),
+            env=self.environment,
+            cwd=PROJECT,
+            capture_output=True,
+            text=True,
+            timeout=patience(600),
         )
         assert not check or done.returncode == 0, f"answers {' '.join(args)}: {done.stdout}\n{done.stderr}"
         return done
@@ -68,9 +89,6 @@ class Stack:
     @property
     def settings(self):
         """The stack's settings: ports, secrets."""
-        from answers.stack import dotenv
-        from answers.stack.settings import Settings
-
         ports = self.home / "ports.json"
         return Settings(
             self.home,
@@ -96,7 +114,9 @@ class Stack:
         import pandas as pd
 
         command = self.command("sql", query, "--format", "Parquet")
-        done = subprocess.run(command, env=self.environment, cwd=PROJECT, capture_output=True, timeout=600, check=True)
+        done = subprocess.run(
+            command, env=self.environment, cwd=PROJECT, capture_output=True, timeout=patience(600), check=True
+        )
         return pd.read_parquet(io.BytesIO(done.stdout))
 
     def healthy(self) -> bool:

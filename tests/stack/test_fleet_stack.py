@@ -1,4 +1,4 @@
-"""The fleet on a live stack: a whole day, a broken carrier, contention for a pool, and who waits without a slot."""
+"""The fleet on a live stack: a part of it, a whole day, a broken carrier, contention for a pool, and who waits without a slot."""
 
 import json
 import re
@@ -6,14 +6,17 @@ import signal
 import subprocess
 from datetime import date, timedelta
 
+import pandas as pd
 import pytest
 
 from answers.operate.fleet import start, watch
 from bench.transitions import Recorder, most_at_once, seconds_in
 from include.fleet.model import load
+from include.waiting import patience
 from support import expected, fleet, wait_for
 
-DAY, BAD_DAY = "2013-06-13", "2013-02-09"
+DAY, WHOLE_DAY, BAD_DAY = "2013-06-13", "2013-06-12", "2013-02-09"
+PART = "legacy"
 FLEET = load()
 
 
@@ -23,43 +26,66 @@ def parsed(stack):
     wait_for("the fleet to be parsed", lambda: "fleet_scorecard" in stack.airflow.dag_ids())
 
 
-@pytest.fixture(scope="module")
-def whole_day(stack, parsed):
-    """A day of the whole fleet, recorded: (what `answers fleet run --json` says, every change of state)."""
+def recorded(stack, day: str, *options: str) -> tuple[dict, list]:
+    """A day that the command runs: (what `answers fleet run --json` says, every change of state)."""
     recorder = Recorder(stack.settings)
-    said = json.loads(stack.answers("fleet", "run", "--date", DAY, "--timeout", "400", "--json").stdout)
+    said = json.loads(stack.answers("fleet", "run", "--date", day, *options, "--timeout", "400", "--json").stdout)
     return said, recorder.changes()
 
 
+@pytest.fixture(scope="module")
+def part_of_a_day(stack, parsed):
+    """What a roll-up of four carriers needs."""
+    return recorded(stack, DAY, "--for", PART)
+
+
 @pytest.mark.claim("4.1")
-def test_a_day_of_the_whole_fleet_equals_pandas(stack, whole_day):
-    said, _ = whole_day
-    assert {dag["dag_id"]: dag["state"] for dag in said["dags"]} == {
-        member.dag_id: "success" for member in FLEET.members
-    }
-    found = {
-        table: stack.frame(f"SELECT * FROM warehouse.{table} WHERE flight_date = '{DAY}'")
-        for table in ("carrier_flights", "carrier_daily_delays", "fleet_reports", "fleet_airports", "fleet_scorecard")
-    }
-    expected.assert_equal(found["carrier_flights"], expected.flights(DAY, DAY), expected.FLIGHT_KEY)
-    expected.assert_equal(found["carrier_daily_delays"], expected.daily_delays(DAY, DAY), expected.DAILY_DELAYS_KEY)
-    carriers = FLEET.carriers_of("network")
-    wanted = fleet.totals(DAY, carriers, ["carrier"])
+def test_a_part_of_the_fleet_equals_pandas(stack, part_of_a_day):
+    assert_published(stack, DAY, part_of_a_day[0], FLEET.needed(PART), [PART])
+
+
+@pytest.mark.long("a part of the fleet; the whole fleet's DAGs, edges and totals in the dag and unit tiers")
+@pytest.mark.claim("4.1")
+def test_a_day_of_the_whole_fleet_equals_pandas(stack):
+    said, changes = recorded(stack, WHOLE_DAY)
+    rollups = [rollup.id for rollup in FLEET.rollups]
+    assert_published(stack, WHOLE_DAY, said, FLEET.members, rollups)
+    assert_pools(stack, changes)
+    assert_waiting(changes, FLEET.members)
+    scorecard = stack.frame(f"SELECT * FROM warehouse.fleet_scorecard WHERE flight_date = '{WHOLE_DAY}'")
+    wanted = fleet.totals(WHOLE_DAY, FLEET.carriers_of("network"), ["carrier"])
+    assert sorted(scorecard["carrier"]) == sorted(wanted["carrier"])
     assert len(wanted) > 10
+
+
+def assert_published(stack, day: str, said: dict, members, rollups: list[str]) -> None:
+    """These members succeeded, and what their carriers and roll-ups have is what pandas computes."""
+    assert {dag["dag_id"]: dag["state"] for dag in said["dags"]} == {member.dag_id: "success" for member in members}
+    carriers = sorted({carrier for rollup in rollups for carrier in FLEET.carriers_of(rollup)})
+    found = {
+        table: stack.frame(f"SELECT * FROM warehouse.{table} WHERE flight_date = '{day}'")
+        for table in ("carrier_flights", "carrier_daily_delays", "fleet_reports", "fleet_airports")
+    }
+    flights, delays = expected.flights(day, day), expected.daily_delays(day, day)
+    expected.assert_equal(found["carrier_flights"], flights[flights["carrier"].isin(carriers)], expected.FLIGHT_KEY)
+    wanted = delays[delays["carrier"].isin(carriers)]
+    expected.assert_equal(found["carrier_daily_delays"], wanted, expected.DAILY_DELAYS_KEY)
+    wanted = fleet.totals(day, carriers, ["carrier"])
+    assert len(wanted) >= 4
     expected.assert_equal(found["fleet_reports"], wanted[fleet.REPORT], ["carrier"])
-    assert sorted(found["fleet_scorecard"]["carrier"]) == sorted(wanted["carrier"])
     airports = found["fleet_airports"]
-    for rollup in FLEET.rollups:
-        rows = airports[
-            airports["rollup"].map(lambda name: name.decode() if isinstance(name, bytes) else name) == rollup.id
-        ]
-        wanted = fleet.totals(DAY, FLEET.carriers_of(rollup.id), ["origin"])
-        expected.assert_equal(rows, wanted[fleet.AIRPORTS], ["origin"])
+    names = airports["rollup"].map(lambda name: name.decode() if isinstance(name, bytes) else name)
+    for rollup in rollups:
+        wanted = fleet.totals(day, FLEET.carriers_of(rollup), ["origin"])
+        expected.assert_equal(airports[names == rollup], wanted[fleet.AIRPORTS], ["origin"])
 
 
 @pytest.mark.claim("4.4")
-def test_a_pools_slots_are_never_exceeded_and_all_of_them_are_used(stack, whole_day):
-    _, changes = whole_day
+def test_a_pools_slots_are_never_exceeded_and_all_of_them_are_used(stack, part_of_a_day):
+    assert_pools(stack, part_of_a_day[1])
+
+
+def assert_pools(stack, changes: list) -> None:
     pools = {pool["name"]: pool["slots"] for pool in stack.airflow.request("GET", "/pools").json()["pools"]}
     for pool in ("fleet", "warehouse"):
         assert most_at_once(changes, pool) == pools[pool]
@@ -69,12 +95,15 @@ def test_a_pools_slots_are_never_exceeded_and_all_of_them_are_used(stack, whole_
 
 @pytest.mark.claim("4.3")
 @pytest.mark.claim("4.7")
-def test_sensors_wait_without_a_slot_and_empty_operators_take_none(whole_day):
-    _, changes = whole_day
+def test_sensors_wait_without_a_slot_and_empty_operators_take_none(part_of_a_day):
+    assert_waiting(part_of_a_day[1], FLEET.needed(PART))
+
+
+def assert_waiting(changes: list, members) -> None:
     running = seconds_in(changes)
     deferred = seconds_in(changes, ("deferred",))
     waits = {key: seconds for key, seconds in deferred.items() if key[1].startswith("wait_for_")}
-    assert len(waits) == sum(len(member.waits_for) for member in FLEET.members if member.dated)
+    assert len(waits) == sum(len(member.waits_for) for member in members if member.dated)
     assert sum(running[key] for key in waits) < sum(waits.values()) / 2
     assert not [key for key in running if key[1] in ("start", "ready", "done")]
     assert not [key for key in waits if key[0].startswith(("fleet_report", "fleet_scorecard"))]
@@ -145,6 +174,31 @@ def test_of_a_broken_carrier_the_dependants_fail_fast_and_the_others_finish(stac
     assert {row["carrier"] for row in carriers} == {"UA", "B6"}
 
 
+@pytest.mark.claim("4.8")
+def test_days_that_a_paused_report_missed_are_told_and_repaired(stack):
+    days, dag = ("2013-06-20", "2013-06-21"), "/dags/fleet_report_AS"
+    stack.airflow.request("PATCH", dag, json={"is_paused": True})
+    for layer in ("ingest", "transform"):
+        stack.answers("run", f"fleet_{layer}_AS", "--from", days[0], "--to", days[1], "--json")
+
+    def repair(*options: str, code: int) -> dict[str, str]:
+        args = ("fleet", "repair", "--from", days[0], "--to", days[1], "--for", "AS", "--json", *options)
+        done = stack.answers(*args, check=False)
+        assert done.returncode == code, done.stderr
+        assert {each["dag_id"] for each in json.loads(done.stdout)["due"]} <= {"fleet_report_AS"}
+        return {each["day"]: each["state"] for each in json.loads(done.stdout)["due"]}
+
+    assert repair(code=1) == dict.fromkeys(days, "paused")
+    assert stack.airflow.request("GET", dag).json()["is_paused"]
+    assert stack.airflow.pages(f"{dag}/dagRuns", "dag_runs") == []
+    assert repair("--unpause", code=0) == dict.fromkeys(days, "repaired")
+    found = stack.frame(f"SELECT * FROM warehouse.fleet_reports WHERE carrier = 'AS' AND flight_date IN {days}")
+    wanted = pd.concat([fleet.totals(day, ["AS"], ["carrier"])[fleet.REPORT] for day in days])
+    assert len(wanted) == len(days)
+    expected.assert_equal(found, wanted, ["flights", "mean_dep_delay"])
+    assert repair(code=0) == {}
+
+
 @pytest.mark.claim("4.1")
 def test_ctrl_c_leaves_the_day_running_and_a_second_run_joins_it(stack):
     args = ("fleet", "run", "--date", "2013-06-15", "--for", "HA")
@@ -164,7 +218,7 @@ def test_ctrl_c_leaves_the_day_running_and_a_second_run_joins_it(stack):
     try:
         wait_for("the day to start", started)
         first.send_signal(signal.SIGINT)
-        _, error = first.communicate(timeout=30)
+        _, error = first.communicate(timeout=patience(30))
     finally:
         stack.airflow.request("PATCH", "/pools/fleet?update_mask=slots", json=opened)
     assert first.returncode == 130

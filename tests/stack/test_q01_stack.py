@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from include.flights.warehouse import FINGERPRINT, STAGING
+from include.waiting import patience
 from support import expected, interval, wait_for
 
 Q01 = "q01_flights_to_clickhouse"
@@ -143,12 +144,13 @@ def test_while_the_warehouse_is_held_tasks_retry_and_answers_sql_waits(stack):
     finally:
         holder.stdin.close()
         holder.wait(30)
-    assert waiting.communicate(timeout=120)[0] == "1\n"
+    assert waiting.communicate(timeout=patience(120))[0] == "1\n"
     (run,) = finish(stack, [run_id])
     assert run.state == "success"
     assert_published(stack, "2013-06-15", "2013-06-15")
 
 
+@pytest.mark.long("a backfill of two days, killed tasks of question 8's matrix, a killed scheduler in test_stack.py")
 @pytest.mark.claim("1.4")
 def test_a_backfill_of_ten_days_survives_a_kill_of_every_task_and_of_the_scheduler(stack):
     """SIGKILL one attempt of each task of the DAG, and the scheduler, while `backfill` works through ten days."""

@@ -1,11 +1,13 @@
 """The catalogue of questions, claims and faults is whole: what it names exists, and nothing it promises is missing."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from answers.checkout import is_exercise
 from answers.proof import anchors, catalog, faults
 from include.questions import doc_md
 
@@ -13,6 +15,7 @@ QUESTIONS = catalog.load_questions()
 CLAIMS = {claim.id: claim for question in QUESTIONS for claim in question.claims}
 OF_ANSWERED = [claim.id for question in QUESTIONS if question.answered for claim in question.claims]
 FAULTS = catalog.load_faults()
+ANCHORS = sorted({anchor for claim in CLAIMS.values() for anchor in claim.anchor})
 MARKED = anchors.claimed_tests()
 
 
@@ -25,19 +28,48 @@ def test_an_answered_question_has_its_dag(question):
     assert question.dag is None or (catalog.ROOT / "dags" / question.dag).is_file()
 
 
-@pytest.mark.parametrize("anchor", sorted({anchor for claim in CLAIMS.values() for anchor in claim.anchor}))
+@pytest.mark.parametrize("anchor", ANCHORS)
 def test_every_anchor_resolves(anchor):
     assert anchors.resolve_anchor(anchor) >= 1
 
 
 @pytest.mark.parametrize("claim", OF_ANSWERED)
-def test_every_claim_has_a_test_that_needs_no_stack(claim):
+def test_every_claim_has_a_test_of_the_tier_that_can_show_it(claim):
+    """A claim has a test that needs no stack; one of the tier `live` has a test on a stack."""
     tests = [test for test in MARKED if test.claim == claim]
     assert tests, f'no test carries @pytest.mark.claim("{claim}")'
-    assert any(test.tier == "fast" for test in tests), f"claim {claim} is tested in {tests[0].tier} only"
+    if CLAIMS[claim].tier == "live":
+        assert any(test.tier != "fast" for test in tests), f"claim {claim} is `tier: live` and no test has a stack"
+    else:
+        assert any(test.tier == "fast" for test in tests), f"claim {claim} is tested in {tests[0].tier} only"
+
+
+def reads_records(file: Path, line: int) -> bool:
+    """Tell whether the function there reads bench/results, by itself or by a name of its module."""
+    module = ast.parse(file.read_text())
+    names = {
+        target.id
+        for node in module.body
+        if isinstance(node, ast.Assign) and "bench/results" in ast.unparse(node.value)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    (function,) = (node for node in ast.walk(module) if isinstance(node, ast.FunctionDef) and node.lineno == line)
+    return "bench/results" in ast.unparse(function) or any(
+        isinstance(node, ast.Name) and node.id in names for node in ast.walk(function)
+    )
+
+
+def test_no_test_without_a_stack_proves_a_claim_by_what_was_recorded(tmp_path):
+    """A file of bench/results stays true whatever the code does: comparing it with a page proves no claim."""
+    fast = {(test.file, test.line) for test in MARKED if test.tier == "fast"}
+    assert [where for where in sorted(fast) if reads_records(catalog.ROOT / where[0], where[1])] == []
+    write(tmp_path, "test_x.py", "R = open('bench/results/x')\ndef test_a():\n    R\ndef test_b():\n    pass\n")
+    assert [reads_records(tmp_path / "test_x.py", line) for line in (2, 4)] == [True, False]
 
 
 @pytest.mark.claim("9.5")
+@pytest.mark.skipif(is_exercise(catalog.ROOT), reason="a copy that was handed out has no faults")
 @pytest.mark.parametrize("claim", OF_ANSWERED)
 def test_every_claim_has_a_fault(claim):
     assert any(fault.claim == claim for fault in FAULTS)
@@ -53,6 +85,8 @@ def test_every_fault_fits_the_code(fault):
     text = faults.faulted_text(catalog.ROOT, fault)
     if fault.file.endswith(".py"):
         compile(text, fault.file, "exec")
+    for anchor in (anchor for anchor in ANCHORS if anchor.startswith(f"{fault.file}:")):
+        assert anchors.line_in(text, anchor)  # in a copy with the fault, an anchor that leads nowhere would tell it
     own = {test.node_id for test in MARKED if test.claim == fault.claim and test.tier == "fast"}
     for name in fault.tests:
         function = name.partition("[")[0]  # without the parameters of one case
@@ -112,7 +146,7 @@ def write(root: Path, path: str, text: str) -> None:
         (QUESTION.replace("q01", "q02"), r"q01\.yaml: .*the file's name says 'q01'|claim 1\.1 does not belong"),
         (QUESTION + "answer: " + "word " * 171, r"q01\.yaml: answer: .*171 words"),
         (QUESTION + QUESTION.partition("claims:\n")[2], r"the id 1\.1 occurs twice"),
-        (QUESTION + "]", r"answers/q01\.yaml: not valid YAML: .*line 8"),
+        (QUESTION + "]", r"questions/q01\.yaml: not valid YAML: .*line 8"),
         ("", r"q01\.yaml: Input should be"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 
 from include.chunks import chunks
 from include.chunks.config import DEFAULT
-from include.flights import transform
+from include.flights import feed, light, publish, transform
 from include.flights import warehouse as loader
 from include.flights.feed import default_feed, land
 from support import PROJECT, expected, interval
@@ -34,7 +34,7 @@ def in_pandas(day: str) -> dict:
 @pytest.mark.claim("3.3")
 @pytest.mark.parametrize("day", [DAY, "2013-03-10", "2013-11-03"], ids=["24 hours", "23 hours", "25 hours"])
 def test_flights_are_counted_per_airport_and_carrier_of_a_local_day(day):
-    assert chunks.count_flights(default_feed(), *interval(day)) == in_pandas(day)
+    assert feed.count_flights(default_feed(), *interval(day)) == in_pandas(day)
 
 
 @pytest.mark.claim("3.3")
@@ -90,10 +90,10 @@ def test_an_airport_may_have_thresholds_of_its_own():
 def test_the_macro_of_our_own_is_the_local_day_where_ds_is_the_day_in_utc():
     for day in (DAY, "2013-03-10", "2013-11-03"):
         start = interval(day)[0]
-        assert chunks.local_day(start) == day
-        assert chunks.local_day(start.astimezone(UTC)) == day
+        assert feed.local_day(start) == day
+        assert feed.local_day(start.astimezone(UTC)) == day
     # The last hours of a day in New York are already the next day in UTC.
-    assert chunks.local_day(datetime(2013, 6, 14, 3, 59, tzinfo=UTC)) == DAY
+    assert feed.local_day(datetime(2013, 6, 14, 3, 59, tzinfo=UTC)) == DAY
 
 
 def published(client) -> dict:
@@ -109,7 +109,7 @@ def query(day: str) -> str:
     from jinja2 import Environment
 
     text = (PROJECT / "include/chunks/sql/published.sql").read_text()
-    macros = {"local_day": chunks.local_day, "data_interval_start": interval(day)[0]}
+    macros = {"local_day": feed.local_day, "data_interval_start": interval(day)[0]}
     return Environment(autoescape=False).from_string(text).render(macros)
 
 
@@ -117,12 +117,12 @@ def query(day: str) -> str:
 @pytest.mark.parametrize(("day", "carrier"), [(DAY, "UA"), ("2013-11-03", "EV"), (DAY, "OO")])
 def test_the_light_path_and_spark_publish_the_same_chunk_bit_for_bit(warehouse, spark, tmp_path, day, carrier):
     landed = land(default_feed(), tmp_path, *interval(day), "run", "EWR", carrier)
-    chunks.light(warehouse, landed, "light")
+    light.transform_and_publish(warehouse, landed, "light")
     by_engine = published(warehouse)
     warehouse.command("DROP DATABASE warehouse SYNC")
     transform.main(landed["folder"], spark)
     folder, first = Path(landed["folder"]), interval(day)[0].date()
-    loader.publish_day(warehouse, folder, first, first, landed["rows"], "spark", loader.CHUNKS, landed["slice"])
+    publish.publish_day(warehouse, folder, first, first, landed["rows"], "spark", loader.CHUNKS, landed["slice"])
     assert published(warehouse) == by_engine
     flights = expected.flights(day, day).query("origin == 'EWR' and carrier == @carrier")
     assert (len(by_engine["flights"]) > 10_000) == (len(flights) > 0)
@@ -140,7 +140,7 @@ def test_what_nobody_asks_for_any_more_is_emptied_and_nothing_else(warehouse, tm
         ("2013-06-14", "JFK", "HA"),
     ]:
         landed = land(default_feed(), tmp_path, *interval(day), "run", airport, carrier)
-        chunks.light(warehouse, landed, "run")
+        light.transform_and_publish(warehouse, landed, "run")
     counts = chunks.settle(warehouse, "JFK", DAY, JUST_US, query(DAY))
     assert counts == {"chunks": 1, "rows": 8, "emptied": 3}
     left = {
@@ -161,7 +161,7 @@ def test_the_join_notices_a_chunk_that_was_not_published(warehouse):
 
 def test_a_layer_that_is_not_asked_for_is_validated_but_not_published(warehouse, tmp_path):
     landed = land(default_feed(), tmp_path, *interval(DAY), "run", "JFK", "US")
-    report = chunks.light(warehouse, landed, "run", ["daily_delays"])
+    report = light.transform_and_publish(warehouse, landed, "run", ["daily_delays"])
     assert report["published"] == {"flights": 8, "daily_delays": 1}
     rows = [warehouse.query(f"SELECT count() FROM warehouse.chunk_{t}").result_rows[0][0] for t in loader.CHUNKS.tables]
     assert rows == [0, 1]

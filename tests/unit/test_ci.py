@@ -5,10 +5,12 @@ import shlex
 import subprocess
 import sys
 from itertools import chain
+from pathlib import Path
 
 import pytest
 import yaml
 
+from answers.proof.anchors import claimed_tests
 from support import PROJECT
 
 GITLAB, GITHUB = PROJECT / ".gitlab-ci.yml", PROJECT / ".github/workflows/ci.yml"
@@ -104,7 +106,8 @@ def test_every_line_of_ci_is_a_make_target_that_exists(commands):
 @pytest.mark.parametrize("commands", [commands_of_gitlab, commands_of_github], ids=["gitlab", "github"])
 def test_ci_leaves_no_tier_out(commands):
     told = "\n".join(commands())
-    for tier in ("make lint", "integrity-reports", "tests/stack", "make test-compose", "make prove-faults"):
+    nightly = ("make prove-faults", "make soak", "make test-long", "make test-matrix", "make slow TARGET=demo")
+    for tier in ("make lint", "integrity-reports", "tests/stack", "make test-compose", *nightly):
         assert tier in told
     assert "make coverage" in told or ("tests/unit" in told and "tests/dag" in told)
 
@@ -121,11 +124,12 @@ def test_the_stages_come_in_order_and_each_job_has_one():
 
 
 @pytest.mark.claim("9.4")
-def test_a_job_that_deploys_waits_for_a_person_and_a_nightly_one_tries_the_faults():
+def test_a_job_that_deploys_waits_for_a_person_and_what_takes_long_is_nightly():
     jobs = gitlab()
     assert [rule.get("when") for rule in jobs["deploy"]["rules"]] == ["manual"]
-    nightly = [name for name, job in jobs.items() if any('== "schedule"' in rule["if"] for rule in job["rules"])]
-    assert nightly == ["faults"]
+    nightly = {name for name, job in jobs.items() if any('== "schedule"' in rule["if"] for rule in job["rules"])}
+    assert nightly >= {"faults", "soak", "long", "matrix", "slow"}
+    assert not any(each_push in nightly for each_push in ("lint", "unit", "dag", "stack", "compose"))
     assert "schedule" in yaml.safe_load(GITHUB.read_text())[True], "YAML reads the key `on` as true"
 
 
@@ -135,12 +139,55 @@ def test_every_report_that_a_job_declares_is_written_by_its_command():
     for name, job in gitlab().items():
         for report in job.get("artifacts", {}).get("reports", {}).values():
             path = report["path"] if isinstance(report, dict) else report
-            written = " ".join(lines_of(job["script"])) + (makefile if "integrity-reports" in job["script"] else "")
+            script = " ".join(lines_of(job["script"]))
+            written = script + (makefile if script in ("make integrity-reports", "make test-long") else "")
             assert path.partition("*")[0] in written, f"{name}: nothing writes {path}"
 
 
 def test_the_local_run_is_the_same_commands():
-    """What .ci/run calls is what a person would type."""
-    called = re.findall(r"^run '[^']+' (make .*)$", (PROJECT / ".ci/run").read_text(), re.MULTILINE)
-    assert len(called) == 3
-    assert set.union(*(targets_of(command) for command in called)) == {"lint", "test", "test-compose"}
+    """What .ci/run calls is what a person would type, the cheapest tier first."""
+    text = (PROJECT / ".ci/run").read_text()
+    steps = dict(re.findall(r"^(?:run|tier) '(\w+)' (.*)$", text, re.MULTILINE))
+    assert list(steps) == ["tools", "machine", "lint", "fast", "stack", "compose", "claims"]
+    steps["compose"] = re.search(r"^on_compose\(\) {\n(?:  .*\n)*  (make .*)\n}", text, re.MULTILINE)[1]
+    called = {name: targets_of(command) for name, command in steps.items() if command.startswith("make ")}
+    assert called == {"lint": {"lint"}, "fast": {"coverage"}, "stack": {"test"}, "compose": {"test-compose"}}
+    assert "tests/stack" in steps["stack"]
+
+
+# -- What each push leaves out
+
+LONG = re.compile(r'@pytest\.mark\.long\(\n?\s*"([^"]+)"\n?\s*\)\n(?:@.*\n)*def (test_\w+)\(')
+ROW = re.compile(r"^\| `(test_\w+)` \| `([\w/.]+)` \| (.*) \|$", re.MULTILINE)
+
+
+def long_tests() -> dict[tuple[str, str], str]:
+    """{(test, its file): what each push has in its place}, as the markers say it."""
+    found = {}
+    for file in sorted((PROJECT / "tests").rglob("test_*.py")):
+        text = file.read_text()
+        marked = {(test, str(file.relative_to(PROJECT))): instead for instead, test in LONG.findall(text)}
+        assert file == Path(__file__) or len(marked) == text.count("mark.long"), (
+            f"{file}: a marker has one text, on a function"
+        )
+        found |= marked
+    return found
+
+
+@pytest.mark.claim("9.4")
+def test_what_each_push_leaves_out_is_listed_with_what_it_has_instead():
+    rows = ROW.findall((PROJECT / "docs/q09.md").read_text())
+    assert {(test, file): instead for test, file, instead in rows} == long_tests()
+    assert len(rows) == len(long_tests()) >= 5
+
+
+@pytest.mark.claim("9.4")
+@pytest.mark.parametrize(
+    ("command", "tiers"),
+    [("make test", {"fast", "stack"}), ("make test-compose", {"compose"}), ("a live stack", {"stack", "compose"})],
+)
+def test_no_claim_has_its_last_test_in_what_each_push_leaves_out(command, tiers):
+    tests = [test for test in claimed_tests() if test.tier in tiers]
+    lost = {test.claim for test in tests} - {test.claim for test in tests if not test.long}
+    assert not lost, f"{command} shows nothing of {sorted(lost)} at a push"
+    assert {(test.node_id.rpartition("::")[2], test.file) for test in tests if test.long} <= long_tests().keys()

@@ -16,9 +16,9 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from answers import console, progress
 from answers.cli import app as cli
-from answers.cli import fleet as fleet_cli
-from answers.demo import Demo, q04, q06, q08, q10
+from answers.demo import Demo, q04, q06, q08
 from answers.operate.fleet import State
 from answers.proof.catalog import load_questions
 from answers.stack import lifecycle
@@ -35,9 +35,8 @@ def home(tmp_path, monkeypatch):
     for name in ("AIRFLOW_CONN_CLICKHOUSE_DEFAULT", "ANSWERS_API_URL", "ANSWERS_API_PASSWORD"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("COLUMNS", "300")
-    for module in [module for name, module in sys.modules.items() if name.startswith("include.")]:
-        for console in [each for each in vars(module).values() if isinstance(each, Console)]:
-            monkeypatch.setattr(console, "_width", None)  # set where COLUMNS was there when the module was imported
+    for each in (console.out, console.err):
+        monkeypatch.setattr(each, "_width", None)  # set where COLUMNS was there when the module was imported
     return tmp_path / "home"
 
 
@@ -107,6 +106,14 @@ def test_too_little_memory_is_told_before_anything_starts(home, monkeypatch):
         assert "ANSWERS_MIN_MEMORY" in said
         assert not (home / "supervisord.pid").exists()
     assert "--dags nowhere: should be local or git" in answers("up", "--dags", "nowhere", code=1)
+
+
+def test_a_disk_with_a_gigabyte_left_is_told_before_anything_starts(home, monkeypatch):
+    monkeypatch.setenv("ANSWERS_MIN_DISK", str(1 << 60))
+    said = answers("demo", "q01", code=1)
+    assert f"GB of disk are free in {home}" in said.replace("\n", "")
+    assert "ANSWERS_MIN_DISK" in said
+    assert not (home / "supervisord.pid").exists()
 
 
 def test_two_commands_at_once_do_not_meet(home):
@@ -196,17 +203,17 @@ def test_runs_are_shown_line_by_line_and_as_a_table(monkeypatch, capsys, tasks):
             done = {f"task_{number}": ("success", 1, 2.5) for number in range(1, tasks)}
             yield [Run("dag", "answers__2013-06-13", state, {"task_0": (state, 2, None), **done})]
 
-    *_, (last,) = cli._shown(looks())
+    *_, (last,) = progress.show_runs(looks())
     assert last.state == "failed"
     told = capsys.readouterr().out.splitlines()
     assert told.count("answers__2013-06-13 task_1: success in 2.5 s (try 1)") == 1, "a change is told once"
     assert "answers__2013-06-13 task_0: failed (try 2)" in told
     table = io.StringIO()
-    monkeypatch.setattr(cli, "out", cli.Console(file=table, force_terminal=True, width=200))
-    *_, (last,) = cli._shown(looks())
+    monkeypatch.setattr(progress, "out", Console(file=table, force_terminal=True, width=200))
+    *_, (last,) = progress.show_runs(looks())
     shown = table.getvalue()
     assert ("19 success" in shown, "failed (try 2)" in shown) == (tasks > 10, tasks < 10)
-    assert list(cli._shown(looks(), quiet=True))
+    assert list(progress.show_runs(looks(), quiet=True))
 
 
 @pytest.mark.parametrize("only", [None, "headline"])
@@ -223,20 +230,20 @@ def test_a_day_of_the_fleet_is_shown_line_by_line_and_as_a_table(monkeypatch, ca
         ]
         yield [State(members[0], "failed", "run", 4.0, "2013-06-14T00:00:00Z"), *ended]
 
-    *_, last = fleet_cli.shown(fleet, looks())
+    *_, last = progress.show_fleet(fleet, looks())
     assert len(last) == len(members)
     told = capsys.readouterr().out.splitlines()
     assert len(told) == len(members), "each is told once"
     assert told[0] == f"{members[0].dag_id}: failed in 4.0 s"
     assert f"{members[1].dag_id}: success in 12.3 s" in told
     table = io.StringIO()
-    monkeypatch.setattr(cli, "out", cli.Console(file=table, force_terminal=True, width=200))
-    assert len(list(fleet_cli.shown(fleet, looks()))) == 2
+    monkeypatch.setattr(progress, "out", Console(file=table, force_terminal=True, width=200))
+    assert len(list(progress.show_fleet(fleet, looks()))) == 2
     shown = table.getvalue()
     assert f"{len(members)} of {len(members)} DAGs have ended" in shown
     assert "failed" in shown
     assert ("scorecard" in shown, "HA" in shown) == (only is None, only is None)
-    assert list(fleet_cli.shown(fleet, looks(), quiet=True))
+    assert list(progress.show_fleet(fleet, looks(), quiet=True))
     assert capsys.readouterr().out == ""
 
 
@@ -259,7 +266,7 @@ def test_every_command_helps(command):
 
 def test_evidence_stands_beside_its_claim_and_of_no_other(tmp_path):
     text = io.StringIO()
-    demo = Demo(None, None, cli.Console(file=text, width=200), [], lambda looks: looks)
+    demo = Demo(None, None, Console(file=text, width=200), [], lambda looks: looks)
     demo.evidence("q09", {"9.2": "seen by somebody"})
     assert "seen by somebody" in text.getvalue()
     assert "9.2" in text.getvalue()
@@ -280,7 +287,7 @@ def test_the_feed_of_the_demonstration_lacks_one_airline_and_nothing_else(tmp_pa
     }
 
 
-PARTS_SHOWN = sorted(file.stem for file in (PROJECT / "include" / "demonstration").glob("q*.py"))
+PARTS_SHOWN = sorted(file.stem for file in (PROJECT / "answers" / "demo").glob("q*.py"))
 
 
 @pytest.mark.parametrize("question", PARTS_SHOWN)
@@ -311,6 +318,7 @@ def test_a_secret_is_found_wherever_it_lies(tmp_path):
 
 
 def test_the_demonstration_waits_only_so_long():
-    q10._wait(lambda: True, "nothing")
-    with pytest.raises(ApiError, match="waited 0 s in vain for the end"):
-        q10._wait(lambda: False, "the end", patience=0)
+    shown = Demo(None, Settings.load(), Console(), [], iter)
+    assert shown.wait_until(lambda: 7, "nothing") == 7
+    with pytest.raises(ApiError, match=r"waited 0 s in vain for the end\nsee .*/logs/triggerer.log"):
+        shown.wait_until(lambda: False, "the end", 0, log="triggerer")

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -21,6 +22,7 @@ pytestmark = pytest.mark.claim("10.4")
 def impatient(monkeypatch):
     """Airflow has two seconds to follow; here it does at once or never."""
     monkeypatch.setattr("answers.deploy.deploy.SETTLE", 2.0)
+    monkeypatch.setenv("ANSWERS_PATIENCE", "1")
 
 
 @pytest.fixture
@@ -52,6 +54,16 @@ def test_it_pauses_what_is_incompatible_and_resumes_what_it_has_paused(world):
     assert world.seam.state["paused"] == ["held"]
     steps = [entry["step"] for entry in world.journal.entries()]
     assert steps == ["begin", "planned", "pausing", "pausing", "shipping", "verified", "resumed", "resumed", "done"]
+
+
+@pytest.mark.claim("4.8")
+def test_the_events_that_a_paused_dag_has_missed_are_handed_over_and_told(world):
+    state = world.deploy("two")
+    assert state.missed == {"renamed": ["1 of asset"], "weekly": ["1 of asset"]}
+    assert "renamed: resumed, and given the events that it missed: 1 of asset" in world.said
+    resumed = [entry for entry in world.journal.entries() if entry["step"] == "resumed"]
+    assert [(entry["dag"], entry["missed"]) for entry in resumed] == list(state.missed.items())
+    assert world.seam.state["missed"] == {}
 
 
 def test_a_dag_is_paused_on_request_too(world):
@@ -133,6 +145,7 @@ def test_a_canary_that_fails_takes_everything_back(world):
     assert world.head == world.old
     assert world.seam.state["paused"] == ["held"]
     assert world.journal.deploys()[-1].end == "rolled-back"
+    assert world.seam.state["missed"] == {}, "what is undone hands them over as well"
 
 
 def test_a_canary_that_is_itself_incompatible_is_resumed_for_its_run(world):
@@ -148,11 +161,22 @@ def test_a_tag_without_the_canary_is_refused_before_anything_is_done(world):
 
 def test_what_airflow_cannot_import_is_taken_back(world, monkeypatch):
     monkeypatch.setattr(
-        world.seam, "import_errors", lambda since: ["new.py: NameError"] if world.head == world.new else []
+        world.seam, "import_errors", lambda since: {"new.py": "NameError"} if world.head == world.new else {}
     )
     with pytest.raises(DeployError, match=r"cannot import what was shipped: new\.py: NameError"):
         world.deploy("two")
     assert world.head == world.old
+
+
+def test_a_file_that_was_broken_before_and_its_dags_are_no_reason_to_take_the_deploy_back(world, monkeypatch):
+    """Airflow still knows the DAG of the broken file; it is in neither commit."""
+    monkeypatch.setattr(world.seam, "import_errors", lambda since: {"old.py": "NameError"})
+    versions = world.seam.versions
+    monkeypatch.setattr(world.seam, "versions", lambda: versions() | {"of_old": world.old})
+    plan = world.plan
+    monkeypatch.setattr(world, "plan", lambda old, new: replace(plan(old, new), told=["as before"], broken=["old.py"]))
+    assert world.deploy("two").end == "done"
+    assert "as before" in world.said
 
 
 def test_ctrl_c_takes_everything_back(world, monkeypatch):
@@ -193,7 +217,7 @@ def killed(world: World, point: int, action) -> bool:
 
         for owner, names in (
             (world.journal, ["write"]),
-            (world.seam, ["pause", "start"]),
+            (world.seam, ["pause", "start", "hand_over_missed_events"]),
             (world.repository, ["move"]),
         ):
             for name in names:
@@ -233,6 +257,7 @@ def test_killed_at_any_point_the_same_command_finishes_it(tmp_path):
     for world in many_worlds(tmp_path):
         assert world.deploy("two", canary="steady").end == "done"
         assert (world.head, world.seam.state["paused"]) == (world.new, ["held"])
+        assert world.seam.state["missed"] == {}
         assert world.journal.unfinished() is None
 
 
@@ -242,6 +267,7 @@ def test_killed_at_any_point_rollback_undoes_it(tmp_path):
         if world.journal.unfinished() is not None:
             assert rollback(world).end in ("rolled-back", "given-up")
         assert (world.head, world.seam.state["paused"]) == (world.new if done else world.old, ["held"])
+        assert world.seam.state["missed"] == {}
 
 
 def test_killed_while_it_rolls_back_the_next_call_goes_on_with_that(world):

@@ -1,11 +1,13 @@
 """What a deploy knows before it does anything: which changes are incompatible, and that broken DAGs are not shipped."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from answers.demo.q10 import PATCH
 from answers.deploy.deploy import DeployError
-from answers.deploy.plan import planner
+from answers.deploy.plan import Finding, compare_findings, planner
 from answers.deploy.shape import compare
 from answers.stack.bundles import BRANCH, create
 from support import PROJECT
@@ -85,6 +87,9 @@ with DAG("small", schedule=None, default_args={{"owner": "us"}}, tags=["q10"], d
 '''
 
 
+SOUND = DAG.replace('"small"', '"another"').format(task="a", more="")
+
+
 @pytest.fixture(scope="module")
 def project(tmp_path_factory) -> tuple[Project, Path]:
     """Real DAG files: `one` in force, `two` renames a task, `broken` does not import, `cyclic` has a cycle."""
@@ -98,6 +103,10 @@ def project(tmp_path_factory) -> tuple[Project, Path]:
     project.commit("cyclic", {"dags/small.py": DAG.format(task="a", more=cycle)})
     untold = DAG.replace('"us"', '"airflow"')
     project.commit("ownerless", {"dags/small.py": untold.format(task="a", more="")})
+    project.commit("ownerless-changed", {"dags/small.py": "# moved\n" + untold.format(task="b", more="")})
+    project.commit(
+        "broken-another", {"dags/small.py": "import nothing_like_it  # dag airflow", "dags/another.py": SOUND}
+    )
     return project, folder / "dags.git"
 
 
@@ -131,6 +140,46 @@ def test_the_way_back_is_checked_for_nothing_but_that_it_parses(project):
         plan(project, "broken", back=True)
 
 
+def between(project, old: str, new: str):
+    repository = create(project[1], project[0].folder)
+    repository.fetch()
+    return planner(repository)(repository.commit(old), repository.commit(new))
+
+
+def test_a_finding_that_the_dags_in_force_have_as_well_is_told_and_stops_nothing(project):
+    """Its line has moved meanwhile."""
+    made = between(project, "ownerless", "ownerless-changed")
+    (told,) = made.told
+    assert told.startswith("as in what is in force: dags/small.py:7 ")
+    assert [each.why for each in made.changes] == [("the task a is gone",)]
+
+
+def test_what_is_only_slow_is_told_and_stops_nothing(project, monkeypatch):
+    """What the checker says on a busy machine, where no real file can be made slow without making the test so."""
+    slow = [Finding("dags/small.py", 1, rule, "takes 13.4 s, budget 5.0 s", None) for rule in ("AA405", "AA406")]
+    monkeypatch.setattr("answers.deploy.plan.check", lambda folder: slow if folder.name == "new" else [])
+    made = plan(project, "two")
+    assert made.told == [f"slow here, which is no reason to stop: {each}" for each in slow]
+    assert made.dags == ["small"]
+
+
+def test_a_file_that_is_broken_in_force_does_not_keep_another_dag_from_being_shipped(project):
+    made = between(project, "broken", "broken-another")
+    assert made.broken == ["small.py"]
+    assert made.dags == ["another"]
+    assert [(each.dag_id, each.kind) for each in made.changes] == [("another", "added")]
+
+
+def test_a_second_finding_of_a_kind_is_new():
+    """Whichever has the words of before is the inherited one."""
+    old = Finding("dags/a.py", 3, "AA404", "the task x has no owner", "a")
+    new = replace(old, line=9, message="the task y has no owner")
+    moved = replace(old, line=12)
+    assert compare_findings([new, moved], lambda: [old]) == ([new], [moved])
+    assert compare_findings([replace(old, dag_id="b")], lambda: [old]) == ([replace(old, dag_id="b")], [])
+    assert compare_findings([], lambda: 1 / 0) == ([], [])
+
+
 def test_a_fix_can_be_shipped_although_what_is_in_force_does_not_parse(project):
     repository = create(project[1], project[0].folder)
     repository.fetch()
@@ -144,6 +193,6 @@ def test_the_breaking_change_of_the_demonstration_is_one(tmp_path):
     files = {f"dags/{name}": (PROJECT / "dags" / name).read_text() for name in ("q10_canary.py", "q10/seats.py")}
     project.commit("one", files)
     repository = create(tmp_path / "dags.git", project.folder)
-    new = repository.apply(repository.head(BRANCH), PROJECT / "answers/demo/breaking.patch", "two")
+    new = repository.apply(repository.head(BRANCH), PATCH, "two")
     made = planner(repository)(repository.head(BRANCH), new)
     assert [(each.dag_id, each.why) for each in made.changes] == [("q10_canary", ("the task report is gone",))]

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from tests import expected
+from support import expected
 
 
 def test_the_year_has_the_published_figures_and_a_natural_key():

@@ -13,6 +13,7 @@ import pytest
 from answers.stack.dotenv import free_port
 from answers.stack.mail_sink import serve
 from include.alerts import records, throttle
+from include.waiting import patience
 from plugins.notifiers.failure import FailureNotifier
 from support import catching
 
@@ -138,7 +139,7 @@ def test_what_an_error_says_is_neither_a_template_nor_markup_and_its_secrets_are
 def test_whatever_slack_answers_the_e_mail_arrives_and_the_task_is_not_kept_waiting(catcher, told, on_slack):
     """A rate limit is obeyed and an error tried once more, within the budget."""
     catcher.behaviour = {"path": "/slack", "times": 1} | told
-    assert fail(budget=3) < 3.5
+    assert fail(budget=3) < patience(3.5)
     assert (len(texts(catcher)), len(mails(catcher))) == (on_slack, 1)
 
 
@@ -181,7 +182,7 @@ def hanging():
 def test_an_smtp_server_that_hangs_delays_the_task_by_the_budget_at_most(catcher, hanging, monkeypatch, drip):
     hanging.drip = drip
     point_to(monkeypatch, mail=hanging.port)
-    assert fail(budget=1.5) < 2.5
+    assert fail(budget=1.5) < patience(2.5)
     assert (len(texts(catcher)), mails(catcher)) == (1, [])
 
 
@@ -214,7 +215,7 @@ def test_a_disk_that_cannot_be_written_keeps_nobody_from_being_told(catcher, mon
 @pytest.mark.claim("8.1")
 def test_without_any_connection_it_does_not_raise(tmp_path, monkeypatch):
     monkeypatch.setenv("AIRFLOW_VAR_DATA_ROOT", str(tmp_path))
-    assert fail(run="nobody") < 10
+    assert fail(run="nobody") < patience(10)
     FailureNotifier()({"dag": None})
 
 

@@ -9,6 +9,7 @@ from include.fleet import totals
 from include.fleet.model import load
 from include.flights import feed, light
 from include.flights import warehouse as loader
+from include.flights.publish import publish_day
 from support import expected, fleet, interval
 
 DAY = "2013-06-13"
@@ -25,7 +26,7 @@ def carriers(warehouse, tmp_path):
         folder = Path(landed["folder"])
         light.transform(warehouse, folder)
         day = date.fromisoformat(DAY)
-        loader.publish_day(warehouse, folder, day, day, landed["rows"], "test", loader.CARRIERS, landed["slice"])
+        publish_day(warehouse, folder, day, day, landed["rows"], "test", loader.CARRIERS, landed["slice"])
     return warehouse
 
 

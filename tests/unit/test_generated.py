@@ -10,6 +10,7 @@ from include.flights import feed, light
 from include.flights import generate as generator
 from include.flights import warehouse as loader
 from include.flights.generated import verify
+from include.flights.publish import publish_day
 from support import interval
 
 DAYS = ("2013-06-12", "2013-06-13")
@@ -27,19 +28,19 @@ def chunks(warehouse, tmp_path):
 
 def publish(client, chunk, landed):
     day = date.fromisoformat(chunk.day)
-    return loader.publish_day(client, Path(landed["folder"]), day, day, chunk.rows, "run", loader.GENERATED)
+    return publish_day(client, Path(landed["folder"]), day, day, chunk.rows, "run", loader.GENERATED)
 
 
 @pytest.mark.claim("7.4")
 def test_chunks_of_one_run_that_are_published_at_the_same_time_do_not_meet(warehouse, chunks, monkeypatch):
-    validate, (first, second) = loader.validate, chunks
+    validate, (first, second) = publish.validate, chunks
 
     def meanwhile(*args):
-        monkeypatch.setattr(loader, "validate", validate)
+        monkeypatch.setattr(publish, "validate", validate)
         publish(warehouse, *second)
         return validate(*args)
 
-    monkeypatch.setattr(loader, "validate", meanwhile)
+    monkeypatch.setattr(publish, "validate", meanwhile)
     publish(warehouse, *first)
     assert verify(warehouse, [chunk for chunk, _ in chunks])["rows"] == sum(chunk.rows for chunk, _ in chunks)
 

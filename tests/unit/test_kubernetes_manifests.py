@@ -105,11 +105,17 @@ def test_only_the_scheduler_and_the_api_server_have_a_token_and_it_reaches_pods_
     assert "*" not in json.dumps([role["rules"] for role in of_kind("Role").values()])
 
 
-def test_secrets_are_references_and_a_task_has_none():
+@pytest.mark.claim("6.6")
+def test_secrets_are_references_and_each_part_has_its_own_and_a_task_has_none():
     secrets = {name: environment(spec)[0] for name, spec in pod_specs().items()}
     assert secrets["task"] == set()
-    assert secrets["airflow-worker"] == {"airflow-broker"}
-    assert "airflow-admin" not in secrets["airflow-scheduler"]
+    assert secrets["airflow-worker"] == {"airflow-worker-broker"}
+    assert secrets["airflow-scheduler"] == {"airflow-database", "airflow-tokens", "airflow-broker"}
+    for part in ("dag-processor", "triggerer"):
+        assert secrets[f"airflow-{part}"] == {"airflow-database", "airflow-connections"}
+    everything = {"airflow-database", "airflow-tokens", "airflow-sessions", "airflow-connections", "airflow-admin"}
+    assert secrets["airflow-api-server"] == everything
+    assert secrets["airflow-migrate"] == {"airflow-database"}
     for name, spec in pod_specs().items():
         written = environment(spec)[1]
         assert not [key for key in written if "PASSWORD" in key.replace("PASSWORDS_FILE", "") or "KEY" in key], name
@@ -129,7 +135,7 @@ def test_a_roll_never_has_fewer_workers_and_gives_them_time_to_end_their_tasks()
     assert container["readinessProbe"]["exec"]["command"][-1] == "worker", "ready means that it answers on the broker"
 
 
-def made(dag_id: str, task_id: str, resources: str | None, monkeypatch):
+def made(dag_id: str, task_id: str, resources: str | None, monkeypatch, override=None):
     """The pod that KubernetesExecutor makes for a task: Airflow's own code, with the project's template and hook."""
     from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
 
@@ -144,7 +150,7 @@ def made(dag_id: str, task_id: str, resources: str | None, monkeypatch):
         kube_image="airflow-answers:two",
         date=None,
         args=["python", "-m", "airflow.sdk.execution_time.execute_workload"],
-        pod_override_object=None,
+        pod_override_object=override,
         base_worker_pod=PodGenerator.deserialize_model_file(str(TEMPLATE)),
         namespace="airflow",
         scheduler_job_id="1",
@@ -178,6 +184,27 @@ def test_a_task_pod_keeps_the_rights_of_the_template(monkeypatch):
     for key in ("automountServiceAccountToken", "securityContext", "terminationGracePeriodSeconds", "volumes"):
         assert spec[key] == template[key]
     assert spec["containers"][0]["securityContext"] == template["containers"][0]["securityContext"]
+
+
+@pytest.mark.claim("6.6")
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [
+        ({"containers": [{"name": "base", "envFrom": [{"secretRef": {"name": "airflow-tokens"}}]}]}, "secret_ref"),
+        ({"volumes": [{"name": "all", "secret": {"secretName": "airflow-tokens"}}]}, "secret"),
+        ({"volumes": [{"name": "all", "projected": {"sources": [{"secret": {"name": "airflow-tokens"}}]}}]}, "secret"),
+        ({"volumes": [{"name": "node", "hostPath": {"path": "/"}}]}, "host_path"),
+        ({"serviceAccountName": "airflow-scheduler"}, "service_account"),
+        ({"automountServiceAccountToken": True}, "service_account"),
+    ],
+)
+def test_a_dag_file_gets_no_pod_with_more_rights(asked, named, monkeypatch):
+    from airflow.providers.cncf.kubernetes.pod_generator import PodGenerator
+
+    override = PodGenerator.deserialize_model_dict({"spec": {"containers": [{"name": "base"}], **asked}})
+    with pytest.raises(PermissionError, match=rf"the pod of a\.b asks for {named}: a task's pod has no Secret"):
+        made("a", "b", None, monkeypatch, override)
+    made("a", "b", None, monkeypatch, PodGenerator.deserialize_model_dict({"spec": {"containers": [{"name": "base"}]}}))
 
 
 @pytest.mark.parametrize("wrong", ['{"a.b": {"request": {"cpu": "1"}}}', "no json"])

@@ -10,6 +10,7 @@ from clickhouse_connect.driver.exceptions import DatabaseError
 from include.flights import light, transform
 from include.flights import warehouse as loader
 from include.flights.feed import default_feed, land
+from include.flights.publish import publish_day
 from support import contents, expected, interval
 
 STORM, AUTUMN = "2013-06-13", "2013-11-03"  # in autumn an hour happens twice
@@ -22,7 +23,7 @@ def landed_day(folder: Path, day: str, run: str = "run", feed: Path | None = Non
 def publish(client, landed: dict, layout=loader.DAYS, run: str = "run"):
     first, last = (date.fromisoformat(landed[key]) for key in ("first_day", "last_day"))
     folder, rows = Path(landed["folder"]), landed["rows"]
-    return loader.publish_day(client, folder, first, last, rows, run, layout, landed["slice"])
+    return publish_day(client, folder, first, last, rows, run, layout, landed["slice"])
 
 
 def publish_slice(client, folder: Path, day: str, layout, **slice: str):

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from answers.cli import app as cli
 from answers.operate import fernet, kills
-from answers.stack import dotenv, health, kafka, lifecycle, postgres, preflight
+from answers.stack import bundles, dotenv, health, kafka, lifecycle, postgres, preflight
 from answers.stack.settings import Settings
 from support import PROJECT, wait_for
 
@@ -60,10 +60,11 @@ def test_what_starts_by_itself_runs_and_airflow_does_not(up):
     assert {found[part] for part in lifecycle.AIRFLOW_PARTS} == {"STOPPED"}
     assert not lifecycle.healthy(up)
     assert lifecycle.health(up) == {"api-server": "no answer (ConnectError)"}
-    told = answers("status", code=1)
-    assert "postgres" in told
+    told = " ".join(answers("status", code=1).split())
+    assert "incomplete: 2 of 7 parts run; catcher STOPPED, api-server STOPPED" in told
     assert "MB" in told
     document = json.loads(answers("status", "--json", code=1))
+    assert document["state"] == "incomplete"
     assert (document["running"], document["health"]) == (False, lifecycle.health(up))
     assert f"{up.url}  user admin, password {up.secrets['ADMIN_PASSWORD']}" in answers("open", "--print")
 
@@ -169,9 +170,74 @@ def test_the_metadata_database_is_made_once_and_its_values_are_encrypted(up, mon
     server.close()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("demo", "q99"), 1),
+        (("demo", "--from", "2013-02-09", "--to", "2013-02-08"), 1),
+        (("demo", "--from", "yesterday"), 1),
+        (("up", "--dags", "git"), 1),
+        (("run", "q01", "--date", "2013-06-13"), 1),
+    ],
+)
+def test_a_command_that_is_refused_leaves_the_stack_of_another_as_it_is(up, arguments, code):
+    before = {part["part"]: part["pid"] for part in lifecycle.status(up)}
+    command = [sys.executable, "-m", "answers", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT)
+    assert done.returncode == code, done.stderr
+    assert "answers: " in done.stderr
+    assert {part["part"]: part["pid"] for part in lifecycle.status(up)} == before
+    assert before["postgres"]
+    assert bundles.chosen(up.home) == "local"
+
+
+@pytest.mark.parametrize(("arguments", "number"), [(("up",), signal.SIGINT), (("demo", "q01"), signal.SIGTERM)])
+def test_a_command_that_is_interrupted_leaves_the_stack_of_another_as_it_is(up, arguments, number):
+    """It is caught where it waits for PostgreSQL, which does not answer in the meantime."""
+    before = {part["part"]: part["pid"] for part in lifecycle.status(up)}
+    server = psutil.Process(postgres.running(up.home / "postgres"))
+    server.suspend()
+    try:
+        command = subprocess.Popen([sys.executable, "-m", "answers", *arguments], cwd=PROJECT)
+        wait_for("the command to work on the stack", lambda: lifecycle.at_work(up) == "starting")
+        assert "starting: 2 of 7 parts run" in answers("status", code=1)
+        command.send_signal(number)
+        assert command.wait(60) == 130
+    finally:
+        server.resume()
+    assert {part["part"]: part["pid"] for part in lifecycle.status(up)} == before
+
+
+def test_a_stack_that_ran_before_is_nobodys_to_stop(up, monkeypatch):
+    assert lifecycle.started_here(up)
+    monkeypatch.setattr(lifecycle, "THIS_PROCESS", "another one")
+    before = lifecycle.supervisor_process(up).pid
+    with lifecycle.stopping_what_it_starts(print):
+        pass
+    assert lifecycle.supervisor_process(up).pid == before
+
+
+@pytest.mark.parametrize(
+    ("states", "work", "healthy", "condition"),
+    [
+        (["STOPPED", "STOPPED"], None, False, "not running"),
+        (["STOPPED", "STOPPED"], "starting", False, "starting"),
+        (["RUNNING", "RUNNING"], "stopping", True, "stopping"),
+        (["RUNNING", "STARTING"], None, True, "starting"),
+        (["RUNNING", "BACKOFF"], None, False, "starting"),
+        (["RUNNING", "FATAL"], None, False, "incomplete"),
+        (["RUNNING", "UNKNOWN"], None, False, "incomplete"),
+        (["RUNNING", "RUNNING"], None, False, "not healthy"),
+        (["RUNNING", "RUNNING"], None, True, "running"),
+    ],
+)
+def test_the_condition_of_the_stack_follows_from_its_parts(states, work, healthy, condition):
+    assert lifecycle.condition([{"state": state} for state in states], work, healthy) == condition
+
+
 def test_a_part_that_does_not_come_up_is_named_with_its_log(up):
     (up.home / "logs" / "catcher.log").write_text("the last words\n")
-    with pytest.raises(lifecycle.StackError, match=r"(?s)catcher is not up after 0 s .*the last words"):
+    with pytest.raises(lifecycle.StackError, match=r"(?s)waited 0 s in vain for catcher.*the last words"):
         lifecycle._wait_for("catcher", lambda: lifecycle._catcher_answers(up), up, 0, print)
 
 
@@ -183,10 +249,13 @@ def test_a_second_supervisor_finds_what_a_killed_one_left(settings):
     wait_for("its end", lambda: lifecycle.supervisor_process(settings) is None)
     assert lifecycle.orphans(settings)
     said = []
-    again = lifecycle._start_supervisor(settings, said.append)
-    assert any("processes that a crash left behind" in line for line in said)
-    assert not any(each.is_running() for each in left)
-    lifecycle._wait_for("postgres", lambda: lifecycle._database_answers(again), again, 60, print)
+    with lifecycle.stopping_what_it_starts(said.append):
+        again = lifecycle._start_supervisor(settings, said.append)
+        assert any("processes that a crash left behind" in line for line in said)
+        assert not any(each.is_running() for each in left)
+        lifecycle._wait_for("postgres", lambda: lifecycle._database_answers(again), again, 60, print)
+    assert said[-1] == "stopping the stack"
+    assert lifecycle.leftovers(settings) == []
 
 
 # -- the schedule of kills

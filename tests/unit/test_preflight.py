@@ -85,6 +85,31 @@ def test_a_machine_that_is_not_fit_is_told_why_and_nothing_is_made(project, monk
     assert not (project / ".venv").exists()
 
 
+def test_a_disk_that_is_too_small_for_the_environment_is_told_and_nothing_is_made(project, monkeypatch, capfd):
+    monkeypatch.setattr(preflight, "DISK", 4 << 30)
+    monkeypatch.setattr(preflight, "disk_available", lambda folder: 1 << 30)
+    assert preflight.main() == 1
+    assert f"{project} has 1.0 GB of free disk, 4 GB are needed to make .venv: make room" in capfd.readouterr().err
+    assert not (project / ".venv").exists()
+    (project / ".venv").mkdir()  # of an older lock: its room comes back
+    assert preflight.problems()[0].endswith("1.0 GB of free disk, 2 GB are needed to make .venv: make room")
+    monkeypatch.setattr(preflight, "disk_available", lambda folder: 3 << 30)
+    assert preflight.problems() == []
+
+
+@pytest.mark.parametrize("version", [2, 1])
+def test_a_containers_memory_counts_and_its_cache_does_not(tmp_path, monkeypatch, version):
+    monkeypatch.setattr(preflight, "CGROUPS", tmp_path)
+    (tmp_path / "memory").mkdir()
+    limit, used, statistics, key = preflight.CGROUP_MEMORY[2 - version]
+    (tmp_path / limit).write_text("1000000\n")
+    (tmp_path / used).write_text("900000\n")
+    (tmp_path / statistics).write_text(f"cache 7\n{key} 300000\n")
+    assert preflight.memory_available() == 400_000
+    (tmp_path / limit).write_text("max\n")
+    assert preflight.memory_available() > 1_000_000
+
+
 def test_help_says_what_it_does(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["preflight.py", "--help"])
     assert preflight.main() == 0

@@ -4,16 +4,16 @@ import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
-from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
+from airflow.sdk import Connection
 from hypothesis import given
 from hypothesis import strategies as st
 
 from include import refunds
 from include.flights import warehouse as loader
-from plugins.webhook import poster
+from plugins.webhook import address, poster
 from support import PROJECT, catching, expected
 
 DAY = date(2013, 6, 13)
@@ -110,7 +110,7 @@ def test_an_error_that_is_no_receivers_is_not_taken_for_one():
 def test_the_real_post_raises_what_the_stand_in_raises(tmp_path):
     """A stand-in is as good as its likeness: the function behind the connection, against a real server."""
     with catching(tmp_path) as server:
-        post = poster(SimpleNamespace(host="127.0.0.1", port=server.server_port))
+        post = poster(receiver(host="127.0.0.1", port=server.server_port))
         post("/refunds", {"id": "x"})
         assert [each["body"] for each in server.seen("/refunds")] == [{"id": "x"}]
         server.behaviour = {"path": "/refunds", "code": 503}
@@ -118,6 +118,40 @@ def test_the_real_post_raises_what_the_stand_in_raises(tmp_path):
             post("/refunds", {"id": "y"})
     with pytest.raises(ConnectionError, match="no answer: "):
         post("/refunds", {"id": "z"})
+
+
+def receiver(**fields) -> Connection:
+    return Connection(conn_id="ops_webhook", conn_type="http", **fields)
+
+
+@pytest.mark.claim("9.2")
+@pytest.mark.parametrize(
+    ("fields", "wanted"),
+    [
+        ({"host": "catcher"}, "http://catcher/refunds"),
+        ({"host": "catcher", "port": 9080}, "http://catcher:9080/refunds"),
+        ({"host": "partner.example", "schema": "https"}, "https://partner.example/refunds"),
+        ({"host": "partner.example", "schema": "https", "port": 8443}, "https://partner.example:8443/refunds"),
+        ({"host": "partner.example/hooks/", "schema": "https"}, "https://partner.example/hooks/refunds"),
+        ({"host": "https://partner.example/hooks?key=1"}, "https://partner.example/hooks/refunds?key=1"),
+        ({"host": "https://partner.example", "schema": "http", "port": 8443}, "https://partner.example:8443/refunds"),
+        ({"host": "::1", "port": 9080}, "http://[::1]:9080/refunds"),
+    ],
+)
+def test_the_address_has_the_connections_schema_host_port_and_path(fields, wanted):
+    assert address(receiver(**fields), "/refunds") == wanted
+
+
+@pytest.mark.parametrize("host", [None, "", "https://", "a b c:1:2/x", "host:port"])
+def test_a_connection_without_an_address_is_named(host):
+    with pytest.raises(ValueError, match="connection ops_webhook"):
+        poster(receiver(host=host))("/refunds", {})
+
+
+def test_the_real_post_reaches_a_receiver_below_a_path(tmp_path):
+    with catching(tmp_path) as server:
+        poster(receiver(host=f"http://127.0.0.1:{server.server_port}/hooks"))("refunds", {"id": "x"})
+        assert [each["body"] for each in server.seen("/hooks/refunds")] == [{"id": "x"}]
 
 
 # -- the warehouse

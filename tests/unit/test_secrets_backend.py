@@ -8,6 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from answers.stack.parameters import client
+from answers.stack.parameters.contents import WORKER
+from answers.stack.parameters.names import REGION
 from answers.stack.parameters.store import load, merged
 from plugins.secrets_backend import PATIENCE, SecretUnavailable
 from support.parameter_stores import Misbehaving, running_store
@@ -98,6 +100,36 @@ def test_the_store_knows_who_asks(store, use):
     reader = boto3.client("ssm", region_name="us-east-1", **keys)
     with pytest.raises(ClientError, match="not authorized"):
         reader.put_parameter(Name=PARTNER, Value="x", Type="SecureString", Overwrite=True)
+
+
+@pytest.mark.claim("6.6")
+def test_a_workers_key_reads_what_no_single_dag_owns(store, use):
+    """By the exact name: not with a version behind it, nor as an ARN, nor a list of names."""
+    import boto3
+    from botocore.exceptions import ClientError
+
+    prefix = "AIRFLOW__SECRETS__BACKEND_KWARG__AWS_"
+    key = {f"{prefix}ACCESS_KEY_ID": WORKER, f"{prefix}SECRET_ACCESS_KEY": store.secrets["PARAMETER_WORKER_SECRET"]}
+    use(store.settings() | key)
+    assert connection("ops_webhook").port > 0
+    for ask, parameter in ((connection, PARTNER), (variable, PSEUDONYM)):
+        with pytest.raises(SecretUnavailable, match=f"secret {parameter}: ParameterStoreBackend .* denied"):
+            ask()
+    worker = boto3.client(
+        "ssm",
+        region_name=REGION,
+        endpoint_url=store.endpoint,
+        aws_access_key_id=WORKER,
+        aws_secret_access_key=store.secrets["PARAMETER_WORKER_SECRET"],
+    )
+    assert worker.get_parameter(Name="/answers/connections/ops_webhook", WithDecryption=True)["Parameter"]["Value"]
+    for name in (PARTNER, f"{PARTNER}:1", f"arn:aws:ssm:{REGION}:123456789012:parameter{PARTNER}"):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            worker.get_parameter(Name=name, WithDecryption=True)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        worker.get_parameters(Names=[PARTNER], WithDecryption=True)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        worker.get_parameters_by_path(Path="/answers", Recursive=True, WithDecryption=True)
 
 
 @pytest.mark.claim("6.4")

@@ -11,7 +11,7 @@ import yaml
 from answers.stack.parameters import contents, names
 from support import PROJECT
 
-FOLDERS = ("dags", "plugins", "include", "answers", "packages", "config", ".ci")
+FOLDERS = ("dags", "plugins", "include", "answers", "packages/dag-integrity/src", "config", ".ci")
 FILES = (
     "docker-compose.yaml",
     "docker-compose.rabbitmq.yaml",
@@ -62,6 +62,7 @@ def test_passwords_of_connections_reach_one_container_only():
         "CLICKHOUSE_PASSWORD": {"clickhouse", "parameter-store"},  # the server itself
         "PARTNER_SECRET": {"parameter-store"},
         "PSEUDONYM_SECRET": {"parameter-store"},
+        "PARAMETER_READ_SECRET": {"airflow-partner-worker", "parameter-store"},
         "PARAMETER_WRITE_SECRET": {"parameter-store"},
     }
     for secret, wanted in allowed.items():
@@ -72,16 +73,15 @@ def test_passwords_of_connections_reach_one_container_only():
 @pytest.mark.claim("6.1")
 def test_both_stacks_ask_for_the_same_names():
     services = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text())["services"]
-    ours = names.airflow_settings(
-        "http://parameter-store:5000", contents.READER, "${PARAMETER_READ_SECRET:?run make up}"
-    )
-    for name in (
-        "airflow-scheduler",
-        "airflow-worker",
-        "airflow-triggerer",
-        "airflow-dag-processor",
-        "airflow-api-server",
-    ):
+    everything = (contents.READER, "${PARAMETER_READ_SECRET:?run make up}")
+    shared = (contents.WORKER, "${PARAMETER_WORKER_SECRET:?run make up}")
+    for name, identity in {
+        "airflow-worker": shared,
+        "airflow-triggerer": shared,
+        "airflow-dag-processor": shared,
+        "airflow-partner-worker": everything,
+    }.items():
+        ours = names.airflow_settings("http://parameter-store:5000", *identity)
         given = services[name]["environment"]
         assert {
             key: value for key, value in given.items() if key.startswith("AIRFLOW__SECRETS__")

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from answers.stack import bundles
+from answers.stack.java import find_java, java_version
 from answers.stack.repository import Repository, RepositoryError
-from answers.stack.settings import PORTS, SECRETS, Settings, find_java, java_version
+from answers.stack.settings import PORTS, SECRETS, Settings
 from support.deploys import Project
 
 

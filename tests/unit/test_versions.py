@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from datetime import date
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from include.flights import light, versions
 from include.flights import warehouse as loader
 from include.flights.feed import default_feed, land
+from include.flights.publish import publish_day
 from support import HOME, contents, expected, interval, open_warehouse
 
 DAY = date(2013, 6, 13)
@@ -54,7 +54,7 @@ def _set(carriers: str):
 
 
 def publish(client, edition: tuple[Path, int], run: str = "run", day: date = DAY) -> None:
-    loader.publish_day(client, edition[0], day, day, edition[1], run)
+    publish_day(client, edition[0], day, day, edition[1], run)
 
 
 def assert_live(client, without: str = "", day: date = DAY) -> None:
@@ -250,6 +250,7 @@ import os, signal, clickhouse_connect
 from datetime import date
 from pathlib import Path
 from include.flights import versions, warehouse
+from include.flights import publish
 real = versions.replace_partition
 def killed(*args):
     real(*args)
@@ -257,7 +258,7 @@ def killed(*args):
 versions.replace_partition = killed
 client = clickhouse_connect.get_client(interface="chdb", path={str(HOME / "warehouse")!r})
 day = date({DAY.year}, {DAY.month}, {DAY.day})
-warehouse.publish_day(client, Path({str(folder)!r}), day, day, {rows}, "run")
+publish.publish_day(client, Path({str(folder)!r}), day, day, {rows}, "run")
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == -9
     with open_warehouse() as client:
@@ -303,17 +304,3 @@ def test_a_warehouse_that_goes_down_in_the_middle_of_a_rollback_costs_a_retry(wa
         assert (contents(warehouse) == before) is (after <= 1)
     assert versions.rollback(warehouse, DAY, "task of a run")["to"] == 2
     assert_live(warehouse, "UA")
-
-
-def test_keeping_a_version_costs_milliseconds(warehouse, editions):
-    """Of a day whose publication takes some hundred; the bound is for busy machines."""
-    publish(warehouse, editions())
-    folder, _ = editions("UA")
-    with loader.staging_tables(warehouse, "x") as staged:
-        for table, staging in staged.items():
-            loader.load_parquet(warehouse, staging, folder / "transformed" / table)
-        started = time.perf_counter()
-        versions.record(warehouse, versions.keep(warehouse, staged, [DAY], "x")[0])
-        seconds = time.perf_counter() - started
-    print(f"{seconds * 1000:.1f} ms")
-    assert seconds < 0.5

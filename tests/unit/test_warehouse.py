@@ -16,6 +16,7 @@ import pytest
 from include.flights import transform
 from include.flights import warehouse as loader
 from include.flights.feed import default_feed, land
+from include.flights.publish import publish_day
 from support import HOME, PROJECT, contents, expected, interval, open_warehouse
 
 DAY = "2013-06-13"
@@ -49,7 +50,7 @@ def copied(transformed, tmp_path):
 
 
 def publish(client, folder, rows, day=DAY, run="run"):
-    return loader.publish_day(client, folder, date.fromisoformat(day), date.fromisoformat(day), rows, run)
+    return publish_day(client, folder, date.fromisoformat(day), date.fromisoformat(day), rows, run)
 
 
 def tables(client) -> set[str]:
@@ -146,6 +147,7 @@ import os, signal, clickhouse_connect
 from datetime import date
 from pathlib import Path
 from include.flights import warehouse
+from include.flights import publish
 real, calls = warehouse.{step}, []
 def killed(*args):
     result = real(*args)
@@ -156,7 +158,7 @@ def killed(*args):
 warehouse.{step} = killed
 client = clickhouse_connect.get_client(interface="chdb", path={str(HOME / "warehouse")!r})
 day = date.fromisoformat({DAY!r})
-warehouse.publish_day(client, Path({str(folder)!r}), day, day, {rows}, "killed run")
+publish.publish_day(client, Path({str(folder)!r}), day, day, {rows}, "killed run")
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == -9
     with open_warehouse() as client:
@@ -270,6 +272,33 @@ sys.stdin.read()
     finally:
         holder.stdin.close() if not holder.stdin.closed else None
         holder.wait(30)
+
+
+def test_processes_that_open_at_the_same_moment_wait_for_each_other_without_a_word(tmp_path):
+    """Each has imported everything, and opens when it is told."""
+    code = f"""
+import clickhouse_connect, sys
+from include.flights import warehouse
+path = {str(tmp_path / "new" / "warehouse")!r}
+print("ready", flush=True)
+sys.stdin.readline()
+with warehouse.connect(lambda: clickhouse_connect.get_client(interface="chdb", path=path), path) as client:
+    print(client.command("SELECT 1"), flush=True)
+"""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    openers = [subprocess.Popen([sys.executable, "-c", code], cwd=PROJECT, text=True, **pipes) for _ in range(4)]
+    try:
+        for each in openers:
+            assert each.stdout.readline() == "ready\n", each.stderr.read()
+        for each in openers:
+            each.stdin.write("go\n")
+            each.stdin.flush()
+        answers = [each.communicate(timeout=120) for each in openers]
+    finally:
+        for each in openers:
+            each.kill()
+    assert [out for out, _ in answers] == ["1\n"] * 4
+    assert "Code: 76" not in "".join(err for _, err in answers)
 
 
 def test_a_process_does_not_wait_for_its_own_client(warehouse):

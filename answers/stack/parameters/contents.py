@@ -22,8 +22,9 @@ CONSUMER = {
     "topic.metadata.refresh.interval.ms": 5000,
     "reconnect.backoff.max.ms": 1000,
 }
-# The identities of the parameter store. Airflow has the first and may read; `answers secrets` has the second.
-READER, WRITER = "AKIAANSWERSREADER", "AKIAANSWERSWRITER"
+# The identities of the parameter store. READER reads everything: the embedded stack, and question 6's worker in docker compose.
+# WORKER reads what is no single DAG's own: every other part of Airflow in docker compose. `answers secrets` has WRITER.
+READER, WORKER, WRITER = "AKIAANSWERSREADER", "AKIAANSWERSWORKER", "AKIAANSWERSWRITER"
 
 
 def compose_connections(env: Mapping[str, str]) -> dict[str, dict[str, Any]]:
@@ -83,14 +84,6 @@ def parameters(connections: Mapping[str, Mapping[str, Any]], env: Mapping[str, s
     """Parameter -> value, for connections by id and the secret Variables."""
     found = {path(name): json.dumps(connection) for name, connection in connections.items()}
     return found | {path("q06_pseudonym_secret"): env["PSEUDONYM_SECRET"]}
-
-
-def embedded() -> dict[str, str]:
-    """The parameters of the embedded stack."""
-    from answers.stack.settings import Settings
-
-    settings = Settings.load()
-    return parameters(settings.stored_connections(), settings.secrets)
 
 
 def compose(env: Mapping[str, str]) -> dict[str, str]:

@@ -22,6 +22,8 @@ STORED_CONNECTIONS = (
     "spark_default",
 )
 STORED_VARIABLES = ("q06_pseudonym_secret",)
+# What belongs to a single DAG: only the worker that runs its tasks may read it.
+PRIVATE = ("q06_partner", "q06_pseudonym_secret")
 
 
 def backend_kwargs() -> dict[str, str | None]:
@@ -59,6 +61,11 @@ def path(name: str) -> str:
         return f"{VARIABLES}/{name}"
     known = ", ".join(sorted((*STORED_CONNECTIONS, *STORED_VARIABLES)))
     raise ValueError(f"{name!r} is not kept in the parameter store; there are {known}")
+
+
+def shared() -> frozenset[str]:
+    """The parameters that every worker may read."""
+    return frozenset(path(name) for name in (*STORED_CONNECTIONS, *STORED_VARIABLES) if name not in PRIVATE)
 
 
 def is_connection(parameter: str) -> bool:

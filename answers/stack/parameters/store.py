@@ -1,11 +1,12 @@
 """The parameter store of both stacks: moto's SSM behind signatures, filled at its start, with a memory.
 
-    python -m answers.stack.parameters.store --port 9082 --file parameters.json            the embedded stack's
-    python -m answers.stack.parameters.store --host 0.0.0.0 --file … --compose             docker compose's, in moto's own image
+    python -m answers.stack.parameter_store --port 9082 --file parameters.json      the embedded stack's
+    python -m answers.stack.parameters.store --host 0.0.0.0 --file …                docker compose's, in moto's own image
 
-moto speaks SSM's protocol and keeps everything in memory. Here it checks the signature of every request, knows a reader
-(ssm:GetParameter, Airflow) and a writer (`answers secrets`), starts with the stack's connections, and keeps what was
-written since in a file of mode 0600, so that a restart loses nothing. GET /requests counts, by action and parameter.
+moto speaks SSM's protocol and keeps everything in memory. Here it checks the signature of every request, knows two readers
+(ssm:GetParameter: of everything, and of what is no single DAG's own) and a writer (`answers secrets`), starts with the
+stack's connections, and keeps what was written since in a file of mode 0600, so that a restart loses nothing.
+GET /requests counts, by action and parameter.
 """
 
 from __future__ import annotations
@@ -22,9 +23,10 @@ from pathlib import Path
 from typing import Any
 
 from answers.stack.parameters import contents
-from answers.stack.parameters.names import REGION, is_connection
+from answers.stack.parameters.names import REGION, is_connection, shared
 
-POLICIES = {"reader": ["ssm:GetParameter"], "writer": ["ssm:*"]}
+POLICIES = {"reader": ["ssm:GetParameter"], "worker": ["ssm:GetParameter"], "writer": ["ssm:*"]}
+IDENTITIES = {"reader": contents.READER, "worker": contents.WORKER, "writer": contents.WRITER}
 TARGET = "AmazonSSM."
 Start = Callable[..., Any]
 
@@ -71,32 +73,55 @@ def save(file: Path, document: Any) -> None:
     Path(scratch).replace(file)
 
 
+def fill(parameters: Mapping[str, str], identities: Mapping[str, tuple[str, str]]) -> None:
+    """Give the moto of this process its parameters and the identities that may ask, by boto3, before it serves anybody.
+
+    :param identities: key and secret of each user of POLICIES
+    """
+    import boto3
+    from moto import mock_aws
+
+    moto = mock_aws()
+    moto.start()
+    try:
+        ssm, iam = (boto3.client(service, region_name=REGION) for service in ("ssm", "iam"))
+        for name, value in parameters.items():
+            ssm.put_parameter(Name=name, Value=value, Type="SecureString", Overwrite=True)
+        for user, actions in POLICIES.items():
+            iam.create_user(UserName=user)
+            rule = {"Effect": "Allow", "Action": actions, "Resource": "*"}
+            document = json.dumps({"Version": "2012-10-17", "Statement": [rule]})
+            iam.put_user_policy(UserName=user, PolicyName="own", PolicyDocument=document)
+            made = iam.create_access_key(UserName=user)["AccessKey"]["AccessKeyId"]
+            _replace_key(user, made, *identities[user])
+    finally:
+        moto.stop(remove_data=False)  # it is what the server then serves
+
+
+def _replace_key(user: str, made: str, key_id: str, secret: str) -> None:
+    """Exchange a key that IAM made by chance for the one that Airflow was given before. AWS's own API cannot do that."""
+    from moto.core import DEFAULT_ACCOUNT_ID
+    from moto.iam.models import iam_backends
+
+    (key,) = (
+        each for each in iam_backends[DEFAULT_ACCOUNT_ID]["aws"].users[user].access_keys if each.access_key_id == made
+    )
+    key.access_key_id, key.secret_access_key = key_id, secret
+
+
 class Store:
     """A WSGI application around moto's: it counts, and writes down what is written."""
 
-    def __init__(self, file: Path, seeds: Mapping[str, str], read_secret: str, write_secret: str) -> None:
+    def __init__(self, file: Path, seeds: Mapping[str, str], keys: Mapping[str, str]) -> None:
+        """Start with what `seeds` and `file` have. `keys` are the secret keys of the IDENTITIES."""
         import moto.settings
-        from moto.core import DEFAULT_ACCOUNT_ID
-        from moto.iam.models import iam_backends
         from moto.server import DomainDispatcherApplication, create_backend_app
-        from moto.ssm.models import ssm_backends
 
         self.file = file
         self.requests: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._kept: dict[str, str] = load(file)
-        self._ssm = ssm_backends[DEFAULT_ACCOUNT_ID][REGION]
-        for name, value in merged(seeds, self._kept).items():
-            self._ssm.put_parameter(name, "", value, "SecureString", "", "", True, [], "text", None, None)
-        people = iam_backends[DEFAULT_ACCOUNT_ID]["aws"]
-        for (user, actions), key_id, secret in zip(
-            POLICIES.items(), (contents.READER, contents.WRITER), (read_secret, write_secret), strict=True
-        ):
-            people.create_user(REGION, user)
-            rule = {"Effect": "Allow", "Action": actions, "Resource": "*"}
-            people.put_user_policy(user, "own", json.dumps({"Version": "2012-10-17", "Statement": [rule]}))
-            key = people.create_access_key(user)
-            key.access_key_id, key.secret_access_key = key_id, secret
+        fill(merged(seeds, self._kept), {user: (IDENTITIES[user], keys[user]) for user in POLICIES})
         moto.settings.INITIAL_NO_AUTH_ACTION_COUNT = 0  # from here on, who does not sign is refused
         self._moto = DomainDispatcherApplication(create_backend_app)
 
@@ -118,10 +143,17 @@ class Store:
             status.append(line)
             return start_response(line, *rest)
 
-        answer = list(self._moto(environ, noting))
         try:
             request = json.loads(data)
         except ValueError:
+            request = None
+        # moto compares no resource of a policy with the parameter that is asked for.
+        if _identity(environ) not in (contents.READER, contents.WRITER):
+            wanted = str(request.get("Name")) if isinstance(request, dict) else ""
+            if wanted not in shared():
+                return _denied(start_response, wanted)
+        answer = list(self._moto(environ, noting))
+        if not isinstance(request, dict):
             return answer
         with self._lock:
             self.requests[f"{action.removeprefix(TARGET)} {request.get('Name', '*')}"] += 1
@@ -138,23 +170,35 @@ class Store:
             save(self.file, self._kept)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve until the process is ended."""
+def _identity(environ: Mapping[str, Any]) -> str:
+    """The key id that signed a request, read as moto reads it, which checks the signature."""
+    return str(environ.get("HTTP_AUTHORIZATION", "")).partition("Credential=")[2].partition("/")[0]
+
+
+def _denied(start_response: Start, parameter: str) -> list[bytes]:
+    """Answer as SSM does to a key whose policy does not have the parameter."""
+    message = f"User: worker is not authorized to perform: ssm:GetParameter on resource: {parameter}"
+    body = json.dumps({"__type": "AccessDeniedException", "message": message}).encode()
+    headers = [("Content-Type", "application/x-amz-json-1.1"), ("Content-Length", str(len(body)))]
+    start_response("400 Bad Request", headers)
+    return [body]
+
+
+def main(secrets: Mapping[str, str], seeds: Mapping[str, str], arguments: Sequence[str] | None = None) -> None:
+    """Serve until the process is ended.
+
+    :param secrets: the secret keys of the identities
+    :param seeds: what the store starts with, by path
+    :param arguments: those of the command line when None
+    """
     parser = argparse.ArgumentParser(prog="parameter-store", description="SSM Parameter Store of the stacks.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=5000)
     parser.add_argument("--file", type=Path, required=True, help="keeps what is written, mode 0600")
-    parser.add_argument("--compose", action="store_true", help="the docker compose stack's connections")
     options = parser.parse_args(arguments)
     os.umask(0o077)
-    if options.compose:
-        secrets: Mapping[str, str] = os.environ
-        seeds = contents.compose(secrets)
-    else:
-        from answers.stack.settings import Settings
-
-        secrets, seeds = Settings.load().secrets, contents.embedded()
-    store = Store(options.file, seeds, secrets["PARAMETER_READ_SECRET"], secrets["PARAMETER_WRITE_SECRET"])
+    keys = {"reader": "PARAMETER_READ_SECRET", "worker": "PARAMETER_WORKER_SECRET", "writer": "PARAMETER_WRITE_SECRET"}
+    store = Store(options.file, seeds, {user: secrets[name] for user, name in keys.items()})
     serve(store, options.host, options.port)
 
 
@@ -174,4 +218,4 @@ def serve(store: Store, host: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(os.environ, contents.compose(os.environ))

@@ -32,10 +32,10 @@ def found_in(folder: Path) -> Counter[Key]:
 
     :param folder: an empty folder
     """
-    from test_rules import check
+    from projects import check
 
     (folder / "pyproject.toml").write_text(
-        "[tool.answers.integrity]\nparse-budget = 3600\nimport-budget = 3600\ntimeout = 600\n"
+        "[tool.dag-integrity]\nparse-budget = 3600\nimport-budget = 3600\ntimeout = 600\n"
     )
     for name, source in examples().items():
         shutil.copytree(source, folder / "dags" / name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -4,9 +4,9 @@ import subprocess
 import sys
 
 import pytest
-from test_rules import SOURCE, bash, check, dag
 
 from dag_integrity.pool import ENDLESS, STALLED, Pool, Worker
+from projects import SOURCE, bash, check, dag
 
 pytestmark = pytest.mark.claim("9.3")
 TIMEOUT = 10.0
@@ -68,7 +68,7 @@ def test_a_file_is_late_by_its_own_cpu_seconds_and_not_by_those_of_earlier_files
 
 
 def test_sleep_that_is_asked_for_counts_and_waiting_does_not(tmp_path):
-    (tmp_path / "pyproject.toml").write_text("[tool.answers.integrity]\nparse-budget = 1.5\nimport-budget = 60\n")
+    (tmp_path / "pyproject.toml").write_text("[tool.dag-integrity]\nparse-budget = 1.5\nimport-budget = 60\n")
     (tmp_path / "sleeps.py").write_text(
         dag(bash(), "sleeps") + "import time\nfor _ in range(2):\n    time.sleep(0.8)\n"
     )
@@ -88,7 +88,7 @@ def test_the_second_file_that_imports_a_module_pays_for_it_as_the_first(tmp_path
     for name in ("a", "b"):
         (tmp_path / "dags" / f"{name}.py").write_text("import costly\n" + dag(bash(), name))
     (tmp_path / "pyproject.toml").write_text(
-        "[tool.answers.integrity]\nparse-budget = 0.45\nimport-budget = 0.45\njobs = 1\n"
+        "[tool.dag-integrity]\nparse-budget = 0.45\nimport-budget = 0.45\njobs = 1\n"
     )
     findings, *_ = check(tmp_path / "dags", "--select", "AA405,AA406", code=1, PYTHONPATH=f"{tmp_path}/lib:{SOURCE}")
     found = sorted((each["file"].rpartition("/")[2], each["rule"]) for each in findings)

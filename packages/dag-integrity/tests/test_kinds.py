@@ -5,7 +5,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from test_rules import HEAD, bash, check, dag, two_dags
+from test_rules import two_dags
+
+from projects import HEAD, bash, check, dag
 
 pytestmark = pytest.mark.claim("9.3")
 FILE_SENSOR = "from airflow.providers.standard.sensors.filesystem import FileSensor\n"
@@ -182,7 +184,7 @@ def found(tmp_path_factory):
     """What one run finds in all of the files: {name of the file: rules}."""
     folder = tmp_path_factory.mktemp("kinds")
     (folder / "pyproject.toml").write_text(
-        '[tool.answers.integrity]\nknown-connections = ["warehouse", "fs_default"]\nknown-variables = ["feed"]\n'
+        '[tool.dag-integrity]\nknown-connections = ["warehouse", "fs_default"]\nknown-variables = ["feed"]\n'
         'known-dags = ["elsewhere_*"]\nimport-budget = 60\nparse-budget = 60\nignore = ["AA3"]\n'.replace(
             'ignore = ["AA3"]\n', ""
         )
@@ -221,7 +223,7 @@ def project(tmp_path):
             'ExternalTaskSensor(task_id="s", external_dag_id="far", timeout=60)' if name == "dags/two.py" else bash()
         )
         (tmp_path / name).write_text(dag(waits, Path(name).stem))
-    (tmp_path / "pyproject.toml").write_text("[tool.answers.integrity]\n")
+    (tmp_path / "pyproject.toml").write_text("[tool.dag-integrity]\n")
     return tmp_path
 
 
@@ -249,9 +251,9 @@ def test_what_was_not_seen_is_not_called_missing(project):
 
 
 def test_an_excluded_file_or_another_bundle_may_have_the_dag(project):
-    (project / "pyproject.toml").write_text('[tool.answers.integrity]\nexclude = ["dags/team"]\n')
+    (project / "pyproject.toml").write_text('[tool.dag-integrity]\nexclude = ["dags/team"]\n')
     assert rules(project / "dags") == set()
-    (project / "pyproject.toml").write_text('[tool.answers.integrity]\nenv-file = "x.env"\n')
+    (project / "pyproject.toml").write_text('[tool.dag-integrity]\nenv-file = "x.env"\n')
     bundles = '[{"name": "a", "classpath": "x", "kwargs": {}}, {"name": "b", "classpath": "x", "kwargs": {}}]'
     (project / "x.env").write_text(f"AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST={bundles}\n")
     assert rules(project / "dags") == set()
@@ -275,7 +277,7 @@ def test_a_zip_file_is_checked_as_well(project):
 def test_the_ignore_file_counts_wherever_the_check_begins(project, syntax, asked):
     (project / "dags" / "team" / "old_one.py").write_text("# an airflow dag\nimport nothing_like_it\n")
     (project / "dags" / ".airflowignore").write_text({"glob": "team/old_*\n", "regexp": "team/old_.*\\.py$\n"}[syntax])
-    (project / "pyproject.toml").write_text('[tool.answers.integrity]\nenv-file = "x.env"\nignore = ["AA204"]\n')
+    (project / "pyproject.toml").write_text('[tool.dag-integrity]\nenv-file = "x.env"\nignore = ["AA204"]\n')
     (project / "x.env").write_text(f"AIRFLOW__CORE__DAG_IGNORE_FILE_SYNTAX={syntax}\n")
     assert rules(asked, cwd=project) == set()
 

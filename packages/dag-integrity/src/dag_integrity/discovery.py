@@ -6,12 +6,14 @@ import functools
 import importlib.util
 import json
 import os
+import subprocess
+import sys
+import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
-from types import ModuleType
 
 from dag_integrity.sources import read
 
@@ -167,7 +169,7 @@ def _bundles(settings: Mapping[str, str]) -> int:
 
 def _dag_files(folder: Path, settings: Mapping[str, str]) -> Iterator[str]:
     syntax = settings.get("AIRFLOW__CORE__DAG_IGNORE_FILE_SYNTAX", "glob")
-    for file in sorted(_airflow_walk().find_path_from_directory(str(folder), ".airflowignore", syntax)):
+    for file in sorted(_airflow_walk()(str(folder), ".airflowignore", syntax)):
         inside = file.removeprefix(str(folder))
         if os.path.isfile(file) and "/site-packages/" not in inside and _is_dag_file(file, settings):
             yield file
@@ -190,7 +192,7 @@ def _members(files: list[str], settings: Mapping[str, str]) -> Iterator[str]:
         yield from (member for name in names if might_contain_dag(member := f"{file}/{name}", settings))
 
 
-def _airflow_walk() -> ModuleType:
+def _airflow_walk() -> Callable[[str, str, str], Iterable[str]]:
     """Airflow's own walk, which respects .airflowignore; loaded by itself, as `import airflow` takes a second."""
     airflow = importlib.util.find_spec("airflow")
     for folder in (airflow.submodule_search_locations or ()) if airflow else ():
@@ -200,8 +202,27 @@ def _airflow_walk() -> ModuleType:
             if spec and spec.loader:
                 module = importlib.util.module_from_spec(spec)
                 spec.loader.exec_module(module)
-                return module
-    return importlib.import_module("airflow.utils.file")  # where Airflow 3.0 and 3.1 have it
+                walk: Callable[[str, str, str], Iterable[str]] = module.find_path_from_directory
+                return walk
+    return _walk_elsewhere
+
+
+def _walk_elsewhere(folder: str, ignore_file: str, syntax: str) -> list[str]:
+    """The walk of Airflow 3.0 and 3.1, whose module needs all of Airflow: in a process that has another home than the user's.
+
+    :raises RuntimeError: it cannot be done; the message is Airflow's
+    """
+    code = "import json, sys; from airflow.utils.file import find_path_from_directory as walk; "
+    code += "open(sys.argv[1], 'w').write(json.dumps(list(walk(*sys.argv[2:]))))"
+    with tempfile.TemporaryDirectory(prefix="dag-integrity-") as home:
+        own = {"AIRFLOW_HOME": home, "AIRFLOW_CONFIG": f"{home}/airflow.cfg", "_AIRFLOW__AS_LIBRARY": "1",
+               "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite:///:memory:"}  # fmt: skip
+        command = [sys.executable, "-P", "-c", code, f"{home}/found", folder, ignore_file, syntax]
+        done = subprocess.run(command, env={**os.environ, **own}, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError((done.stderr.strip().splitlines() or ["no message"])[-1])
+        found: list[str] = json.loads(Path(home, "found").read_text(encoding="utf-8"))
+        return found
 
 
 def might_contain_dag(file: str, settings: Mapping[str, str] | None = None) -> bool:

@@ -175,16 +175,20 @@ class Watch:
         The environment (AIRFLOW_VAR_..., AIRFLOW_CONN_...) still answers; no other secrets backend is asked.
         """
         from airflow import settings
+        from airflow.exceptions import AirflowNotFoundException
         from airflow.models.connection import Connection
         from airflow.models.variable import Variable
         from airflow.sdk import Connection as GivenConnection
-        from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError, ErrorType
+        from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
         from airflow.sdk.execution_time import context
         from airflow.sdk.execution_time.comms import ErrorResponse
         from airflow.secrets.environment_variables import EnvironmentVariablesBackend
 
         environment = EnvironmentVariablesBackend()
-        environment._set_connection_class(GivenConnection)  # the metadata database's own needs all of its models
+        with contextlib.suppress(
+            AttributeError
+        ):  # Airflow 3.2 and later; the metadata database's own needs all of its models
+            environment._set_connection_class(GivenConnection)
 
         def get_variable(key: str, deserialize_json: bool = False) -> Any:
             self.lookup("variable", key)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import selectors
@@ -12,35 +11,22 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from dag_integrity.discovery import DagFile
-from dag_integrity.launch import Zygote
+from dag_integrity import protocol
+from dag_integrity.launch import Zygote, launch
+from dag_integrity.protocol import Job, Result
 
 AHEAD = 3  # files that a worker is given at a time, so that it never waits for the command
 LAST_WORDS = 0.5  # seconds for a worker that is late to say where it is
 # A slow or busy machine gives a file little CPU: only who computes nothing at all for so many timeouts hangs.
 STALLED, ENDLESS = 2, 20
 PROGRESS = 0.5  # seconds of CPU
-Result = dict[str, Any]
 
 
 class CannotCheck(Exception):
     """The check itself cannot run; the message says why."""
-
-
-@dataclass
-class Job:
-    """A file to parse. `alone`: in a process that has parsed nothing else, because that went wrong in another one."""
-
-    id: int
-    file: DagFile
-    doc: bool = False
-    alone: bool = False
-    later: bool = False
-    """Whether the file is parsed as if it were more than a year later."""
 
 
 @dataclass
@@ -74,30 +60,29 @@ class Pool:
     """One zygote and its workers.
 
     :param environment: of the parsers
-    :param options: plain data for zygote and parser: read_only, memory, traces, ...
-    :param report: called with each (file, result) as it comes
+    :param seed: the hash seed of its processes
+    :param start: what they start with
+    :param report: called with each (job, result) as it comes
     """
 
     def __init__(
         self,
         selector: selectors.BaseSelector,
-        zygote: Zygote,
-        environment: dict[str, str],
-        options: dict[str, Any],
+        seed: int,
+        start: protocol.Start,
         jobs: int,
         timeout: float,
         report: Callable[[Job, Result], None],
     ) -> None:
         self._selector, self._size, self._timeout, self._report = selector, jobs, timeout, report
-        self._traces = Path(options["traces"])
+        self._traces = Path(start.options["traces"])
         self.waiting: deque[Job] = deque()
-        self.ready = self._serialises = False
+        self.ready = False
         self._workers: dict[int, Worker] = {}
         self._next, self._received = 0, bytearray()
         self._confirmed: set[str] = set()
-        self._zygote = zygote
-        self._control = zygote.control
-        zygote.configure(environment, options)
+        self._zygote: Zygote = launch(seed, start)
+        self._control = self._zygote.control
         selector.register(self._control, selectors.EVENT_READ, self._from_zygote)
 
     @property
@@ -165,8 +150,7 @@ class Pool:
         self._next += 1
         worker = self._workers[self._next] = Worker(self._next, ours)
         with theirs:
-            message = json.dumps({"spawn": worker.number, "serialises": self._serialises})
-            socket.send_fds(self._control, [message.encode() + b"\n"], [theirs.fileno()])
+            socket.send_fds(self._control, [protocol.encode(protocol.Spawn(worker.number))], [theirs.fileno()])
         self._selector.register(ours, selectors.EVENT_READ, lambda: self._from_worker(worker))
         self._feed(worker)
 
@@ -182,12 +166,12 @@ class Pool:
                 self._retire(worker)  # the job needs a fresh process, and this one is idle
                 break
             worker.given.append(self.waiting.popleft())
-            lines.append(json.dumps({"id": job.id, "file": asdict(job.file), "doc": job.doc, "later": job.later}))
+            lines.append(protocol.encode(job))
             if job.alone:
                 break
         if lines:
             with contextlib.suppress(OSError):  # its end is noticed in time
-                worker.channel.sendall(("\n".join(lines) + "\n").encode())
+                worker.channel.sendall(b"".join(lines))
 
     def _retire(self, worker: Worker) -> None:
         with contextlib.suppress(OSError):
@@ -196,17 +180,18 @@ class Pool:
 
     def _from_zygote(self) -> None:
         for message in self._messages(self._control, self._received):
-            if message is None or "fatal" in message:
-                ended = f"the process with Airflow ended: {self._zygote.last_words()}"
-                raise CannotCheck(message["fatal"] if message else ended)
-            if "ready" in message:
-                self.ready = True
-            elif "spawned" in message and message["spawned"] in self._workers:
-                self._workers[message["spawned"]].pid = message["pid"]
-            elif "ended" in message and message["ended"] in self._workers:
-                worker = self._workers[message["ended"]]
-                worker.status = message["status"]
-                self._finish(worker)
+            match message:
+                case None:
+                    raise CannotCheck(f"the process with Airflow ended: {self._zygote.last_words()}")
+                case protocol.Fatal(text):
+                    raise CannotCheck(text)
+                case protocol.Ready():
+                    self.ready = True
+                case protocol.Spawned(number, pid) if number in self._workers:
+                    self._workers[number].pid = pid
+                case protocol.Ended(number, status) if number in self._workers:
+                    self._workers[number].status = status
+                    self._finish(self._workers[number])
 
     def _from_worker(self, worker: Worker) -> None:
         for message in self._messages(worker.channel, worker.received):
@@ -215,26 +200,28 @@ class Pool:
                 worker.channel.close()
                 worker.closed = worker.drained = True
                 self._finish(worker)
-            elif "begin" in message:
+            elif isinstance(message, protocol.Begin):
                 worker.current = worker.given[0]
-                worker.begun, worker.cpu_before = time.monotonic(), message["cpu"]
+                worker.begun, worker.cpu_before = time.monotonic(), message.cpu
                 worker.deadline, worker.progress = worker.begun + self._timeout, (worker.begun, 0.0)
-            else:
-                job, worker.current, worker.deadline = worker.given.popleft(), None, float("inf")
-                alone = worker.parsed == 0
-                worker.parsed += 1
-                self._serialises |= message.pop("serialised", False)
-                if message.get("retire"):
-                    worker.closed = True
-                if not alone and self._should_confirm(message):
-                    self.waiting.appendleft(replace(job, alone=True))
-                else:
-                    self._report(job, message)
+            elif isinstance(message, Result):
+                self._done(worker, message)
+
+    def _done(self, worker: Worker, result: Result) -> None:
+        job, worker.current, worker.deadline = worker.given.popleft(), None, float("inf")
+        alone = worker.parsed == 0
+        worker.parsed += 1
+        if result.retire:
+            worker.closed = True
+        if not alone and self._should_confirm(result):
+            self.waiting.appendleft(replace(job, alone=True))
+        else:
+            self._report(job, result)
 
     def _should_confirm(self, result: Result) -> bool:
         """Whether the failure might be due to a file that was parsed before in the same process; each kind is tried once."""
-        messages = {message for rule, _, _, message in result["findings"] if rule in ("AA101", "AA103", "AA104")}
-        if result.get("missing") or messages <= self._confirmed:
+        messages = {message for rule, _, _, message in result.findings if rule in ("AA101", "AA103", "AA104")}
+        if result.missing or messages <= self._confirmed:
             return False
         self._confirmed |= messages
         return True
@@ -244,16 +231,18 @@ class Pool:
         if not worker.drained or worker.status is None:
             return
         del self._workers[worker.number]
+        if worker.status == protocol.OWN_FAILURE and worker.current is None:
+            raise CannotCheck(f"a process that parses cannot go on: {self._zygote.last_words()}")
         unread = list(worker.given)
         if worker.current is not None:
             job = unread.pop(0)
             if worker.parsed and not worker.late:
                 unread.insert(0, replace(job, alone=True))
             else:
-                self._report(job, {"findings": [self._death(worker, job)], "dags": [], "died": True})
+                self._report(job, Result(job.id, findings=[self._death(worker, job)], died=True))
         self.waiting.extendleft(reversed(unread))
 
-    def _death(self, worker: Worker, job: Job) -> tuple[str, int, None, str]:
+    def _death(self, worker: Worker, job: Job) -> protocol.Entry:
         line = 1
         with contextlib.suppress(OSError):
             trace = (self._traces / str(worker.pid)).read_text(errors="replace")
@@ -269,7 +258,7 @@ class Pool:
         return "AA103", line, None, f"ends the process that parses it: os._exit({status})"
 
     @staticmethod
-    def _messages(channel: socket.socket, received: bytearray) -> list[Any]:
+    def _messages(channel: socket.socket, received: bytearray) -> list[protocol.Message | None]:
         """Whole messages that have arrived; None is the end."""
         try:
             data = channel.recv(1 << 20)
@@ -278,7 +267,7 @@ class Pool:
         received += data
         *lines, rest = bytes(received).split(b"\n")
         received[:] = rest
-        messages: list[Any] = [json.loads(line) for line in lines if line]
+        messages: list[protocol.Message | None] = [protocol.decode(line) for line in lines if line]
         return messages if data else [*messages, None]
 
 

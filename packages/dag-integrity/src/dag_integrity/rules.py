@@ -1,4 +1,4 @@
-"""The rules: id, severity, why it matters, and what to do. docs/integrity.md shows the same table, and a test compares."""
+"""The rules: id, severity, why it matters, and what to do. The README shows them as a table that is made from here."""
 
 from __future__ import annotations
 
@@ -36,6 +36,8 @@ _ALL = (
          "Give each DAG an id of its own."),
     Rule("AA107", "lost-dag", "error", "The DAG is made and never shown to Airflow: it does not appear, and no error tells.",
          "Call the @dag function; keep the DAG in a name of the module (globals()[...]), or make it in a `with` statement."),
+    Rule("AA109", "stand-in", "info", "A package is not installed here: what was found behind its stand-in is not sure.",
+         "Install the package where the check runs; until then nothing that rests on the stand-in is an error."),
     # 2: dependencies
     Rule("AA201", "cycle-in-dag", "error", "Tasks of a DAG wait for each other: Airflow refuses the DAG.",
          "Remove one of the edges that the message prints."),
@@ -134,7 +136,7 @@ _ALL = (
     Rule("AA901", "unused-suppression", "warning", "The comment suppresses nothing and would hide a later finding.",
          "Remove the comment, or the id from it."),
     Rule("AA902", "unknown-suppression", "warning", "The comment names a rule that does not exist.",
-         "Correct the id (`answers integrity --list-rules`)."),
+         "Correct the id (`dag-integrity --list-rules`)."),
 )  # fmt: skip
 
 RULES: dict[str, Rule] = {rule.id: rule for rule in _ALL}
@@ -149,6 +151,6 @@ def matching(prefixes: list[str]) -> set[str]:
     for prefix in prefixes:
         ids = {id_ for id_ in RULES if id_.startswith(prefix)} if prefix else set()
         if not ids:
-            raise ValueError(f"{prefix!r} is no rule or group of rules (`answers integrity --list-rules` lists them)")
+            raise ValueError(f"{prefix!r} is no rule or group of rules (`dag-integrity --list-rules` lists them)")
         found |= ids
     return found

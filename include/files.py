@@ -1,0 +1,41 @@
+"""Writes files in one step: a reader sees the old file or the new one, also after a crash."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def replacing(file: Path, mode: int = 0o644) -> Iterator[Path]:
+    """Give a path beside `file` to write to. It takes the place of `file` at the end, and is gone after an error.
+
+    Makes the folder where it is missing. Whoever else writes the same file at the same time has a path of its own.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.", suffix=".part")
+    os.fchmod(descriptor, mode)  # before there is anything to read; mkstemp makes it 0600
+    os.close(descriptor)
+    part = Path(name)
+    try:
+        yield part
+        part.replace(file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_atomically(file: Path, content: str, mode: int = 0o644, durable: bool = False) -> None:
+    """Write a text in one step.
+
+    :param mode: of the file; 0o600 where it holds a secret
+    :param durable: return once it is on the disk, so that a crash of the machine does not lose it
+    :raises OSError: it cannot be written; what was there before is as it was
+    """
+    with replacing(file, mode) as part, part.open("w", encoding="utf-8") as stream:
+        stream.write(content)
+        if durable:
+            stream.flush()
+            os.fsync(stream.fileno())
