@@ -21,6 +21,25 @@ timeout = 20
 """
 
 
+CROSSING = """from airflow.sdk import TaskGroup
+with TaskGroup("north"):
+    a = BashOperator(task_id="a", bash_command="true")
+    b = BashOperator(task_id="b", bash_command="true")
+with TaskGroup("south") as south:
+    c = BashOperator(task_id="c", bash_command="true")
+    {}
+"""
+
+
+def two_dags(down: str, up: str, extra: str = "") -> str:
+    """A DAG with a sensor, and the DAG that it waits for, with these schedules."""
+    return (
+        HEAD + f'with DAG("NAME", **{{**GOOD, "schedule": {down}}}):\n    '
+        f'ExternalTaskSensor(task_id="s", external_dag_id="NAME_up", external_task_id="a", timeout=60{extra})\n'
+        f'with DAG("NAME_up", **{{**GOOD, "schedule": {up}}}):\n    {bash()}\n'
+    )
+
+
 SENSOR = 'ExternalTaskSensor(task_id="s", external_dag_id="elsewhere_x", {})'
 # rule: (what breaks it, what does not). Both are whole files; NAME becomes the name of the file.
 EXAMPLES: dict[str, tuple[str, str]] = {
@@ -124,6 +143,31 @@ EXAMPLES: dict[str, tuple[str, str]] = {
     "AA701": (
         dag(bash(), "NAME") + 'PASSWORD = "hunter2-Tr0ub4dor"\n',
         dag(bash(), "NAME") + 'PASSWORD_KEY = "name_of_the_password_variable"\n',
+    ),
+    "AA107": (
+        "from airflow.sdk import dag\n" + HEAD + "@dag(**GOOD)\ndef never():\n    " + bash() + "\n",
+        "from airflow.sdk import dag\n" + HEAD + "@dag(dag_id='NAME', **GOOD)\ndef once():\n    " + bash() + "\nonce()\n",
+    ),
+    "AA208": (
+        dag(CROSSING.format("a >> south\n    south >> b"), "NAME"),
+        dag(CROSSING.format("a >> south\n    b >> south"), "NAME"),
+    ),
+    "AA209": (
+        two_dags('"0 2 * * *"', '"30 1 * * *"'),
+        two_dags('"0 2 * * *"', '"30 1 * * *"', ", execution_delta=timedelta(minutes=30)"),
+    ),
+    "AA310": (dag(bash().replace("true", "export.sh"), "NAME"), dag(bash().replace("true", "export.sh "), "NAME")),
+    "AA409": (
+        dag(bash(), "NAME") + "import os\ntry:\n    open('settings.txt')\nexcept OSError:\n    pass\n",
+        dag(bash(), "NAME") + "from pathlib import Path\nPath(__file__).resolve().parent.joinpath('NAME.py').read_text()\n",
+    ),
+    "AA505": (
+        dag(bash().replace("true", "{{ ds }}"), "NAME", '**{**GOOD, "schedule": [Asset("NAME")]}'),
+        dag(bash().replace("true", "{{ dag_run.run_after | ds }}"), "NAME", '**{**GOOD, "schedule": [Asset("NAME")]}'),
+    ),
+    "AA605": (
+        dag(bash().replace("true", "{{ execution_date }}"), "NAME"),
+        dag(bash().replace("true", "{{ params.execution_date }}"), "NAME", '**GOOD, params={"execution_date": "x"}'),
     ),
     "AA901": (dag(bash(), "NAME") + "x = 1  # integrity: ignore[AA301]\n", dag(bash(), "NAME") + "x = 1  # integrity\n"),
     "AA902": (

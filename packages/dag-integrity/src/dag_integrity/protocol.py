@@ -71,13 +71,14 @@ class Job:
     """A file to parse.
 
     `doc` asks for the serialised DAGs. `alone` asks for a process that has parsed nothing else, because parsing went wrong in
-    one that had.
+    one that had. `later` parses the file as if it were more than a year later.
     """
 
     id: int
     file: DagFile
     doc: bool = False
     alone: bool = False
+    later: bool = False
 
     def __post_init__(self) -> None:
         """Take what JSON makes of a file, too."""
