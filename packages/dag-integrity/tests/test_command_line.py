@@ -151,7 +151,7 @@ def test_one_run_makes_all_reports(project):
     assert ElementTree.parse(project / "j.xml").getroot().get("failures") == "1"
     jsonschema.validate(json.loads((project / "s.sarif").read_text()), SARIF)
     jsonschema.validate(json.loads((project / "g.json").read_text()), GITLAB)
-    assert "dags/d.py:13  AA304 info" in (project / "t.txt").read_text()
+    assert "dags/d.py:14  AA304 info" in (project / "t.txt").read_text()
     assert done.stdout == ""  # the text went to its file
     assert done.stderr.splitlines()[-1].endswith("1 info")
     assert not list(project.glob(".*"))  # what is written beside a report is gone

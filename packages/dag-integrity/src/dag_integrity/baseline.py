@@ -89,8 +89,9 @@ def _key_of(finding: Finding, path: Path) -> Key:
     folder = path.absolute().parent
     file = Path(os.path.relpath(finding.file, folder)).as_posix()
     project = os.path.commonpath([folder, finding.file])
-    message = replace(finding, message=finding.message.replace(f"{project.rstrip(os.sep)}{os.sep}", "")).stable_message
-    return finding.rule, file, finding.dag_id or "", message
+    if project != os.sep:
+        finding = replace(finding, message=finding.message.replace(f"{project}{os.sep}", ""))
+    return finding.rule, file, finding.dag_id or "", finding.stable_message
 
 
 def _key(entry: dict[str, Any]) -> Key:

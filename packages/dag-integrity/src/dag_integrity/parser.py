@@ -468,15 +468,18 @@ def _varies(code: CodeType) -> bool:
 
 
 def _cycle(dag: Any) -> list[str]:
-    try:
+    """The tasks of a cycle, the first one again at the end; empty when there is none."""
+    with contextlib.suppress(Exception):  # a cycle; Airflow 3.0 has no such method
         dag.check_cycle()
-    except Exception:
-        import networkx
+        return []
+    import networkx
 
-        graph = networkx.DiGraph((task.task_id, below) for task in dag.tasks for below in task.downstream_task_ids)
+    graph = networkx.DiGraph((task.task_id, below) for task in dag.tasks for below in task.downstream_task_ids)
+    try:
         edges = networkx.find_cycle(graph)
-        return [edges[0][0], *(edge[1] for edge in edges)]
-    return []
+    except networkx.NetworkXNoCycle:
+        return []
+    return [edges[0][0], *(edge[1] for edge in edges)]
 
 
 def raised_by(error: BaseException) -> str:
