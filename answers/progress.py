@@ -13,6 +13,7 @@ from answers.console import out
 
 if TYPE_CHECKING:
     from answers.operate.fleet import State
+    from answers.operate.repair import Repair
     from answers.stack.client import Run
     from include.fleet.model import Fleet, Member
 
@@ -26,6 +27,10 @@ COLOURS = {
     "up_for_retry": "yellow",
     "upstream_failed": "red",
     "no event": "magenta",
+    "repaired": "green",
+    "paused": "magenta",
+    "waiting": "magenta",
+    "due": "yellow",
 }
 ENDED = ("success", "failed", "up_for_retry", "upstream_failed")
 
@@ -38,6 +43,19 @@ def show_runs(looks: Iterator[list[Run]], quiet: bool = False) -> Iterator[list[
 def show_fleet(fleet: Fleet, looks: Iterator[list[State]], quiet: bool = False) -> Iterator[list[State]]:
     """Show a day of the fleet: carriers by layers."""
     return _show(looks, lambda states: _table_of_fleet(fleet, states), _changes_of_fleet, quiet)
+
+
+def show_repairs(looks: Iterator[list[Repair]], quiet: bool = False) -> Iterator[list[Repair]]:
+    """Show the repair of some days: a row for each DAG and day that is or was due."""
+    return _show(looks, table_of_repairs, _changes_of_repairs, quiet)
+
+
+def table_of_repairs(repairs: list[Repair]) -> Table:
+    """Lay out what is or was due."""
+    table = Table("DAG", "day", "what is due", "state")
+    for each in repairs:
+        table.add_row(each.dag_id, str(each.day), each.why, _coloured(each.state, each.state))
+    return table
 
 
 def _show(
@@ -78,6 +96,11 @@ def _changes_of_fleet(states: list[State]) -> Iterator[tuple[Hashable, str]]:
         if each.done:
             took = f" in {each.seconds:.1f} s" if each.seconds else ""
             yield each.member.dag_id, f"{each.member.dag_id}: {each.state}{took}"
+
+
+def _changes_of_repairs(repairs: list[Repair]) -> Iterator[tuple[Hashable, str]]:
+    for each in repairs:
+        yield (each.dag_id, each.day, each.state), f"{each.dag_id} {each.day}: {each.state} ({each.why})"
 
 
 def _coloured(state: str, text: str) -> str:

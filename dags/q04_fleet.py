@@ -102,18 +102,23 @@ def transform(**context) -> dict:
 
 @task
 def total(table: str, carriers: list[str], keys: dict[str, str], **context) -> list[dict]:
-    """One partition of a fleet table for this run's day, or for each day that an event has brought."""
-    from include.fleet.totals import publish
+    """One partition of a fleet table for this run's day; without one, for the days of the events and those that were missed."""
+    from include.fleet.totals import missed, publish
     from include.flights.feed import local_days
     from plugins.events import announce, days
     from plugins.warehouse import open_warehouse
 
     start, end = context.get("data_interval_start"), context.get("data_interval_end")
-    wanted = local_days(start, end) if start else days(context["triggering_asset_events"])
     run = f"{context['dag'].dag_id} {context['run_id']}"
     with open_warehouse() as client:
+        if start:
+            wanted = local_days(start, end)
+        else:  # events are a signal: Airflow may have kept some of them back
+            announced = days(context["triggering_asset_events"])
+            wanted = sorted({*announced, *missed(client, fleet, members[context["dag"].dag_id])})
         results = [publish(client, table, day, carriers, run, keys) for day in wanted]
-    announce(context, results[-1])
+    if results:
+        announce(context, results[-1])
     return results
 
 
@@ -139,17 +144,17 @@ def transform_dag(member: Member) -> None:
 def report_dag(member: Member) -> None:
     """Nothing waits for it, and any day that was published is worth a report: an event."""
     with dag_of(member, schedule=[published(member.key)]):
-        total.override(task_id="report", pool="warehouse")("reports", [member.key], {"carrier": member.key})
+        total.override(task_id="report", pool="warehouse")(*fleet.products(member)[0])
 
 
 def rollup_dag(member: Member) -> None:
     """Must have the same date of all that it adds up: sensors, which fan out and in through EmptyOperators."""
     with dag_of(member):
         sensors = [wait_for(members[upstream]) for upstream in member.waits_for]
-        carriers, keys = fleet.carriers_of(member.key), {"rollup": member.key}
+        airports, hours = fleet.products(member)
         by_airport = total.override(task_id="by_airport", outlets=[published(member.key)], pool="warehouse")
         by_hour = total.override(task_id="by_hour", pool="warehouse")
-        work = [by_airport("airports", carriers, keys), by_hour("hours", carriers, keys)]
+        work = [by_airport(*airports), by_hour(*hours)]
         start, ready, done = (EmptyOperator(task_id=name) for name in ("start", "ready", "done"))
         start >> sensors >> ready >> work >> done
 
@@ -157,8 +162,7 @@ def rollup_dag(member: Member) -> None:
 def scorecard_dag(member: Member) -> None:
     """An event again: the ranking can only follow the roll-up."""
     with dag_of(member, schedule=[published(fleet.scorecard_after)]):
-        carriers = fleet.carriers_of(fleet.scorecard_after)
-        total.override(task_id="rank", pool="warehouse")("scorecard", carriers, {})
+        total.override(task_id="rank", pool="warehouse")(*fleet.products(member)[0])
 
 
 BUILD = {

@@ -109,6 +109,7 @@ class _Command:
         if state.end is None:
             raise DeployError(f"{state.tag} is in no known state: see `answers deploy --status`")
         return {"result": state.end, "deploy": state.id, "tag": state.tag, "old": state.old, "new": state.new,
+                "missed": state.missed,
                 **{key: state.steps.get("planned", {}).get(key, []) for key in ("changes", "beside")}}  # fmt: skip
 
     def _previous(self) -> str:

@@ -1,4 +1,4 @@
-"""`answers fleet`: what the fleet consists of, and a whole day of it."""
+"""`answers fleet`: what the fleet consists of, a whole day of it, and the repair of days that are not complete."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from answers.console import AsJson, day_of, err, out, readable_errors
+from answers.console import AsJson, day_of, days_of, err, out, readable_errors
 from answers.interrupts import interruptible
-from answers.progress import show_fleet
+from answers.operate.repair import PAUSED, REPAIRED, Repair, Repairer, Request
+from answers.progress import show_fleet, show_repairs, table_of_repairs
 from include.fleet.model import load
 from include.waiting import asked, by_default
 
@@ -98,3 +99,66 @@ def run(
         out.print(f"{date}: {good} of {len(states)} DAGs succeeded in {seconds:.0f} s", highlight=False)
     if good < len(states):
         raise typer.Exit(1)
+
+
+@app.command("repair")
+def repair(
+    first: Annotated[str, typer.Option("--from", help="First local day, YYYY-MM-DD.")],
+    last: Annotated[str, typer.Option("--to", help="Last local day.")],
+    only: Annotated[
+        str | None, typer.Option("--for", help="Only what this carrier or roll-up needs, e.g. headline.")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what is due, and do nothing.")] = False,
+    begin: Annotated[bool, typer.Option("--begin", help="Also ingest what was never landed for these days.")] = False,
+    unpause: Annotated[bool, typer.Option("--unpause", help="Resume paused DAGs that have something due.")] = False,
+    timeout: Annotated[float | None, typer.Option(help=f"Seconds for all of it{by_default(1800)}")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find what is due and not done for these days, and do it, upstream first.
+
+    A paused or full DAG is not given its events, and a run may have failed or been deleted. The warehouse tells what is
+    published, and whether it is what its upstream gives now. A paused DAG stays paused and is told.
+    Exit code 0: nothing is due any more. 1: something is, or with --dry-run, was found.
+    """
+    from answers.stack.client import Airflow
+    from answers.stack.connections import open_warehouse
+    from include.fleet.due import Published, look
+
+    with readable_errors():
+        days, fleet, deadline = days_of([], first, last), load(), asked(timeout, 1800)
+        members = fleet.needed(only) if only else list(fleet.members)
+
+        def ask() -> Published:
+            with open_warehouse(deadline) as client:
+                return look(client, fleet, members, days)
+
+        repairer = Repairer(Airflow(), ask, Request(fleet, members, days, begin, unpause, deadline))
+        try:
+            with interruptible():
+                if dry_run:
+                    repairs = repairer.find()
+                else:
+                    *_, repairs = show_repairs(repairer.repair(), quiet=as_json)
+        except KeyboardInterrupt:
+            err.print("no longer repairing; the runs that were started go on, and the same command goes on with them")
+            raise typer.Exit(130) from None
+    left = [each for each in repairs if each.state != REPAIRED]
+    if as_json:
+        found = [each.document() for each in repairs]
+        print(json.dumps({"from": first, "to": last, "due": found, "left": len(left), "not_begun": repairer.not_begun}))
+    else:
+        _tell(repairs, left, repairer.not_begun, dry_run)
+    if left:
+        raise typer.Exit(1)
+
+
+def _tell(repairs: list[Repair], left: list[Repair], not_begun: int, dry_run: bool) -> None:
+    if left:
+        out.print(table_of_repairs(left))
+    done = "nothing was done" if dry_run else f"{len(repairs) - len(left)} repaired, {len(left)} left"
+    out.print(f"{len(repairs)} due: {done}" if repairs else "nothing is due", highlight=False)
+    if any(each.state == PAUSED for each in left):
+        out.print("paused DAGs are left alone: --unpause resumes those that have something due", style="dim")
+    if not_begun:
+        line = f"not begun: {not_begun} days of carriers of which nothing was landed; --begin ingests them"
+        out.print(line, style="dim", highlight=False)

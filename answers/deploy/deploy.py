@@ -36,6 +36,7 @@ class Airflow(Protocol):
     def is_paused(self, dag_id: str) -> bool: ...  # noqa: D102
     def pause(self, dag_id: str, paused: bool) -> None: ...  # noqa: D102
     def under_way(self, dag_id: str) -> list[str]: ...  # noqa: D102
+    def hand_over_missed_events(self, dag_id: str) -> list[str]: ...  # noqa: D102
     def start(self, dag_id: str, run_id: str) -> None: ...  # noqa: D102
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]: ...  # noqa: D102
     def link(self, dag_id: str, run_id: str) -> str: ...  # noqa: D102
@@ -295,8 +296,12 @@ class Deploy:
             self._let_go(state, dag_id)
 
     def _let_go(self, state: State, dag_id: str) -> None:
+        """Resume a DAG, and give it the events that Airflow has not given it while it was paused."""
         self._server.pause(dag_id, False)
-        self._journal.write(state.id, "resumed", dag=dag_id)
+        missed = self._server.hand_over_missed_events(dag_id)
+        self._journal.write(state.id, "resumed", dag=dag_id, missed=missed)
+        if missed:
+            self._say(f"{dag_id}: resumed, and given the events that it missed: {', '.join(missed)}")
 
     def _reread(self, deploy: str) -> State:
         return next(each for each in self._journal.deploys() if each.id == deploy)

@@ -32,6 +32,8 @@ class State:
     """The last entry of each step."""
     paused: list[str] = field(default_factory=list)
     """The DAGs that the deploy has paused, or was about to, and not resumed."""
+    missed: dict[str, list[str]] = field(default_factory=dict)
+    """The DAGs that were given, when they were resumed, events which they had missed: DAG -> how many of which asset."""
     at: str = ""
 
     @property
@@ -97,6 +99,8 @@ class Journal:
                 state.paused.append(entry["dag"])
             elif step == "resumed" and entry["dag"] in state.paused:
                 state.paused.remove(entry["dag"])
+            if entry.get("missed"):
+                state.missed[entry["dag"]] = entry["missed"]
         return list(found.values())
 
     def unfinished(self) -> State | None:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
+from answers.operate.missed_events import hand_over
 from answers.stack.bundles import NAME
 from answers.stack.client import Airflow, ApiError
 
@@ -74,6 +75,10 @@ class Server:
         states = "&".join(f"state={state}" for state in UNDER_WAY)
         answer = self._airflow.request("GET", f"/dags/{dag_id}/dagRuns?{states}&limit=100", expect=(200, 404))
         return [run["dag_run_id"] for run in answer.json()["dag_runs"]] if answer.status_code == 200 else []
+
+    def hand_over_missed_events(self, dag_id: str) -> list[str]:
+        """Have a DAG given the asset events that came while it was paused. Tells how many of which asset."""
+        return [str(each) for each in hand_over(self._airflow, dag_id)]
 
     def start(self, dag_id: str, run_id: str) -> None:
         """Start a run; where it was started before, that one is it."""

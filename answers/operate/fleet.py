@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -52,10 +52,34 @@ def _runs(airflow: Airflow, members: list[Member], **where: Any) -> dict[str, li
     return found
 
 
+def runs_of_days(airflow: Airflow, members: list[Member], days: list[date]) -> dict[tuple[str, date], dict[str, Any]]:
+    """Find the runs of these dates: (DAG, day) -> run."""
+    instants = {midnight(day): day for day in days}
+    first, last = (edge.isoformat() for edge in (min(instants), max(instants)))
+    runs = _runs(airflow, members, logical_date_gte=first, logical_date_lte=last)
+    dated = ((run, instants.get(datetime.fromisoformat(run["logical_date"]))) for of in runs.values() for run in of)
+    return {(run["dag_id"], day): run for run, day in dated if day}
+
+
+def runs_under_way(airflow: Airflow, members: list[Member]) -> dict[str, list[dict[str, Any]]]:
+    """Find the runs of these DAGs that are queued or running, by DAG."""
+    return _runs(airflow, members, states=["queued", "running"])
+
+
 def _of_day(airflow: Airflow, members: list[Member], day: date) -> dict[str, dict[str, Any]]:
-    at = midnight(day).isoformat()
-    runs = _runs(airflow, [each for each in members if each.dated], logical_date_gte=at, logical_date_lte=at)
-    return {dag_id: found[0] for dag_id, found in runs.items() if found}
+    runs = runs_of_days(airflow, [each for each in members if each.dated], [day])
+    return {dag_id: run for (dag_id, _), run in runs.items()}
+
+
+def require_known(airflow: Airflow, members: list[Member]) -> dict[str, dict[str, Any]]:
+    """Find these DAGs in Airflow: DAG -> what its API says of it.
+
+    :raises ApiError: Airflow does not know one
+    """
+    known = {each["dag_id"]: each for each in airflow.pages("/dags?order_by=dag_id", "dags")}
+    if missing := [each.dag_id for each in members if each.dag_id not in known]:
+        raise ApiError(f"Airflow does not know {', '.join(missing)}: is its ANSWERS_FLEET another file?")
+    return known
 
 
 def start(airflow: Airflow, members: list[Member], day: date) -> bool:
@@ -67,9 +91,7 @@ def start(airflow: Airflow, members: list[Member], day: date) -> bool:
     :raises ApiError: Airflow does not know a DAG, or refuses
     """
     airflow.find_dag(members[-1].dag_id)
-    known = set(airflow.dag_ids())
-    if missing := [each.dag_id for each in members if each.dag_id not in known]:
-        raise ApiError(f"Airflow does not know {', '.join(missing)}: is its ANSWERS_FLEET another file?")
+    require_known(airflow, members)
     airflow.request("PATCH", "/dags?dag_id_prefix_pattern=fleet_&paused=true&limit=100", json={"is_paused": False})
     existing = _of_day(airflow, members, day)
     under_way = any(run["state"] not in FINAL for run in existing.values())

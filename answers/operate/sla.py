@@ -43,12 +43,8 @@ def keep(judged: list[Judged]) -> None:
 
     :raises WarehouseUnavailable: it does not answer
     """
-    import clickhouse_connect
-
-    from answers.stack.connections import warehouse_options
-    from include.flights import warehouse
+    from answers.stack.connections import open_warehouse
     from include.sla.store import write
 
-    options = warehouse_options()
-    with warehouse.connect(lambda: clickhouse_connect.get_client(**options), options.get("path")) as client:
+    with open_warehouse() as client:
         write(client, judged)

@@ -4,11 +4,30 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
 
 from answers.stack.parameters.contents import CONSUMER
 from answers.stack.settings import Settings
 from include.flight_status.broker import BrokerUnavailable
+from include.waiting import Deadline
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+
+def open_warehouse(patience: float | Deadline = 60) -> AbstractContextManager[Client]:
+    """Open the warehouse that is configured: ClickHouse's server or the embedded engine.
+
+    :param patience: seconds to wait, or their end, while it is down, or a task holds the embedded engine
+    :raises WarehouseUnavailable: it does not answer
+    """
+    import clickhouse_connect
+
+    from include.flights import warehouse
+
+    options = warehouse_options()
+    return warehouse.connect(lambda: clickhouse_connect.get_client(**options), options.get("path"), patience)
 
 
 def kafka_options() -> dict[str, Any]:

@@ -106,6 +106,14 @@ class Member(NamedTuple):
         return self.layer in ("ingest", "transform", "rollup")
 
 
+class Product(NamedTuple):
+    """One partition a day of warehouse.fleet_TABLE: which carriers it adds up, and its columns beside the day."""
+
+    table: str
+    carriers: list[str]
+    keys: dict[str, str]
+
+
 class Fleet(_Strict):
     """The document."""
 
@@ -178,6 +186,17 @@ class Fleet(_Strict):
             above = [f"fleet_rollup_{self.scorecard_after}"]
             add("scorecard", "", "Carriers ranked by punctuality", "flight-operations", LEAST, above)
         return tuple(found.values())
+
+    def products(self, member: Member) -> list[Product]:
+        """The totals that a member publishes for each day; none for ingest and transform."""
+        if member.layer == "report":
+            return [Product("reports", [member.key], {"carrier": member.key})]
+        if member.layer == "rollup":
+            carriers, keys = self.carriers_of(member.key), {"rollup": member.key}
+            return [Product("airports", carriers, keys), Product("hours", carriers, keys)]
+        if member.layer == "scorecard" and self.scorecard_after:
+            return [Product("scorecard", self.carriers_of(self.scorecard_after), {})]
+        return []
 
     def needed(self, key: str) -> list[Member]:
         """The DAGs of a carrier or roll-up and of all that it waits for, upstream ones first, with those that events start.

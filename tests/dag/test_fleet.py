@@ -5,11 +5,15 @@ import os
 import re
 import time
 from datetime import date, timedelta
+from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from answers.stack.bootstrap import POOLS
 from include.fleet.model import load
+from include.flights import feed, light
+from include.flights import warehouse as loader
 from include.flights.feed import default_feed
 from support import PROJECT, expected, fleet, interval, open_warehouse
 
@@ -262,6 +266,26 @@ def test_a_carriers_day_is_moved_though_the_day_before_it_failed(run_day, wareho
         flights = client.query_df("SELECT * FROM warehouse.carrier_flights")
         wanted = expected.flights(DAY, DAY).query("carrier == 'US'")
         expected.assert_equal(flights, wanted, expected.FLIGHT_KEY)
+
+
+@pytest.mark.claim("4.8")
+@pytest.mark.timeout(120)
+def test_a_report_serves_the_days_whose_events_it_was_not_given(dags, warehouse, make_feed, tmp_path):
+    """A run without any event stands for one that was given another day's."""
+    days = [date.fromisoformat(DAY), date.fromisoformat(DAY) + timedelta(days=1)]
+    for day in days:
+        landed = feed.land(make_feed(str(day)), tmp_path, *interval(str(day)), "test", carrier="US")
+        folder = Path(landed["folder"])
+        light.transform(warehouse, folder)
+        loader.publish_day(warehouse, folder, day, day, landed["rows"], "test", loader.CARRIERS, landed["slice"])
+    warehouse.close()
+    run = dags["fleet_report_US"].test(logical_date=None)
+    assert str(run.state) == "success"
+    with open_warehouse() as client:
+        reports = client.query_df("SELECT * FROM warehouse.fleet_reports ORDER BY flight_date")
+    wanted = pd.concat([fleet.totals(str(day), ["US"], ["carrier"])[fleet.REPORT] for day in days], ignore_index=True)
+    expected.assert_equal(reports, wanted, ["flights"])
+    assert [str(day)[:10] for day in reports["flight_date"]] == [str(day) for day in days]
 
 
 @pytest.mark.claim("4.6")

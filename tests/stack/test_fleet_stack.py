@@ -6,6 +6,7 @@ import signal
 import subprocess
 from datetime import date, timedelta
 
+import pandas as pd
 import pytest
 
 from answers.operate.fleet import start, watch
@@ -171,6 +172,31 @@ def test_of_a_broken_carrier_the_dependants_fail_fast_and_the_others_finish(stac
         assert end - cause < timedelta(seconds=45)
     carriers = stack.sql(f"SELECT DISTINCT carrier FROM warehouse.carrier_flights WHERE flight_date = '{BAD_DAY}'")
     assert {row["carrier"] for row in carriers} == {"UA", "B6"}
+
+
+@pytest.mark.claim("4.8")
+def test_days_that_a_paused_report_missed_are_told_and_repaired(stack):
+    days, dag = ("2013-06-20", "2013-06-21"), "/dags/fleet_report_AS"
+    stack.airflow.request("PATCH", dag, json={"is_paused": True})
+    for layer in ("ingest", "transform"):
+        stack.answers("run", f"fleet_{layer}_AS", "--from", days[0], "--to", days[1], "--json")
+
+    def repair(*options: str, code: int) -> dict[str, str]:
+        args = ("fleet", "repair", "--from", days[0], "--to", days[1], "--for", "AS", "--json", *options)
+        done = stack.answers(*args, check=False)
+        assert done.returncode == code, done.stderr
+        assert {each["dag_id"] for each in json.loads(done.stdout)["due"]} <= {"fleet_report_AS"}
+        return {each["day"]: each["state"] for each in json.loads(done.stdout)["due"]}
+
+    assert repair(code=1) == dict.fromkeys(days, "paused")
+    assert stack.airflow.request("GET", dag).json()["is_paused"]
+    assert stack.airflow.pages(f"{dag}/dagRuns", "dag_runs") == []
+    assert repair("--unpause", code=0) == dict.fromkeys(days, "repaired")
+    found = stack.frame(f"SELECT * FROM warehouse.fleet_reports WHERE carrier = 'AS' AND flight_date IN {days}")
+    wanted = pd.concat([fleet.totals(day, ["AS"], ["carrier"])[fleet.REPORT] for day in days])
+    assert len(wanted) == len(days)
+    expected.assert_equal(found, wanted, ["flights", "mean_dep_delay"])
+    assert repair(code=0) == {}
 
 
 @pytest.mark.claim("4.1")

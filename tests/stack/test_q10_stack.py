@@ -27,11 +27,33 @@ for dag_id in ("daily", "paused_by_hand"):
              default_args={{"owner": "us"}}, description="d", doc_md="d"):  # fmt: skip
         EmptyOperator(task_id="a")
 '''
+EVENTS = '''"""A DAG whose event starts another one."""
+
+from airflow.sdk import DAG, Asset, task
+
+common = {{"tags": ["q10"], "default_args": {{"owner": "us"}}, "description": "d", "doc_md": "d"}}
+with DAG("producer", schedule=None, **common):
+
+    @task(outlets=[Asset("q10.made")])
+    def make(**context):
+        context["outlet_events"][Asset("q10.made")].extra = context["dag_run"].conf
+
+    make()
+
+with DAG("consumer", schedule=[Asset("q10.made")], **common):
+
+    @task
+    def take{version}(triggering_asset_events=None) -> list:
+        return [event.extra["number"] for of in triggering_asset_events.values() for event in of]
+
+    take{version}()
+'''
 CLEANING = {"INTERVAL": "5", "AGE_THRESHOLD": "5", "MIN_VERSIONS": "1"}
 
 
-def files(schedule: str = "0 0 1 1 *", **changes: str) -> dict[str, str]:
-    return FILES | {"dags/daily.py": DAILY.format(schedule=schedule)} | changes
+def files(schedule: str = "0 0 1 1 *", version: str = "", **changes: str) -> dict[str, str]:
+    own = {"dags/daily.py": DAILY.format(schedule=schedule), "dags/events.py": EVENTS.format(version=version)}
+    return FILES | own | changes
 
 
 class Live:
@@ -81,7 +103,7 @@ def live(new_stack, tmp_path_factory) -> Live:
     }
     live = Live(stack, Project(tmp_path_factory.mktemp("q10")))
     stack.answers("up", "--dags", "git")
-    wait_for("the DAGs", lambda: {"q10_canary", "daily", "paused_by_hand"} <= set(stack.airflow.dag_ids()))
+    wait_for("the DAGs", lambda: {"q10_canary", "daily", "paused_by_hand", "consumer"} <= set(stack.airflow.dag_ids()))
     stack.airflow.request("PATCH", "/dags/paused_by_hand", json={"is_paused": True})
     return live
 
@@ -125,6 +147,37 @@ def test_a_run_finishes_on_its_commit_while_a_breaking_change_is_deployed_in_its
         )
         report = live.stack.home / "data" / "q10" / f"{run_id}.json"
         assert json.loads(report.read_text()) == seats()
+    assert live.paused() == {"paused_by_hand"}
+
+
+@pytest.mark.claim("4.8")
+@pytest.mark.claim("10.4")
+def test_a_consumer_that_a_deploy_paused_is_given_the_events_that_came_meanwhile(live, tmp_path):
+    """The deploy pauses it at once, and then waits for a run of the canary, which loses a task, too."""
+    airflow, hold = live.stack.airflow, tmp_path / "hold"
+    hold.touch()
+    live.start("held", hold)
+    new = live.project.commit("events", files(version="_all"))
+    process = subprocess.Popen(
+        live.stack.command("deploy", "--to", "events", "--json"),
+        env=live.stack.environment, cwd=PROJECT, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_for("the consumer to be paused", lambda: "consumer" in live.paused())
+    for number in (1, 2):
+        body = {"dag_run_id": f"made-{number}", "logical_date": None, "conf": {"number": number}}
+        airflow.request("POST", "/dags/producer/dagRuns", json=body)
+    wait_for("the events", lambda: len(airflow.pages("/assets/events", "asset_events")) == 2)
+    assert process.poll() is None
+    hold.unlink()
+    answer = json.loads(process.communicate(timeout=120)[0])
+    assert (answer["result"], live.head) == ("done", new)
+    assert answer["missed"] == {"consumer": ["2 of q10.made"]}
+
+    def taken() -> list[int] | None:
+        runs = airflow.pages("/dags/consumer/dagRuns?state=success", "dag_runs")
+        return runs and airflow.xcom("consumer", runs[0]["dag_run_id"], "take_all")
+
+    assert wait_for("the consumer", taken) == [1, 2, 2], "the last one was announced again"
     assert live.paused() == {"paused_by_hand"}
 
 

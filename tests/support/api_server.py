@@ -35,6 +35,7 @@ class ApiServer:
     """The server's address, and its database."""
 
     def __init__(self, database: Path) -> None:
+        self.database = database
         self.url = f"http://127.0.0.1:{dotenv.free_port(0)}"
         # Its lines are not counted: under coverage's tracer the server, which has threads, has crashed (Python 3.11).
         unmeasured = {name: value for name, value in os.environ.items() if not name.startswith("COV")}

@@ -62,7 +62,7 @@ class Seam:
     def __init__(self, file: Path, repository: Repository) -> None:
         self.file, self.repository = file, repository
         if not file.exists():
-            self.save({"paused": [], "under_way": {}, "runs": {}, "calls": []})
+            self.save({"paused": [], "under_way": {}, "runs": {}, "calls": [], "missed": {}})
 
     @property
     def state(self) -> dict:
@@ -99,10 +99,18 @@ class Seam:
         state = self.state
         state["paused"] = sorted({*state["paused"]} - {dag_id} | ({dag_id} if paused else set()))
         state["calls"].append(["pause" if paused else "resume", dag_id])
+        if paused:  # and an event comes
+            state["missed"][dag_id] = ["1 of asset"]
         self.save(state)
 
     def under_way(self, dag_id):
         return self.state["under_way"].get(dag_id, [])
+
+    def hand_over_missed_events(self, dag_id):
+        state = self.state
+        missed = state["missed"].pop(dag_id, [])
+        self.save(state)
+        return missed
 
     def start(self, dag_id, run_id):
         state, commit = self.state, self.repository.head(BRANCH)

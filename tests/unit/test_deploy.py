@@ -56,6 +56,16 @@ def test_it_pauses_what_is_incompatible_and_resumes_what_it_has_paused(world):
     assert steps == ["begin", "planned", "pausing", "pausing", "shipping", "verified", "resumed", "resumed", "done"]
 
 
+@pytest.mark.claim("4.8")
+def test_the_events_that_a_paused_dag_has_missed_are_handed_over_and_told(world):
+    state = world.deploy("two")
+    assert state.missed == {"renamed": ["1 of asset"], "weekly": ["1 of asset"]}
+    assert "renamed: resumed, and given the events that it missed: 1 of asset" in world.said
+    resumed = [entry for entry in world.journal.entries() if entry["step"] == "resumed"]
+    assert [(entry["dag"], entry["missed"]) for entry in resumed] == list(state.missed.items())
+    assert world.seam.state["missed"] == {}
+
+
 def test_a_dag_is_paused_on_request_too(world):
     world.deploy("two", pause=("steady",))
     assert calls(world, "pause") == calls(world, "resume") == ["renamed", "weekly", "steady"]
@@ -135,6 +145,7 @@ def test_a_canary_that_fails_takes_everything_back(world):
     assert world.head == world.old
     assert world.seam.state["paused"] == ["held"]
     assert world.journal.deploys()[-1].end == "rolled-back"
+    assert world.seam.state["missed"] == {}, "what is undone hands them over as well"
 
 
 def test_a_canary_that_is_itself_incompatible_is_resumed_for_its_run(world):
@@ -206,7 +217,7 @@ def killed(world: World, point: int, action) -> bool:
 
         for owner, names in (
             (world.journal, ["write"]),
-            (world.seam, ["pause", "start"]),
+            (world.seam, ["pause", "start", "hand_over_missed_events"]),
             (world.repository, ["move"]),
         ):
             for name in names:
@@ -246,6 +257,7 @@ def test_killed_at_any_point_the_same_command_finishes_it(tmp_path):
     for world in many_worlds(tmp_path):
         assert world.deploy("two", canary="steady").end == "done"
         assert (world.head, world.seam.state["paused"]) == (world.new, ["held"])
+        assert world.seam.state["missed"] == {}
         assert world.journal.unfinished() is None
 
 
@@ -255,6 +267,7 @@ def test_killed_at_any_point_rollback_undoes_it(tmp_path):
         if world.journal.unfinished() is not None:
             assert rollback(world).end in ("rolled-back", "given-up")
         assert (world.head, world.seam.state["paused"]) == (world.new if done else world.old, ["held"])
+        assert world.seam.state["missed"] == {}
 
 
 def test_killed_while_it_rolls_back_the_next_call_goes_on_with_that(world):

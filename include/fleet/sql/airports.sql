@@ -10,5 +10,5 @@ SELECT
     quantileExactInclusiveOrNullIf(0.9)(f.dep_delay, NOT f.cancelled)    AS p90_dep_delay,
     avgOrNullIf(arr_delay <= 15, arr_delay IS NOT NULL)                  AS on_time_share
 FROM warehouse.carrier_flights AS f
-WHERE flight_date = {day:Date} AND has({carriers:Array(String)}, carrier)
+WHERE flight_date BETWEEN {first:Date} AND {last:Date} AND has({carriers:Array(String)}, carrier)
 GROUP BY flight_date, origin

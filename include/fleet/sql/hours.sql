@@ -6,5 +6,5 @@ SELECT
     countIf(f.cancelled)                                                 AS cancelled,
     avgOrNullIf(f.dep_delay, NOT f.cancelled)                            AS mean_dep_delay
 FROM warehouse.carrier_flights AS f
-WHERE flight_date = {day:Date} AND has({carriers:Array(String)}, carrier)
+WHERE flight_date BETWEEN {first:Date} AND {last:Date} AND has({carriers:Array(String)}, carrier)
 GROUP BY flight_date, hour

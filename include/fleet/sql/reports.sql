@@ -8,5 +8,5 @@ SELECT
     max(dep_delay)                                                       AS worst_dep_delay,
     avgOrNullIf(arr_delay <= 15, arr_delay IS NOT NULL)                  AS on_time_share
 FROM warehouse.carrier_flights AS f
-WHERE flight_date = {day:Date} AND carrier = {carrier:String}
+WHERE flight_date BETWEEN {first:Date} AND {last:Date} AND carrier = {carrier:String}
 GROUP BY flight_date, carrier

@@ -1,0 +1,68 @@
+"""Has the events that a DAG was not given handed over to it.
+
+Airflow 3.3 queues a consumer when an event comes, and only if the DAG is not paused at that moment (`AssetManager.
+register_asset_change`); what came meanwhile stays in its table of events. Resuming the DAG queues nothing. The run that the
+next event makes is given all events since the DAG's last such run (`SchedulerJobRunner._create_dag_runs_asset_triggered`), so
+one more event is enough: the newest one that was missed, announced again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from answers.stack.client import Airflow
+
+
+@dataclass(frozen=True)
+class Missed:
+    """The events of one asset that a DAG was not given. `others`: DAGs that are scheduled on the asset, too."""
+
+    asset: str
+    events: int
+    others: tuple[str, ...]
+
+    def __str__(self) -> str:
+        also = f" (also to {', '.join(self.others)})" if self.others else ""
+        return f"{self.events} of {self.asset}{also}"
+
+
+def hand_over(airflow: Airflow, dag_id: str) -> list[Missed]:
+    """Announce the newest missed event of each asset again, so that Airflow makes a run that is given all of them.
+
+    Doing it again does nothing once that run is made. Every DAG that is scheduled on the asset gets the event.
+
+    :returns: what was missed, by asset; empty for a DAG that Airflow does not know, or that no asset starts
+    :raises ApiError: Airflow does not answer
+    """
+    assets = airflow.pages(f"/assets?dag_ids={quote(dag_id)}", "assets")
+    consumed = _consumed_until(airflow, dag_id)
+    found = []
+    for asset in assets:
+        for reference in asset["scheduled_dags"]:
+            if reference["dag_id"] == dag_id:
+                since = consumed or reference["created_at"]
+                query = f"asset_id={asset['id']}&timestamp_gt={quote(since)}&order_by=timestamp"
+                found.append((asset, airflow.pages(f"/assets/events?{query}", "asset_events")))
+    found = [(asset, events) for asset, events in found if events]
+    if not found:
+        return []
+    # A run is given the events up to the moment at which its DAG was queued: an old place in the queue would leave out the rest.
+    airflow.request("DELETE", f"/dags/{dag_id}/assets/queuedEvents", expect=(204, 404))
+    for asset, events in found:
+        body = {"asset_id": asset["id"], "extra": events[-1]["extra"], "partition_key": events[-1]["partition_key"]}
+        airflow.request("POST", "/assets/events", json=body)
+    return [Missed(asset["name"], len(events), _others(asset, dag_id)) for asset, events in found]
+
+
+def _consumed_until(airflow: Airflow, dag_id: str) -> str | None:
+    """The instant up to which the DAG's runs were given events, as ISO 8601; None without such a run."""
+    path = f"/dags/{quote(dag_id)}/dagRuns?run_type=asset_triggered&order_by=-run_after&limit=1"
+    answer = airflow.request("GET", path, expect=(200, 404))
+    runs = answer.json()["dag_runs"] if answer.status_code == 200 else []
+    return runs[0]["run_after"] if runs else None
+
+
+def _others(asset: dict[str, Any], dag_id: str) -> tuple[str, ...]:
+    return tuple(sorted(each["dag_id"] for each in asset["scheduled_dags"] if each["dag_id"] != dag_id))

@@ -1,0 +1,212 @@
+"""Repairs days of the fleet: finds what is due and not done, runs it upstream first, and looks again until all was tried.
+
+Each DAG gets a run of the date, as `answers fleet run` would start it, whether a schedule or an event starts it otherwise: an
+event would go to every consumer, and a paused one is given none. The run's id is made of the day, so that a repair which was
+killed is finished by the same command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+
+from answers.operate.fleet import LOOK, require_known, runs_of_days, runs_under_way
+from answers.stack.client import FINAL, Airflow, ApiError, run_of
+from include.fleet.due import DONE, DUE, LATER, NOT_BEGUN, Duty, Known, Landed, Published, judge
+from include.fleet.model import Fleet, Member
+from include.waiting import Deadline, looks
+
+REPAIRED, FAILED, PAUSED, WAITING = "repaired", "failed", "paused", "waiting"
+Key = tuple[str, date]
+
+
+@dataclass
+class Repair:
+    """One DAG's day that was due. `state`: Airflow's of its run, and at the end REPAIRED, FAILED, PAUSED, WAITING or DUE."""
+
+    dag_id: str
+    day: date
+    why: str
+    state: str
+    run_id: str | None = None
+
+    def document(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self) | {"day": str(self.day)}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to repair.
+
+    :param members: with all that they wait for, upstream ones first
+    :param begin: days of which nothing was landed as well
+    :param unpause: resume paused DAGs that have something due; they are left alone and told otherwise
+    :param patience: seconds for all of it, or their end
+    """
+
+    fleet: Fleet
+    members: list[Member]
+    days: list[date]
+    begin: bool = False
+    unpause: bool = False
+    patience: float | Deadline = 1800
+
+
+class Repairer:
+    """Finds and repairs, with one Airflow and one warehouse.
+
+    :param look: asks the warehouse; it is held only while it is asked, since tasks want it too
+    """
+
+    def __init__(self, airflow: Airflow, look: Callable[[], Published], request: Request) -> None:
+        self._airflow, self._look, self._asked = airflow, look, request
+        self._deadline = Deadline.of(request.patience)
+        self._repairs: dict[Key, Repair] = {}
+        self._tried: set[Key] = set()
+        self._paused: set[str] = set()
+        self.not_begun = 0
+        """Days of carriers of which nothing was landed."""
+
+    def find(self) -> list[Repair]:
+        """Find what is due, and change nothing.
+
+        :raises ApiError: Airflow does not know a DAG, or does not answer
+        """
+        self._judge()
+        return self._state()
+
+    def repair(self) -> Iterator[list[Repair]]:
+        """Repair, and tell the state of everything that is or was due, again and again until nothing is left to try.
+
+        :raises ApiError: runs have not ended in time; they go on, and the same command goes on with them
+        """
+        while True:
+            duties = self._judge()
+            if self._asked.unpause:
+                self._resume()
+            yield self._state()
+            ready = [each for each in duties if self._can_run(each)]
+            if not ready:
+                return
+            if busy := self._busy(ready):  # an event has come: it may be what is missing
+                yield from self._await(self._idle, busy)
+            else:
+                for duty in ready:
+                    self._start(duty)
+                yield from self._await(self._ended, ready)
+
+    def _resume(self) -> None:
+        """Resume the paused DAGs that have something due."""
+        for repair in self._repairs.values():
+            if repair.state == PAUSED:
+                self._airflow.request("PATCH", f"/dags/{repair.dag_id}", json={"is_paused": False})
+                repair.state = DUE
+        self._paused -= {dag_id for dag_id, _ in self._repairs}
+
+    def _can_run(self, duty: Duty) -> bool:
+        return duty.state == DUE and duty.key not in self._tried and duty.member.dag_id not in self._paused
+
+    def _judge(self) -> list[Duty]:
+        """Look at everything, and put down what is due."""
+        members, days = self._asked.members, self._asked.days
+        dags = require_known(self._airflow, members)
+        self._paused = {each.dag_id for each in members if dags[each.dag_id]["is_paused"]}
+        duties = judge(members, days, self._look(), known(self._airflow, members, days), self._asked.begin)
+        self.not_begun = sum(each.state == NOT_BEGUN for each in duties if each.member.layer == "ingest")
+        for duty in duties:
+            repair = self._repairs.get(duty.key)
+            if repair is None and duty.state in (DUE, LATER):
+                repair = self._repairs[duty.key] = Repair(*duty.key, duty.why, DUE)
+            if repair is not None:
+                self._settle(repair, duty)
+        return duties
+
+    def _settle(self, repair: Repair, duty: Duty) -> None:
+        if duty.state == DONE:
+            repair.state = REPAIRED
+        elif repair.dag_id in self._paused:
+            repair.state = PAUSED
+        elif duty.key in self._tried:
+            repair.why = f"{duty.why}; its run is {repair.state}" if repair.state in FINAL else repair.why
+            repair.state = FAILED
+        elif duty.state == DUE:
+            repair.state = DUE
+        else:
+            repair.state, repair.why = WAITING, f"waits for {', '.join(duty.after)}"
+
+    def _state(self) -> list[Repair]:
+        return list(self._repairs.values())
+
+    def _start(self, duty: Duty) -> None:
+        """Start the day's run, run it again where it has ended, join it where it goes on."""
+        self._tried.add(duty.key)
+        dag_id, day = duty.key
+        existing = runs_of_days(self._airflow, [duty.member], [day]).get(duty.key)
+        if existing is None:
+            body = run_of(day)
+            self._airflow.request("POST", f"/dags/{dag_id}/dagRuns", json=body, expect=(200, 201, 409))
+            self._repairs[duty.key].run_id = body["dag_run_id"]
+            return
+        self._repairs[duty.key].run_id = existing["dag_run_id"]
+        if existing["state"] in FINAL:
+            self._airflow.clear(dag_id, existing["dag_run_id"])
+
+    def _ended(self, duties: list[Duty]) -> bool:
+        runs = runs_of_days(self._airflow, [each.member for each in duties], self._asked.days)
+        for duty in duties:
+            self._repairs[duty.key].state = runs[duty.key]["state"] if duty.key in runs else "gone"
+        return all(self._repairs[each.key].state not in ("queued", "running") for each in duties)
+
+    def _idle(self, duties: list[Duty]) -> bool:
+        return not self._busy(duties)
+
+    def _busy(self, duties: list[Duty]) -> list[Duty]:
+        """Those whose DAG has an event, or a run that an event has started, under way."""
+        by_event = {each.member.dag_id: each.member for each in duties if not each.member.dated}
+        started = runs_under_way(self._airflow, list(by_event.values()))
+        found = []
+        for dag_id in by_event:
+            path = f"/dags/{dag_id}/assets/queuedEvents"
+            waiting = self._airflow.request("GET", path, expect=(200, 404))
+            if (waiting.status_code == 200 and waiting.json()["queued_events"]) or any(
+                run["run_type"] == "asset_triggered" for run in started.get(dag_id, ())
+            ):
+                found.append(dag_id)
+        return [each for each in duties if each.member.dag_id in found]
+
+    def _await(self, ready: Callable[[list[Duty]], bool], duties: list[Duty]) -> Iterator[list[Repair]]:
+        for _ in looks(self._deadline, LOOK):
+            if ready(duties):
+                yield self._state()
+                return
+            yield self._state()
+        names = ", ".join(sorted({each.member.dag_id for each in duties}))
+        raise ApiError(
+            f"not finished after {self._deadline.seconds:.0f} s: {names} (they go on; the same command joins them)"
+        )
+
+
+def known(airflow: Airflow, members: list[Member], days: list[date]) -> Known:
+    """Ask Airflow what it knows of some days: the newest events of landings and publications, and the runs of the dates."""
+    carriers = {each.key for each in members if each.layer == "ingest"}
+    landed, published = (
+        _newest(airflow, f"fleet.{what}.", carriers, flights)
+        for what, flights in (("landed", "rows"), ("published", "rows_in"))
+    )
+    runs = {key: run["state"] for key, run in runs_of_days(airflow, members, days).items()}
+    return Known(landed, published, runs, datetime.now(UTC))
+
+
+def _newest(airflow: Airflow, prefix: str, carriers: set[str], flights: str) -> dict[tuple[str, date], Landed]:
+    found: dict[tuple[str, date], Landed] = {}
+    path = f"/assets/events?name_prefix_pattern={prefix}&order_by=timestamp"
+    for event in airflow.pages(path, "asset_events"):
+        carrier, extra = event["name"].removeprefix(prefix), event["extra"] or {}
+        by_task = event["source_run_id"]  # an event that was announced again tells of no new work
+        if by_task and carrier in carriers and flights in extra:
+            at = datetime.fromisoformat(event["timestamp"])
+            found[carrier, date.fromisoformat(extra["first_day"])] = Landed(at, extra[flights])
+    return found
