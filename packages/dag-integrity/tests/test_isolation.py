@@ -178,6 +178,6 @@ def test_files_are_found_as_airflow_finds_them(tmp_path):
     code = "import sys; from airflow.dag_processing.importers import get_importer_registry as r; import json\n"
     code += f"print(json.dumps(sorted(r().list_dag_files({str(tmp_path)!r}, safe_mode=True))))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    ours = [file.path for file in discovery.find([tmp_path], tmp_path, [], [])]
+    ours = [file.path for file in discovery.find([tmp_path], tmp_path, [], []).files]
     assert sorted(ours) == json.loads(done.stdout.splitlines()[-1])
     assert len(ours) == 3

@@ -7,7 +7,7 @@ import re
 import selectors
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -65,6 +65,7 @@ class Check:
         self._static: Static | None = None
         self._first: dict[int, Result] = {}
         self._second: dict[int, Result] = {}
+        self._third: dict[int, Result] = {}
 
     def __enter__(self) -> Check:
         return self
@@ -142,13 +143,19 @@ class Check:
         self._first[job.id] = result
         mode = self._config.determinism
         if result.documents and mode != "off" and "AA407" in self._config.enabled():
-            self._twin().add(Job(job.id, job.file, doc=True))
+            self._twin().add(Job(job.id, job.file, doc=True, later=True))
         else:
             result.documents = None
         self._progress(len(self._first), self._total)
 
     def _done_second(self, job: Job, result: Result) -> None:
+        """Parse again at today's date when there was a difference: it was the hash seed's, or the date's."""
+        if not job.later:
+            self._third[job.id] = result
+            return
         self._second[job.id] = result
+        if _differences(self._first[job.id], result):
+            self._twin().add(Job(job.id, job.file, doc=True))
 
     def _gather(self, files: list[discovery.DagFile]) -> list[Finding]:
         findings, dags = [], []
@@ -158,10 +165,9 @@ class Check:
             for rule, line, dag_id, message in result.findings:
                 findings.append(Finding(file, line, rule, message, dag_id, lines.get(dag_id, 0)))
             dags += [(file, about) for about in result.dags]
-            if number in self._second:
-                for dag_id, message in _differences(result, self._second[number]):
-                    line = lines.get(dag_id or "", 1)
-                    findings.append(Finding(file, line, "AA407", message, dag_id, line))
+            for rule, dag_id, message in self._instabilities(number):
+                line = lines.get(dag_id or "", 1)
+                findings.append(Finding(file, line, rule, message, dag_id, line))
         failed = any(
             rule in ("AA101", "AA102", "AA103", "AA104") for r in self._first.values() for rule, *_ in r.findings
         )
@@ -205,17 +211,35 @@ class Check:
         ]  # fmt: skip
         return marked + told
 
+    def _instabilities(self, number: int) -> Iterator[tuple[str, str | None, str]]:
+        """What differs between parses: by chance (AA407), or because of the date (AA408)."""
+        first = self._first[number]
+        today = _differences(first, self._third[number]) if number in self._third else []
+        for dag_id, message in today:
+            yield "AA407", dag_id, message
+        if number in self._third and not _failed(self._second[number]):
+            for dag_id, message in _differences(first, self._second[number]):
+                if (dag_id, message) not in today:
+                    where = message.replace("differs between two parses", "is computed from the current time")
+                    yield "AA408", dag_id, where.replace("in one of two parses only", "at some dates only")
+
     def _remaining(self, findings: list[Finding], files: list[discovery.DagFile], enabled: set[str]) -> list[Finding]:
         names = [file.path for file in files]
         off = {name: self._config.ignored_for(Path(name), self._base) for name in names}
         # A value from the clock is one finding, whether it is seen in the text or by comparing two parses.
         explicit = {(names[number], line) for number, result in self._first.items() for line in result.scheduled}
-        in_text = {(finding.file, finding.rule) for finding in findings if finding.rule == "AA408"}
+        in_text = {finding.file for finding in findings if finding.rule == "AA408" and "(AIR" in finding.message}
+        steady = {
+            names[number]
+            for number, result in self._second.items()
+            if number not in self._third and not _failed(result)
+        }
         chosen = {
             finding for finding in findings
             if finding.rule in enabled - off.get(finding.file, set())
             and not (finding.rule == "AA504" and (finding.file, finding.line) in explicit)  # schedule= within **arguments
-            and not (finding.rule == "AA407" and (finding.file, "AA408") in in_text and "start_date" in finding.message)
+            and not (finding.rule == "AA408" and finding.file in steady)  # two parses at two dates gave the same
+            and not (finding.rule == "AA408" and finding.file in in_text and "(AIR" not in finding.message)
         }  # fmt: skip
         kept = suppress(sorted(chosen, key=_order), names, enabled)
         return sorted(merged({each for each in kept if each.rule in enabled - off.get(each.file, set())}), key=_order)
@@ -232,11 +256,15 @@ def _likely_unstable(file: str) -> bool:
         return False
 
 
+def _failed(result: Result) -> bool:
+    return bool(result.died or any(rule == "AA101" for rule, *_ in result.findings))
+
+
 def _differences(first: Result, second: Result) -> list[tuple[str | None, str]]:
     """What two parses made different: (DAG, explanation)."""
     ours, theirs = first.documents or {}, second.documents or {}
     found: list[tuple[str | None, str]] = []
-    if second.died or any(rule == "AA101" for rule, *_ in second.findings):
+    if _failed(second):
         return [(None, "a second parse in a fresh process fails")]
     for dag_id in sorted({*ours, *theirs}):
         if dag_id not in ours or dag_id not in theirs:

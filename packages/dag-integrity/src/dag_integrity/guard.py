@@ -37,9 +37,14 @@ class Watch:
         self.longest = float("inf")
         """Seconds of sleep that cannot end well: Airflow gives up before."""
         self.active = False
+        self._roots: tuple[str, ...] = ()
 
-    def begin(self, file: str) -> None:
-        """Watch the parsing of `file` from here on."""
+    def begin(self, file: str, roots: tuple[str, ...] = ()) -> None:
+        """Watch the parsing of `file` from here on.
+
+        :param roots: the folders of the project, each with a slash at its end
+        """
+        self._roots = roots
         self.file, self.seen, self.lookups, self.slept, self.active = file, [], [], 0.0, True
 
     def line(self) -> int:
@@ -78,6 +83,38 @@ class Watch:
         self._guard_airflow()
         self._guard_sqlalchemy()
         self._count_sleep()
+        self._watch_current_folder()
+
+    def _asked_by_project(self, frame: Any) -> bool:
+        """Whether code of the project asks, itself or through a library's function, not a library that is being imported."""
+        while frame is not None:
+            if self._is_project(frame):
+                return True
+            if frame.f_code.co_name == "<module>" or frame.f_code.co_filename.startswith("<frozen importlib"):
+                return False
+            frame = frame.f_back
+        return False
+
+    def _is_project(self, frame: Any) -> bool:
+        name = frame.f_code.co_filename
+        return name == self.file or (name.startswith(self._roots) and "site-packages" not in name)
+
+    def _watch_current_folder(self) -> None:
+        """Record where code of the project itself asks for the folder that it happens to run in."""
+        current, item = os.getcwd, type(os.environ).__getitem__
+
+        def getcwd() -> str:
+            if self.active and self._is_project(_caller(sys._getframe(1))):
+                self.note("AA409", "asks for the current folder, wherever Airflow happens to be started")
+            return current()
+
+        def getitem(environment: Any, key: Any) -> Any:
+            if self.active and key in ("PWD", "OLDPWD") and self._is_project(_caller(sys._getframe(1))):
+                self.note("AA409", f"reads {key}, the folder where Airflow happens to be started")
+            return item(environment, key)
+
+        os.getcwd = getcwd
+        type(os.environ).__getitem__ = getitem  # type: ignore[method-assign]
 
     def _count_sleep(self) -> None:
         sleep = time.sleep
@@ -98,6 +135,10 @@ class Watch:
 
     def _audit(self, event: str, args: Sequence[Any]) -> None:
         if not self.active:
+            return
+        if event in ("open", "os.listdir", "os.scandir"):
+            if isinstance(path := args[0], str) and path[:1] != "/" and self._asked_by_project(sys._getframe(1)):
+                self.note("AA409", f"reads {path or '.'!r}, wherever Airflow happens to be started")
             return
         if event == "socket.connect":
             address = args[1]
@@ -200,6 +241,18 @@ class Watch:
             raise Refused("answers integrity: no database while a DAG file is parsed")
 
         module.__dict__["connect"] = refuse
+
+
+def _caller(frame: Any) -> Any:
+    """Who asked, past the standard library's own ways to ask."""
+    while frame.f_back is not None and frame.f_globals.get("__name__") in (
+        "os",
+        "posixpath",
+        "pathlib",
+        "_collections_abc",
+    ):
+        frame = frame.f_back
+    return frame
 
 
 class Imports:

@@ -19,7 +19,7 @@ import time
 import warnings
 import zipimport
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from importlib import resources  # noqa: F401 - loaded here, as nearly every provider needs it
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -44,7 +44,8 @@ UNSTABLE_NAMES = {
     "now", "today", "utcnow", "time", "time_ns", "monotonic", "perf_counter", "ctime", "days_ago", "random", "randint",
     "randrange", "choice", "choices", "sample", "shuffle", "uniform", "uuid1", "uuid4", "urandom", "getpid", "token_hex",
     "token_urlsafe", "token_bytes", "mktemp", "mkdtemp", "mkstemp", "id", "hash", "set", "frozenset", "object", "listdir",
-    "scandir", "iterdir", "glob", "rglob", "walk", "getmtime", "stat",
+    "scandir", "iterdir", "glob", "rglob", "walk", "getmtime", "stat", "localtime", "gmtime", "strftime", "asctime", "yesterday",
+    "tomorrow",
 }  # fmt: skip
 UNSTABLE_MODULES = {
     "random",
@@ -62,6 +63,7 @@ KNOWN = ("known_pools", "known_connections", "known_variables")
 # DAGs are full of cycles, and collecting them costs more than a fresh process, unless that had to import much again.
 MANY, FEW = 256, 40
 Serialization: Any = getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
+LATER = timedelta(days=400, hours=1, minutes=1, seconds=1)
 BUILD_SET, SET_ADD = dis.opmap["BUILD_SET"], dis.opmap["SET_ADD"]
 
 
@@ -108,10 +110,11 @@ class Parser:
         wrap(DAG, watch.dag_line)
         wrap(BaseOperator, watch.line)
 
-    def parse(self, job: DagFile, doc: bool) -> Result:
+    def parse(self, job: DagFile, doc: bool, later: bool = False) -> Result:
         """Parse a file, in the folder and with the sys.path that the deployment would give it.
 
         :param doc: also return the serialised DAGs
+        :param later: parse as if it were more than a year later, to see what the clock gets into
         """
         environment, folder, filters = dict(os.environ), os.getcwd(), warnings.filters[:]
         loaded, threads = set(sys.modules), set(threading.enumerate())
@@ -131,11 +134,12 @@ class Parser:
         settings.PLUGINS_FOLDER = next(plugins, self._no_plugins)
         if self._stand_ins:
             self._stand_ins.begin()
-        self.watch.begin(file)
+        self.watch.begin(file, self._roots)
         self.imports.begin(self._local)
         start = time.process_time()
         try:
-            self._parse(file, doc, start, result)
+            with _a_year_later() if later else contextlib.nullcontext():
+                self._parse(file, doc, start, result)
         finally:
             self.watch.active = False
             self._leftovers(file, threads, result)
@@ -278,6 +282,8 @@ class Parser:
             result.missing = not any(os.path.exists(f"{root}{package}") for root in self._roots)
         elif isinstance(error, ImportError) and (error.name or "").startswith("airflow."):
             text += ": moved or removed in Airflow 3"
+        elif isinstance(error, KeyError) and raised_by(error) == "os":
+            text = f"the environment variable {error} is not set here: env-file gives the check a value"
         elif self.watch.lookups:
             kind, key, _ = self.watch.lookups[-1]
             prefix = "VAR" if kind == "variable" else "CONN"
@@ -289,11 +295,12 @@ class Parser:
         seen = [(rule, line, text) for rule, line, text in self.watch.seen]
         for kind, key, line in dict.fromkeys(self.watch.lookups):
             seen.append(("AA403", line, f"looks up the {kind} {key!r}"))
+        if stopped and self.watch.lookups:  # a look-up that failed and that the code does without is none of this
+            kind, key, line = self.watch.lookups[-1]
             known = self.options[f"known_{kind}s"]
             if known is not None and not is_known(kind, key, known):
-                result.findings.append(
-                    ("AA308" if kind == "variable" else "AA307", line, None, f"the {kind} {key!r} is not known")
-                )
+                rule = "AA308" if kind == "variable" else "AA307"
+                result.findings.append((rule, line, None, f"the {kind} {key!r} is not known"))
         for number, (rule, line, text) in enumerate(seen):
             result.findings.append((rule, line, None, text + (stopped if number == len(seen) - 1 else "")))
 
@@ -390,6 +397,13 @@ class Parser:
         return False
 
 
+def _a_year_later() -> Any:
+    """Let the clock go on from a date whose year, month, day, weekday, hour, minute and second are all others."""
+    import time_machine
+
+    return time_machine.travel(datetime.now(UTC) + LATER, tick=True)
+
+
 def _added(before: set[str]) -> list[str]:
     """The modules that were not there before: usually the last ones, so that thousands need not be looked at."""
     last = list(itertools.takewhile(lambda name: name not in before, reversed(sys.modules)))
@@ -466,6 +480,14 @@ def _cycle(dag: Any) -> list[str]:
     except networkx.NetworkXNoCycle:
         return []
     return [edges[0][0], *(edge[1] for edge in edges)]
+
+
+def raised_by(error: BaseException) -> str:
+    """The name of the module whose code raised it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return str(trace.tb_frame.f_globals.get("__name__", "")) if trace is not None else ""
 
 
 def _short(error: BaseException, most: int = 300) -> str:

@@ -278,11 +278,10 @@ def parser_environment(home: Path, dags_folder: str, plugins: str, extra: dict[s
         "AIRFLOW_CONFIG": str(home / "airflow.cfg"),
         "AIRFLOW__CORE__DAGS_FOLDER": dags_folder,
         "AIRFLOW__CORE__PLUGINS_FOLDER": plugins,
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "sqlite:///:memory:",
         "AIRFLOW__LOGGING__LOGGING_LEVEL": "CRITICAL",
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "_AIRFLOW__AS_LIBRARY": "1",  # neither ORM nor log files are set up
     }
-    return {**extra, **own}
+    return {"AIRFLOW__CORE__LOAD_EXAMPLES": os.environ.get("AIRFLOW__CORE__LOAD_EXAMPLES", "False"), **extra, **own}

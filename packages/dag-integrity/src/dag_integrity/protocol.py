@@ -78,6 +78,8 @@ class Job:
     file: DagFile
     doc: bool = False
     alone: bool = False
+    later: bool = False
+    """Whether the file is parsed as if it were more than a year later."""
 
     def __post_init__(self) -> None:
         """Take what JSON makes of a file, too."""

@@ -109,7 +109,7 @@ def _work(fd: int, options: dict[str, Any]) -> None:
             assert isinstance(job, protocol.Job)
             channel.sendall(protocol.encode(protocol.Begin(job.id, time.process_time())))
             try:
-                result = worker.parse(job.file, job.doc)
+                result = worker.parse(job.file, job.doc, job.later)
             except Exception as error:  # of the check itself, or of what the file did to this process
                 text = f"cannot be checked: {type(error).__name__}: {error}"
                 result = protocol.Result(findings=[("AA103", 1, None, text)], retire=True)
