@@ -108,7 +108,7 @@ def install(version: str, wheel: Path) -> Environment:
 
 def size(folder: Path) -> int:
     """Count the bytes of the files in an environment."""
-    return sum(path.stat().st_size for path in (folder / "lib").rglob("*") if path.is_file() and not path.is_symlink())
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 
 def test(environment: Environment, version: str, source: Path, arguments: list[str]) -> int:

@@ -39,6 +39,15 @@ def bash(extra: str = "", name: str = "a") -> str:
     return f'{name} = BashOperator(task_id="{name}", bash_command="true"{", " + extra if extra else ""})'
 
 
+def two_dags(down: str, up: str, extra: str = "") -> str:
+    """A DAG with a sensor, and the DAG that it waits for, with these schedules."""
+    return (
+        HEAD + f'with DAG("NAME", **{{**GOOD, "schedule": {down}}}):\n    '
+        f'ExternalTaskSensor(task_id="s", external_dag_id="NAME_up", external_task_id="a", timeout=60{extra})\n'
+        f'with DAG("NAME_up", **{{**GOOD, "schedule": {up}}}):\n    {bash()}\n'
+    )
+
+
 def environment(**more: str) -> dict[str, str]:
     """Return the environment of the command: nothing of an Airflow or a CI system that this process runs in."""
     left_out = ("AIRFLOW", "CI")

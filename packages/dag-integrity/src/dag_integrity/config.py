@@ -67,7 +67,7 @@ class Config(BaseModel):
     missing: Literal["report", "stand-in"] = "report"
     """What to do with a package that is not installed here: report it, or check the rest of the file with a stand-in."""
     parse_budget: Seconds = 5.0
-    """Seconds of CPU that a file may take to parse, imports included."""
+    """Seconds of CPU that a file may take to parse, imports included, and of sleep that it asks for."""
     import_budget: Seconds = 2.0
     """Seconds of CPU for a file's imports beyond Airflow, whatever was imported before in that process."""
     heavy_imports: list[str] = list(HEAVY)
@@ -83,7 +83,7 @@ class Config(BaseModel):
     jobs: Annotated[int, Field(ge=1, le=256)] | None = None
     """Files parsed at a time. Without a number: one for each CPU."""
     timeout: Seconds = 30.0
-    """Seconds of CPU after which a file is ended."""
+    """Seconds of CPU after which a file is ended. One that only waits gets twice as many by the clock."""
     memory: Annotated[int, Field(ge=64, le=2**20)] = 2048
     """MB that a file may allocate (Linux)."""
 

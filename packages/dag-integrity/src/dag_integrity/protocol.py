@@ -79,6 +79,10 @@ class Job:
     doc: bool = False
     alone: bool = False
     later: bool = False
+<<<<<<< HEAD
+=======
+    """Whether the file is parsed as if it were more than a year later."""
+>>>>>>> package
 
     def __post_init__(self) -> None:
         """Take what JSON makes of a file, too."""
