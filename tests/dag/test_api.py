@@ -32,7 +32,7 @@ FLEET = load()
 @pytest.fixture(scope="module")
 def server(metadata_database, tmp_path_factory):
     """The address of an API server that knows the DAGs of questions 2, 4, 5 and 9."""
-    files = [PROJECT / "dags" / f"{name}.py" for name in ("fleet", Q02, "q05_kafka_events", Q09)]
+    files = [PROJECT / "dags" / f"{name}.py" for name in ("q04_fleet", Q02, "q05_kafka_events", Q09)]
     with running_server(tmp_path_factory.mktemp("api"), files) as server:
         yield server.url
 

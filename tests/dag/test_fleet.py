@@ -257,11 +257,11 @@ def test_a_carriers_day_is_moved_though_the_day_before_it_failed(run_day, wareho
     """Only the same date counts."""
     warehouse.close()
     day_before = str(date.fromisoformat(DAY) - timedelta(days=1))
-    state, _, _ = run_day("fleet", day_before, make_feed(day_before, **BROKEN), dag_id="fleet_ingest_US")
+    state, _, _ = run_day("q04_fleet", day_before, make_feed(day_before, **BROKEN), dag_id="fleet_ingest_US")
     assert state == "failed"
-    state, _, _ = run_day("fleet", DAY, default_feed(), dag_id="fleet_ingest_US")
+    state, _, _ = run_day("q04_fleet", DAY, default_feed(), dag_id="fleet_ingest_US")
     assert state == "success"
-    state, tasks, _ = run_day("fleet", DAY, dag_id="fleet_transform_US")
+    state, tasks, _ = run_day("q04_fleet", DAY, dag_id="fleet_transform_US")
     assert state == "success", tasks
     with open_warehouse() as client:
         flights = client.query_df("SELECT * FROM warehouse.carrier_flights")
@@ -293,10 +293,10 @@ def test_a_report_serves_the_days_whose_events_it_was_not_given(dags, warehouse,
 @pytest.mark.timeout(120)
 def test_when_the_upstream_failed_the_sensor_fails_at_once_though_the_day_before_succeeded(run_day, make_feed):
     day_before = str(date.fromisoformat(DAY) - timedelta(days=1))
-    assert run_day("fleet", day_before, default_feed(), dag_id="fleet_ingest_US")[0] == "success"
-    state, tasks, _ = run_day("fleet", DAY, make_feed(DAY, **BROKEN), dag_id="fleet_ingest_US")
+    assert run_day("q04_fleet", day_before, default_feed(), dag_id="fleet_ingest_US")[0] == "success"
+    state, tasks, _ = run_day("q04_fleet", DAY, make_feed(DAY, **BROKEN), dag_id="fleet_ingest_US")
     assert (state, tasks["land"][0], tasks["done"][0]) == ("failed", "failed", "upstream_failed")
-    state, tasks, _ = run_day("fleet", DAY, dag_id="fleet_transform_US")
+    state, tasks, _ = run_day("q04_fleet", DAY, dag_id="fleet_transform_US")
     assert FLEET.settings.sensor_timeout > 600, "it has not waited for that: the test would have been ended before"
     assert (state, tasks["wait_for_ingest_US"][0]) == ("failed", "failed")
     assert tasks["transform"][0] == "upstream_failed"

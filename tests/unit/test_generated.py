@@ -8,6 +8,7 @@ import pytest
 
 from include.flights import feed, light
 from include.flights import generate as generator
+from include.flights import publish as publication
 from include.flights import warehouse as loader
 from include.flights.generated import verify
 from include.flights.publish import publish_day
@@ -33,14 +34,14 @@ def publish(client, chunk, landed):
 
 @pytest.mark.claim("7.4")
 def test_chunks_of_one_run_that_are_published_at_the_same_time_do_not_meet(warehouse, chunks, monkeypatch):
-    validate, (first, second) = publish.validate, chunks
+    validate, (first, second) = publication.validate, chunks
 
     def meanwhile(*args):
-        monkeypatch.setattr(publish, "validate", validate)
+        monkeypatch.setattr(publication, "validate", validate)
         publish(warehouse, *second)
         return validate(*args)
 
-    monkeypatch.setattr(publish, "validate", meanwhile)
+    monkeypatch.setattr(publication, "validate", meanwhile)
     publish(warehouse, *first)
     assert verify(warehouse, [chunk for chunk, _ in chunks])["rows"] == sum(chunk.rows for chunk, _ in chunks)
 

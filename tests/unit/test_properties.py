@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from answers.cli import app as cli
-from include.flights import publish
 from include.flights import warehouse as loader
 from include.flights.contract import CONTRACT, FeedError
 from include.flights.feed import default_feed, read_interval
+from include.flights.publish import publish_day
 from support import interval, open_warehouse
 
 DAYS = ("2013-06-13", "2013-03-10")
@@ -140,7 +140,7 @@ def test_whatever_is_published_and_wherever_it_dies_a_day_is_the_last_one_publis
 
         def publish(by, run=f"run {number}", day=day, folder=folder, flights=flights):
             on = date.fromisoformat(day)
-            return publish.publish_day(by, folder, on, on, flights, run)
+            return publish_day(by, folder, on, on, flights, run)
 
         if dies is not None:
             before, after = wanted(published), wanted({**published, day: (version, flights)})
@@ -171,7 +171,7 @@ def test_a_day_is_rolled_back_undone_and_listed_by_command(warehouse, days, monk
     for version in (0, 1):
         folder, flights = days[day, version]
         on = date.fromisoformat(day)
-        publish.publish_day(warehouse, folder, on, on, flights, f"run {version}")
+        publish_day(warehouse, folder, on, on, flights, f"run {version}")
     assert shown(warehouse) == wanted({day: (1, 7)})
     warehouse.close()
     assert "version 1 is live again instead of 2 (rows: flights 5" in answers()

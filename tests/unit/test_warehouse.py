@@ -146,16 +146,15 @@ def test_a_kill_in_any_step_of_the_load_is_repaired_by_the_retry(warehouse, tran
 import os, signal, clickhouse_connect
 from datetime import date
 from pathlib import Path
-from include.flights import warehouse
 from include.flights import publish
-real, calls = warehouse.{step}, []
+real, calls = publish.{step}, []
 def killed(*args):
     result = real(*args)
     calls.append(1)
     if len(calls) == {2 if step == "replace_partition" else 1}:
         os.kill(os.getpid(), signal.SIGKILL)
     return result
-warehouse.{step} = killed
+publish.{step} = killed
 client = clickhouse_connect.get_client(interface="chdb", path={str(HOME / "warehouse")!r})
 day = date.fromisoformat({DAY!r})
 publish.publish_day(client, Path({str(folder)!r}), day, day, {rows}, "killed run")

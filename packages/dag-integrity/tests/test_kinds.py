@@ -5,14 +5,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-<<<<<<< HEAD
-from test_rules import two_dags
-
-from projects import HEAD, bash, check, dag
-=======
 
 from projects import HEAD, bash, check, dag, two_dags
->>>>>>> package
 
 pytestmark = pytest.mark.claim("9.3")
 FILE_SENSOR = "from airflow.providers.standard.sensors.filesystem import FileSensor\n"

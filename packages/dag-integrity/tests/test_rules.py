@@ -31,18 +31,6 @@ with TaskGroup("south") as south:
 """
 
 
-<<<<<<< HEAD
-def two_dags(down: str, up: str, extra: str = "") -> str:
-    """A DAG with a sensor, and the DAG that it waits for, with these schedules."""
-    return (
-        HEAD + f'with DAG("NAME", **{{**GOOD, "schedule": {down}}}):\n    '
-        f'ExternalTaskSensor(task_id="s", external_dag_id="NAME_up", external_task_id="a", timeout=60{extra})\n'
-        f'with DAG("NAME_up", **{{**GOOD, "schedule": {up}}}):\n    {bash()}\n'
-    )
-
-
-=======
->>>>>>> package
 SENSOR = 'ExternalTaskSensor(task_id="s", external_dag_id="elsewhere_x", {})'
 # rule: (what breaks it, what does not). Both are whole files; NAME becomes the name of the file.
 EXAMPLES: dict[str, tuple[str, str]] = {

@@ -178,21 +178,6 @@ class Check:
             found = [each for each in found if each.rule not in UNSEEN]
         return findings + found
 
-<<<<<<< HEAD
-    def _instabilities(self, number: int) -> Iterator[tuple[str, str | None, str]]:
-        """What differs between parses: by chance (AA407), or because of the date (AA408)."""
-        first = self._first[number]
-        today = _differences(first, self._third[number]) if number in self._third else []
-        for dag_id, message in today:
-            yield "AA407", dag_id, message
-        if number in self._third and not _failed(self._second[number]):
-            for dag_id, message in _differences(first, self._second[number]):
-                if (dag_id, message) not in today:
-                    where = message.replace("differs between two parses", "is computed from the current time")
-                    yield "AA408", dag_id, where.replace("in one of two parses only", "at some dates only")
-
-=======
->>>>>>> package
     def _outcome(self, findings: list[Finding], files: list[discovery.DagFile]) -> Outcome:
         dags: dict[str, set[str]] = {}
         for number, result in self._first.items():
@@ -225,8 +210,6 @@ class Check:
             for file, names in used.items() for name, line in names.items()
         ]  # fmt: skip
         return marked + told
-<<<<<<< HEAD
-=======
 
     def _instabilities(self, number: int) -> Iterator[tuple[str, str | None, str]]:
         """What differs between parses: by chance (AA407), or because of the date (AA408)."""
@@ -239,7 +222,6 @@ class Check:
                 if (dag_id, message) not in today:
                     where = message.replace("differs between two parses", "is computed from the current time")
                     yield "AA408", dag_id, where.replace("in one of two parses only", "at some dates only")
->>>>>>> package
 
     def _remaining(self, findings: list[Finding], files: list[discovery.DagFile], enabled: set[str]) -> list[Finding]:
         names = [file.path for file in files]
@@ -275,11 +257,7 @@ def _likely_unstable(file: str) -> bool:
 
 
 def _failed(result: Result) -> bool:
-<<<<<<< HEAD
-    return result.died or any(rule == "AA101" for rule, *_ in result.findings)
-=======
     return bool(result.died or any(rule == "AA101" for rule, *_ in result.findings))
->>>>>>> package
 
 
 def _differences(first: Result, second: Result) -> list[tuple[str | None, str]]:

@@ -62,13 +62,8 @@ STABLE_PACKAGES = (set(sys.stdlib_module_names) - UNSTABLE_MODULES) | {"airflow"
 KNOWN = ("known_pools", "known_connections", "known_variables")
 # DAGs are full of cycles, and collecting them costs more than a fresh process, unless that had to import much again.
 MANY, FEW = 256, 40
-<<<<<<< HEAD
-LATER = timedelta(days=400, hours=1, minutes=1, seconds=1)
-Serialization: Any = getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
-=======
 Serialization: Any = getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
 LATER = timedelta(days=400, hours=1, minutes=1, seconds=1)
->>>>>>> package
 BUILD_SET, SET_ADD = dis.opmap["BUILD_SET"], dis.opmap["SET_ADD"]
 
 

@@ -71,7 +71,7 @@ class Job:
     """A file to parse.
 
     `doc` asks for the serialised DAGs. `alone` asks for a process that has parsed nothing else, because parsing went wrong in
-    one that had. `later` parses the file as if it were more than a year later.
+    one that had.
     """
 
     id: int
@@ -79,10 +79,7 @@ class Job:
     doc: bool = False
     alone: bool = False
     later: bool = False
-<<<<<<< HEAD
-=======
     """Whether the file is parsed as if it were more than a year later."""
->>>>>>> package
 
     def __post_init__(self) -> None:
         """Take what JSON makes of a file, too."""
