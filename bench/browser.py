@@ -7,7 +7,6 @@ import json
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +14,8 @@ from typing import Any
 
 import httpx
 from websockets.sync.client import ClientConnection, connect
+
+from include.waiting import wait_until
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 PATIENCE = 180  # seconds for a page to show what it is to show
@@ -56,11 +57,11 @@ class Page:
         :raises TimeoutError: naming what is missing
         """
         self.call("Page.navigate", url=address)
-        deadline = time.monotonic() + PATIENCE
-        while missing := [words for words in wanted if words not in self.text()]:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{address} does not show {', '.join(missing)}")
-            time.sleep(0.2)
+
+        def missing() -> list[str]:
+            return [words for words in wanted if words not in self.text()]
+
+        wait_until(lambda: not missing(), PATIENCE, f"{address} to show all", detail=missing, error=TimeoutError)
         return self.text()
 
     def picture(self, file: Path) -> None:
@@ -100,9 +101,10 @@ def browser(width: int, height: int) -> Iterator[Page]:
 
 
 def _port(process: subprocess.Popen, file: Path) -> str:
-    deadline = time.monotonic() + PATIENCE
-    while not (file.exists() and "\n" in file.read_text()):
-        if process.poll() is not None or time.monotonic() > deadline:
+    def started() -> bool:
+        if process.poll() is not None:
             raise RuntimeError(f"{process.args[0]} does not start: try it by hand")  # type: ignore[index]
-        time.sleep(0.1)
+        return file.exists() and "\n" in file.read_text()
+
+    wait_until(started, PATIENCE, "the browser", error=RuntimeError)
     return file.read_text().splitlines()[0]
