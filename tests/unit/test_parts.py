@@ -124,7 +124,8 @@ def test_kafka_is_not_there_until_it_is_asked_for(up):
 def test_kafka_is_started_killed_comes_back_and_is_stopped(up):
     said = []
     kafka.up(up, said.append)
-    assert said == [f"Kafka listens on 127.0.0.1:{up.ports['kafka']}"]
+    port = up.ports["kafka"]
+    assert said[-1] == f"Kafka listens on 127.0.0.1:{port}", "before it, that a slow start is waited for"
     assert states(up)["kafka"] == "RUNNING"
     kafka.start(up, "kafka")
     (kill,) = kills.carry_out(up, [kills.Kill(0, "kafka")], 1, said.append)
