@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick test-long coverage lint integrity integrity-reports format prove prove-faults bench up down image deploy test-compose test-kubernetes soak slow lock clean
+.PHONY: help setup demo test test-quick test-long test-matrix coverage lint integrity integrity-reports format prove prove-faults bench pictures up down image deploy test-compose test-kubernetes soak slow lock clean
 
 # The first Python that is new enough, or the one you name: make PYTHON=/path/to/python3.12
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
@@ -32,6 +32,9 @@ test-long: setup ## What takes too long for each push (docs/q09.md), on both sta
 		$(BIN)/python -m pytest tests/$$tier -m long --junitxml=results/junit-long-$$tier.xml $(ARGS) || status=1; \
 	done; exit $$status
 
+test-matrix: setup ## The checker's own tests with each Airflow that it supports (ARGS="3.0 -- -k rules"); nightly in CI
+	@$(BIN)/python packages/dag-integrity/matrix.py $(ARGS)
+
 coverage: setup ## The lines that the unit and dag tiers run; fails below what pyproject.toml asks for
 	@$(BIN)/python -m pytest $(FAST) -m "not long" $(SPREAD) --cov --cov-report=term --cov-report=xml:results/coverage.xml $(ARGS)
 
@@ -39,6 +42,7 @@ lint: setup ## Lint, format check, types and the DAGs' integrity
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/answers integrity dags
 
 integrity: setup ## Check the DAGs of this project (or any: make integrity ARGS=path)
@@ -46,9 +50,8 @@ integrity: setup ## Check the DAGs of this project (or any: make integrity ARGS=
 
 integrity-reports: setup ## The same for CI, in results/: JUnit, SARIF, GitLab's code quality
 	@mkdir -p results
-	@$(BIN)/answers integrity dags --format junit --output results/junit-integrity.xml || true
-	@$(BIN)/answers integrity dags --format sarif --output results/integrity.sarif || true
-	@$(BIN)/answers integrity dags --format gitlab --output results/integrity.json
+	@$(BIN)/dag-integrity dags --output junit=results/junit-integrity.xml --output sarif=results/integrity.sarif \
+		--output gitlab=results/integrity.json
 
 format: setup ## Format the code
 	@$(BIN)/ruff check --fix .
@@ -59,6 +62,9 @@ prove: setup ## Run the tests of every claim and show what is proven
 
 prove-faults: setup ## Break each mechanism on a copy: the tests must notice
 	@$(BIN)/answers prove --faults
+
+pictures: setup ## Make the pictures of README and docs anew, from the embedded stack, which must be up (needs Chromium)
+	@$(BIN)/python -m bench.pictures $(ARGS)
 
 bench: setup ## Measure: side by side, as ratios, recorded in bench/results
 	@$(BIN)/python -m bench
@@ -98,4 +104,4 @@ lock: setup ## Compile requirements.txt from all dependency groups (ARGS=--upgra
 
 clean: ## Stop the embedded stack and remove what it and the tests made
 	@if [ -x $(BIN)/answers ]; then $(BIN)/answers down; fi
-	@rm -rf .airflow .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage .coverage.* results
+	@rm -rf .airflow .import_linter_cache .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage .coverage.* results

@@ -1,7 +1,7 @@
 """Decides what .ci/run has time for: `ci_plan.py FOLDER TIER`, before each tier.
 
-FOLDER has machine.json (ci_machine.py), began (seconds since 1970), and ci-steps.tsv, a line for each step that is over: its
-name, a tab, its seconds. CI_MINUTES is what all of it may take; 0 leaves nothing out. Writes FOLDER/plan.json, which
+FOLDER has machine.json (ci_machine.py), began (seconds since 1970), and ci-steps.tsv: name and seconds of each step that is
+over. CI_MINUTES is what all of it may take; 0 leaves nothing out. Writes FOLDER/plan.json, which
 tests/support/time_plan.py follows, and tells what is left out by name.
 """
 

@@ -14,12 +14,12 @@ from ci_verdict import Ran
 
 
 def seconds_by_file(reports: list[Path]) -> dict[str, float]:
-    """Seconds of each file of tests, fixtures included."""
+    """Seconds of each file of live tests, fixtures included. The fast tier is always run as a whole."""
     found: defaultdict[str, float] = defaultdict(float)
     for report in reports:
         for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314  # our own files
             found[case.get("classname", "").replace(".", "/") + ".py"] += float(case.get("time", 0))
-    return {file: round(seconds, 1) for file, seconds in sorted(found.items())}
+    return {file: round(seconds, 1) for file, seconds in sorted(found.items()) if tier_of(file) != "fast"}
 
 
 def expected_of(folder: Path) -> dict[str, object]:

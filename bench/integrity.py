@@ -88,7 +88,7 @@ def peak_memory(command: list[str], home: str) -> tuple[float, float]:
 
 def integrity() -> dict:
     """Medians of runs that alternate; everything that is on by default is on, and once more with every file parsed twice."""
-    answers = [str(Path(sys.executable).parent / "answers"), "integrity"]
+    checker = [str(Path(sys.executable).parent / "dag-integrity")]
     results: dict[str, object] = {"load_average_before": [round(each, 1) for each in os.getloadavg()]}
     for count, times in ((50, 5), (1000, 5)):
         with tempfile.TemporaryDirectory() as folder:
@@ -98,10 +98,10 @@ def integrity() -> dict:
                 (files / f"dag_{i:04}.py").write_text(FILE.format(i=i))
             twice = Path(folder, "twice")
             twice.mkdir()
-            (twice / "pyproject.toml").write_text('[tool.answers.integrity]\ndeterminism = "all"\n')
+            (twice / "pyproject.toml").write_text('[tool.dag-integrity]\ndeterminism = "all"\n')
             (twice / "files").symlink_to(files)
             bag = [sys.executable, "-c", DAGBAG, str(files), str(count)]
-            once, every_twice = [*answers, str(files)], [*answers, str(twice / "files")]
+            once, every_twice = [*checker, str(files)], [*checker, str(twice / "files")]
             home = f"{folder}/home"
             runs = [[measured(command, home) for command in (bag, once, every_twice)] for _ in range(times)]
             memory = [peak_memory(command, home) for command in (bag, once)]

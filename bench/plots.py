@@ -31,7 +31,7 @@ def plots() -> list[str]:
         machine = document["machine"]
         note = f"{machine['command']}, {machine['cpus']} CPUs, {machine['at'][:10]}"
         figure.supxlabel(note, fontsize=7, color="#666666", x=0.99, ha="right")
-        figure.savefig(RESULTS / f"{name}.png", dpi=130)
+        figure.savefig(RESULTS / f"{name}.png", dpi=min(130, int(1440 / width)))  # 1,440 pixels wide at most
         drawn.append(f"{name}.png")
     return drawn
 

@@ -103,7 +103,7 @@ def audit(
                 table.add_row(*("" if values[name] is None else str(values[name]) for name in names))
             out.print(table)
         if lost := [place for each in accounts for place in each.lost]:
-            out.print(f"lost: {', '.join(lost[:20])}{' …' if len(lost) > 20 else ''}", style="red", highlight=False)
+            err.print(f"lost: {', '.join(lost[:20])}{' …' if len(lost) > 20 else ''}", style="red", highlight=False)
         if not all(each.clean for each in accounts):
             raise typer.Exit(1)
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from answers.stack import bundles, lifecycle
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from answers.demo import Demo
 
 DAG = "q10_canary"
-PATCH = PROJECT / "include" / "deploy" / "breaking.patch"
+PATCH = Path(__file__).with_name("breaking.patch")
 
 
 def play(demo: Demo) -> None:

@@ -62,6 +62,9 @@ def _account(way: str, opts: broker.Options, client: Client, airflow: Airflow | 
     account = Account(way, now.name)
     # Everything that was ever on this topic; what retention has removed unseen is lost, too.
     sent = {(number, offset) for number, (_, high) in now.bounds.items() for offset in range(high)}
+    # Before the effects: what is processed meanwhile has its effect and must not seem lost.
+    position = _position(way, opts, client, now)
+    unfinished = _unfinished(airflow, now) if way == "webhook" and airflow else set()
     where = "topic = {topic:String} AND topic_id = {id:String}"
     given = {"topic": now.name, "id": now.id}
     rows = client.query(
@@ -80,8 +83,6 @@ def _account(way: str, opts: broker.Options, client: Client, airflow: Airflow | 
     account.applied = len(outcomes) - account.dead
     account.repeated = account.applied - ids
     account.doubled = effects[0] - effects[1]
-    position = _position(way, opts, client, now)
-    unfinished = _unfinished(airflow, now) if way == "webhook" and airflow else set()
     missing = sent - set(outcomes)
     waiting = {place for place in missing if place[1] >= position.get(place[0], 0) or place in unfinished}
     account.lag = len(waiting)

@@ -11,7 +11,7 @@ import psutil
 
 from answers.stack import lifecycle
 from answers.stack.settings import Settings
-from include.waiting import wait_until
+from include.waiting import patience, wait_until
 
 # A worker that is killed is missed after a minute, `[scheduler] task_instance_heartbeat_timeout`; the others at once.
 PARTS = ("task", "triggerer", "scheduler", "kafka", "kafka-relay", "worker")
@@ -23,7 +23,7 @@ FIND_WITHIN = 120  # seconds for the victim to be there: a part that is being re
 
 @dataclass(frozen=True)
 class Kill:
-    """One kill: `at` seconds after the beginning."""
+    """One kill: `at` seconds of the recorded machine after the beginning, so that a slow one has time to recover in between."""
 
     at: float
     part: str
@@ -49,7 +49,7 @@ def carry_out(settings: Settings, kills: list[Kill], seed: int, say: Callable[[s
     chance = random.Random(seed)  # noqa: S311
     began = time.monotonic()
     for kill in kills:
-        time.sleep(max(0.0, began + kill.at - time.monotonic()))
+        time.sleep(max(0.0, began + patience(kill.at) - time.monotonic()))
         pid = wait_until(
             lambda part=kill.part: _strike(settings, part, chance),  # type: ignore[misc]
             FIND_WITHIN,

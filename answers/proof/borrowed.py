@@ -45,7 +45,8 @@ def lend_environment(copy: Path) -> None:
                 (packages / file.name).write_bytes(file.read_bytes())
     for lender in lenders:
         _lend_commands(Path(lender).parents[2], folder / "bin")
-    lent = {"packages": lenders, "lock": preflight.lock_digest(copy)}
+    packages_now = {lender: preflight.stamp_of(Path(lender)) for lender in lenders}
+    lent = {"packages": packages_now, "lock": preflight.lock_digest(copy)}
     (folder / preflight.LENT).write_text(json.dumps(lent) + "\n", encoding="utf-8")
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 import yaml
 from pydantic import (
@@ -74,6 +74,8 @@ class Claim(_Strict):
     ]
     see: Text
     break_it: Text = Field(alias="break")
+    tier: Literal["live"] | None = None
+    """`live` where only a running stack can show the claim. Such a claim needs a test of a tier with a stack."""
 
     @property
     def question_id(self) -> str:

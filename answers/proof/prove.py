@@ -166,7 +166,7 @@ def _claims(claims: list[Claim], faults: list[Fault], also: Collection[str], as_
                         _print_failure(console, id_, test.message or "")
 
         proofs = prove_claims(ROOT, claims, also, show)
-    results = save_results(ROOT, questions, faults, proofs, {}, snapshot)
+    results = save_results(snapshot, proofs, {})
     _print_results(results, claims, as_json)
     if not as_json and (waiting := [question.id for question in questions if not question.claims]):
         Console().print(f"[dim]not answered yet: {', '.join(waiting)}[/]", highlight=False)
@@ -187,8 +187,7 @@ def _all_proven(results: dict[str, Any], claims: list[Claim]) -> bool:
 def _faults(claims: list[Claim], all_faults: list[Fault], jobs: int, as_json: bool) -> bool:
     console = Console(stderr=True)
     asked = [fault for fault in all_faults if fault.claim in {claim.id for claim in claims}]
-    questions = load_questions(ROOT)
-    snapshot = take_snapshot(ROOT, questions, all_faults)
+    snapshot = take_snapshot(ROOT, load_questions(ROOT), all_faults)
     with _progress(console) as progress:
         task = progress.add_task("without any fault", total=len(asked))
 
@@ -205,7 +204,7 @@ def _faults(claims: list[Claim], all_faults: list[Fault], jobs: int, as_json: bo
 
         verdicts = prove_faults(ROOT, asked, jobs, show, begin)
     data = {verdict.fault.id: verdict.as_data() for verdict in verdicts}
-    results = save_results(ROOT, questions, all_faults, {}, data, snapshot)
+    results = save_results(snapshot, {}, data)
     without = [claim.id for claim in claims if claim.id not in {fault.claim for fault in asked}]
     if as_json:
         _print_json(results, claims)

@@ -44,12 +44,18 @@ def load_results(root: Path) -> dict[str, Any]:
 class Snapshot:
     """The code that a proof is about. It is taken before the tests run, so that an edit made meanwhile counts as a change.
 
+    :param root: the project's folder.
+    :param questions: its whole catalogue.
+    :param faults: all of its faults.
     :param stamp: when and of which tree: `checked_at` (UTC), `commit` (None outside of Git), `dirty` (uncommitted changes),
         `tree` with the folder's `path` and the `digest` of the project's files.
     :param files: by claim id, SHA-256 by path of what the claim rests on (see `files_of`).
     :param anchors: by claim id, where its anchors lead (see `anchor_lines`).
     """
 
+    root: Path
+    questions: list[Question]
+    faults: list[Fault]
     stamp: dict[str, Any]
     files: dict[str, dict[str, str | None]]
     anchors: dict[str, list[dict[str, Any]]]
@@ -67,7 +73,8 @@ def take_snapshot(root: Path, questions: list[Question], faults: list[Fault]) ->
     tests, hashes = claimed_tests(root), Hashes(root)
     claims = [claim for question in questions for claim in question.claims]
     files = {claim.id: {path: hashes.of(path) for path in files_of(claim, faults, tests)} for claim in claims}
-    return Snapshot(stamp(root), files, {claim.id: anchor_lines(claim, root) for claim in claims})
+    anchors = {claim.id: anchor_lines(claim, root) for claim in claims}
+    return Snapshot(root, questions, faults, stamp(root), files, anchors)
 
 
 def files_of(claim: Claim, faults: list[Fault], tests: list[ClaimedTest]) -> list[str]:
@@ -103,32 +110,24 @@ def tree_digest(root: Path) -> str:
 
 
 def save_results(
-    root: Path,
-    questions: list[Question],
-    faults: list[Fault],
-    proofs: dict[str, dict[str, Any]],
-    verdicts: dict[str, dict[str, Any]],
-    snapshot: Snapshot,
+    snapshot: Snapshot, proofs: dict[str, dict[str, Any]], verdicts: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
     """Merges new proofs and verdicts into the results file and returns its whole content, with states.
 
     What was not asked for keeps its last result, with the time, tree and hashes of then. Claims and faults that no longer
     exist are dropped.
 
-    :param root: the project's folder.
-    :param questions: the whole catalogue.
-    :param faults: all faults.
+    :param snapshot: the code as it was before the tests ran.
     :param proofs: by claim id, status, reason and tests.
     :param verdicts: by fault id, verdict, reason, seconds and failing test.
-    :param snapshot: the code as it was before the tests ran.
     """
-    results = _merged(root, questions, faults, proofs, verdicts, snapshot)
-    path = results_path(root)
+    results = _merged(snapshot, proofs, verdicts)
+    path = results_path(snapshot.root)
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_suffix(f".{os.getpid()}.new")
     new.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     new.replace(path)
-    return with_states(results, root, questions, faults)
+    return with_states(results, snapshot.root, snapshot.questions, snapshot.faults)
 
 
 def recorded(root: Path, questions: list[Question], faults: list[Fault]) -> dict[str, Any]:
@@ -136,24 +135,19 @@ def recorded(root: Path, questions: list[Question], faults: list[Fault]) -> dict
 
     :raises CatalogError: an anchor does not resolve, or a test file is not valid Python.
     """
-    results = _merged(root, questions, faults, {}, {}, take_snapshot(root, questions, faults))
+    results = _merged(take_snapshot(root, questions, faults), {}, {})
     return with_states(results | {"written_at": load_results(root).get("written_at")}, root, questions, faults)
 
 
 def _merged(
-    root: Path,
-    questions: list[Question],
-    faults: list[Fault],
-    proofs: dict[str, dict[str, Any]],
-    verdicts: dict[str, dict[str, Any]],
-    snapshot: Snapshot,
+    snapshot: Snapshot, proofs: dict[str, dict[str, Any]], verdicts: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
-    """The content of the results file with new proofs and verdicts in it; parameters as those of `save_results`."""
-    results = load_results(root)
+    """The content of the results file with new proofs and verdicts in it."""
+    results = load_results(snapshot.root)
     old = results["claims"]
     now = {key: value for key, value in snapshot.stamp.items() if key != "checked_at"}
     results |= {"written_at": snapshot.stamp["checked_at"], **now, "versions": versions(), "claims": {}}
-    for claim in (claim for question in questions for claim in question.claims):
+    for claim in (claim for question in snapshot.questions for claim in question.claims):
         before = old.get(claim.id, {})
         known = {fault["id"]: fault for fault in before.get("faults", [])}
         about = snapshot.of(claim)
@@ -166,7 +160,7 @@ def _merged(
             "faults": [
                 {"id": fault.id, "title": fault.title, "file": fault.file}
                 | (verdicts[fault.id] | about if fault.id in verdicts else _verdict_of(known.get(fault.id, {})))
-                for fault in faults
+                for fault in snapshot.faults
                 if fault.claim == claim.id
             ],
         }

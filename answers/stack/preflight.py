@@ -95,15 +95,27 @@ def lock_digest(project: Path) -> str:
     return hashlib.sha256((project / "requirements.txt").read_bytes()).hexdigest()
 
 
+def stamp_of(packages: Path) -> "str | None":
+    """What tells one state of an environment's packages from another: its stamp; None where it has none."""
+    try:
+        return (packages.parents[2] / STAMP.name).read_text()
+    except OSError:
+        return None
+
+
 def is_borrowed() -> bool:
-    """Whether the environment uses the packages of another one, as an exercise's does; says so when they are gone."""
+    """Whether the environment uses the packages of another one, as an exercise's does; says why it no longer does."""
     try:
         lent = json.loads((VENV / LENT).read_text())
     except (OSError, ValueError):
         return False
-    if gone := [path for path in lent["packages"] if not Path(path).is_dir()]:
-        print(f"setup: this environment used the packages of {gone[0]}, which is gone")
-        return False
+    for path, stamp in lent["packages"].items():
+        if not Path(path).is_dir():
+            print(f"setup: this environment used the packages of {path}, which is gone")
+            return False
+        if stamp != stamp_of(Path(path)):
+            print(f"setup: this environment used the packages of {path}, which are others now")
+            return False
     if lent["lock"] != lock_digest(PROJECT):
         print("setup: requirements.txt has changed, and this environment's packages are borrowed")
         return False

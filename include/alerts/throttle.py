@@ -12,13 +12,14 @@ import re
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from include.alerts import records
+from include.waiting import looks
 
 FOLDER = "failures"
 STORM = 5  # messages in a WINDOW that are sent singly
@@ -97,15 +98,12 @@ def _count(storm: dict[str, Any], dag_id: str, now: float) -> Verdict:
 def _storm(file: Path) -> Iterator[dict[str, Any]]:
     """The state of the storm, written back at the end. Its lock goes with a process that is killed."""
     with file.open("a+", encoding="utf-8") as stream:
-        deadline = time.monotonic() + LOCK_PATIENCE
-        while True:
-            try:
+        for _ in looks(LOCK_PATIENCE, 0.01):
+            with suppress(BlockingIOError):
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise
-                time.sleep(0.01)
+        else:
+            raise BlockingIOError(f"{file} is locked by others")
         stream.seek(0)
         try:
             state = json.loads(stream.read())

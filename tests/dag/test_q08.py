@@ -213,7 +213,6 @@ def test_a_process_dies_as_its_scenario_says(scenario, code, says):
     assert (done.returncode, says in done.stderr) == (code, True)
 
 
-@pytest.mark.claim("8.5")
 def test_the_table_of_the_docs_is_what_was_measured():
     measured = json.loads((PROJECT / "bench/results/failure_matrix.json").read_text())["result"]
     assert failure_matrix.table(measured) in (PROJECT / "docs/q08.md").read_text()

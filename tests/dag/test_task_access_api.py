@@ -1,5 +1,6 @@
 """The rights of tasks, asked of a real API server with real tokens. No scheduler: the runs' tasks only exist."""
 
+import runpy
 from uuid import uuid4
 
 import httpx
@@ -85,3 +86,19 @@ def test_a_variable_is_changed_by_no_task_and_an_xcom_by_its_own_dag(server, tas
     assert ask(server, "POST", theirs, tasks[OTHER], json="mine")[0] == 403
     assert ask(server, "GET", theirs, tasks[OTHER])[0] == 403
     assert ask(server, "POST", mine, tasks[OTHER], json="mine")[0] == 201
+
+
+@pytest.mark.parametrize(
+    "key",
+    [None, "airflow" * 8, Settings.load().secrets["PARAMETER_WORKER_SECRET"] * 2],
+    ids=["no signature", "a guess", "what a worker has"],
+)
+def test_a_forged_token_and_that_of_another_task_change_no_task(server, tasks, key):
+    """What tests/attack/attack.py tries in a task: no signature, a guess, what a worker has."""
+    attack = runpy.run_path(str(PROJECT / "tests/attack/attack.py"))
+    victim, body = tasks[Q06], {"state": "failed", "end_date": "2013-06-13T00:00:00Z"}
+    headers = {"Authorization": f"Bearer {attack['forged'](victim, key)}"}
+    path = f"task-instances/{victim}/state"
+    answer = httpx.patch(f"{server}/execution/{path}", json=body, headers=headers, trust_env=False, timeout=60)
+    assert answer.status_code == 403, answer.text
+    assert ask(server, "PATCH", path, tasks[OTHER], json=body)[0] == 403

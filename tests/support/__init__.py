@@ -23,7 +23,7 @@ os.environ["ANSWERS_HOME"] = str(HOME)
 from answers.stack import dotenv  # noqa: E402
 from answers.stack.settings import Settings  # noqa: E402
 from include.flights.contract import ZONE  # noqa: E402
-from include.waiting import wait_until  # noqa: E402
+from include.waiting import patience, wait_until  # noqa: E402
 
 # Airflow reads its configuration at its first import, which any test may be the first to do.
 os.environ |= dotenv.read(PROJECT / "config" / "airflow.env") | Settings.load().core() | Settings.load().connections()
@@ -35,15 +35,16 @@ os.environ |= {
 del os.environ["ANSWERS_STACK"]  # the mark of a live stack's processes
 
 
-# What live stacks have beside the platform's settings: what is waited for in tests comes in seconds.
+# What live stacks have beside the platform's settings: what is waited for in tests comes in seconds. A part that is only slow,
+# as this machine is, must not count as dead.
 SOONER = {
     "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1",
     # A task that was killed with its worker is missed after this (60 s).
-    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
+    "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": f"{patience(20):.0f}",
     "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     # What a killed scheduler left is taken over by the next one (45 s).
     "AIRFLOW__SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "2",
-    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+    "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": f"{patience(15):.0f}",
     "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
 }
 BROUGHT_UP = pytest.StashKey[dict[str, Any]]()  # by tier, until a test of it has failed

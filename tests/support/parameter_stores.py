@@ -47,7 +47,7 @@ def running_store(home: Path) -> Iterator[ParameterStore]:
     command = [
         sys.executable,
         "-m",
-        "answers.stack.parameters.store",
+        "answers.stack.parameter_store",
         "--port",
         str(port),
         "--file",

@@ -39,9 +39,10 @@ class Cgroup:
             _remove(left)  # of one that was killed; the kernel keeps those that still have processes
         self.path = parent / f"answers-slow-{os.getpid()}"
         quota = round(cores * PERIOD)
-        limits = {"cpu.max": f"{quota} {PERIOD}"}
+        # The weight: not less than a third where others work beside it, each of whose processes would weigh as much as all of it.
+        limits = {"cpu.max": f"{quota} {PERIOD}", "cpu.weight": "10000"}
         if self.version == 1:
-            limits = {"cpu.cfs_period_us": str(PERIOD), "cpu.cfs_quota_us": str(quota)}
+            limits = {"cpu.cfs_period_us": str(PERIOD), "cpu.cfs_quota_us": str(quota), "cpu.shares": "262144"}
         try:
             if self.version == 2:
                 (parent / "cgroup.subtree_control").write_text("+cpu")
@@ -135,10 +136,21 @@ def run(command: list[str], enter: Callable[[], None]) -> int:
             signal.signal(number, signal.SIG_DFL)
         enter()
 
-    process = subprocess.Popen(command, preexec_fn=begin)  # this process has one thread
+    process: subprocess.Popen[bytes] | None = None
+    early: list[int] = []
+
+    def pass_on(number: int, _: object) -> None:
+        if process is None:
+            early.append(number)
+        else:
+            os.killpg(process.pid, number)
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _: os.killpg(process.pid, number))
+        signal.signal(number, pass_on)
     try:
+        process = subprocess.Popen(command, preexec_fn=begin)
+        for number in early:
+            os.killpg(process.pid, number)
         code = process.wait()
     finally:
         for number, handler in before.items():

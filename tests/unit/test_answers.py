@@ -1,5 +1,6 @@
 """The catalogue of questions, claims and faults is whole: what it names exists, and nothing it promises is missing."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -33,10 +34,38 @@ def test_every_anchor_resolves(anchor):
 
 
 @pytest.mark.parametrize("claim", OF_ANSWERED)
-def test_every_claim_has_a_test_that_needs_no_stack(claim):
+def test_every_claim_has_a_test_of_the_tier_that_can_show_it(claim):
+    """A claim has a test that needs no stack; one of the tier `live` has a test on a stack."""
     tests = [test for test in MARKED if test.claim == claim]
     assert tests, f'no test carries @pytest.mark.claim("{claim}")'
-    assert any(test.tier == "fast" for test in tests), f"claim {claim} is tested in {tests[0].tier} only"
+    if CLAIMS[claim].tier == "live":
+        assert any(test.tier != "fast" for test in tests), f"claim {claim} is `tier: live` and no test has a stack"
+    else:
+        assert any(test.tier == "fast" for test in tests), f"claim {claim} is tested in {tests[0].tier} only"
+
+
+def reads_records(file: Path, line: int) -> bool:
+    """Tell whether the function there reads bench/results, by itself or by a name of its module."""
+    module = ast.parse(file.read_text())
+    names = {
+        target.id
+        for node in module.body
+        if isinstance(node, ast.Assign) and "bench/results" in ast.unparse(node.value)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    (function,) = (node for node in ast.walk(module) if isinstance(node, ast.FunctionDef) and node.lineno == line)
+    return "bench/results" in ast.unparse(function) or any(
+        isinstance(node, ast.Name) and node.id in names for node in ast.walk(function)
+    )
+
+
+def test_no_test_without_a_stack_proves_a_claim_by_what_was_recorded(tmp_path):
+    """A file of bench/results stays true whatever the code does: comparing it with a page proves no claim."""
+    fast = {(test.file, test.line) for test in MARKED if test.tier == "fast"}
+    assert [where for where in sorted(fast) if reads_records(catalog.ROOT / where[0], where[1])] == []
+    write(tmp_path, "test_x.py", "R = open('bench/results/x')\ndef test_a():\n    R\ndef test_b():\n    pass\n")
+    assert [reads_records(tmp_path / "test_x.py", line) for line in (2, 4)] == [True, False]
 
 
 @pytest.mark.claim("9.5")

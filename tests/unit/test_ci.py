@@ -106,7 +106,7 @@ def test_every_line_of_ci_is_a_make_target_that_exists(commands):
 @pytest.mark.parametrize("commands", [commands_of_gitlab, commands_of_github], ids=["gitlab", "github"])
 def test_ci_leaves_no_tier_out(commands):
     told = "\n".join(commands())
-    nightly = ("make prove-faults", "make soak", "make test-long")
+    nightly = ("make prove-faults", "make soak", "make test-long", "make test-matrix", "make slow TARGET=demo")
     for tier in ("make lint", "integrity-reports", "tests/stack", "make test-compose", *nightly):
         assert tier in told
     assert "make coverage" in told or ("tests/unit" in told and "tests/dag" in told)
@@ -128,7 +128,8 @@ def test_a_job_that_deploys_waits_for_a_person_and_what_takes_long_is_nightly():
     jobs = gitlab()
     assert [rule.get("when") for rule in jobs["deploy"]["rules"]] == ["manual"]
     nightly = {name for name, job in jobs.items() if any('== "schedule"' in rule["if"] for rule in job["rules"])}
-    assert nightly == {"faults", "soak", "long"}
+    assert nightly >= {"faults", "soak", "long", "matrix", "slow"}
+    assert not any(each_push in nightly for each_push in ("lint", "unit", "dag", "stack", "compose"))
     assert "schedule" in yaml.safe_load(GITHUB.read_text())[True], "YAML reads the key `on` as true"
 
 
@@ -144,15 +145,14 @@ def test_every_report_that_a_job_declares_is_written_by_its_command():
 
 
 def test_the_local_run_is_the_same_commands():
-    """What .ci/run calls is what a person would type, the cheapest first."""
-    called = re.findall(r"^(?:run '\w+' |tier '\w+' | +)(make .*)$", (PROJECT / ".ci/run").read_text(), re.MULTILINE)
-    order = [targets_of(command) - {"test/stack"} for command in called]
-    assert sorted(order, key=lambda targets: "test-compose" not in targets) == [
-        {"test-compose"},
-        {"lint"},
-        {"coverage"},
-        {"test"},
-    ]
+    """What .ci/run calls is what a person would type, the cheapest tier first."""
+    text = (PROJECT / ".ci/run").read_text()
+    steps = dict(re.findall(r"^(?:run|tier) '(\w+)' (.*)$", text, re.MULTILINE))
+    assert list(steps) == ["tools", "machine", "lint", "fast", "stack", "compose", "claims"]
+    steps["compose"] = re.search(r"^on_compose\(\) {\n(?:  .*\n)*  (make .*)\n}", text, re.MULTILINE)[1]
+    called = {name: targets_of(command) for name, command in steps.items() if command.startswith("make ")}
+    assert called == {"lint": {"lint"}, "fast": {"coverage"}, "stack": {"test"}, "compose": {"test-compose"}}
+    assert "tests/stack" in steps["stack"]
 
 
 # -- What each push leaves out

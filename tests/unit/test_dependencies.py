@@ -16,7 +16,14 @@ import yaml
 from support import PROJECT
 
 CHECKER = "packages/dag-integrity"
-OWN = {"answers", "bench", "callbacks", "dag_integrity", "include", "plugins", "q10", "support", "test_rules", "tests"}
+# Where the modules of this project begin: the roots of pytest's pythonpath, the CI's scripts, Airflow's folder of plugins.
+ROOTS = (".", f"{CHECKER}/src", f"{CHECKER}/tests", "tests", "dags", ".ci", "plugins")
+OWN = {
+    path.stem
+    for root in ROOTS
+    for path in (PROJECT / root).iterdir()
+    if path.suffix == ".py" or (path.is_dir() and any(path.glob("*.py"))) or path.name == "tests"
+}
 IMAGE = {"airflow", "kubernetes"}
 STACK = {*IMAGE, "embedded", "command"}
 ROOMS = {

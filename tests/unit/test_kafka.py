@@ -276,6 +276,22 @@ def test_what_a_group_has_committed_without_an_effect_is_lost(kafka, warehouse):
     assert (len(found.lost), found.lag) == (9, 0)
 
 
+@pytest.mark.claim("5.3")
+def test_what_is_processed_while_the_audit_looks_does_not_seem_lost(kafka, warehouse, monkeypatch):
+    """Found on a slow machine, where the instant between two looks is long."""
+    process.create_tables(warehouse)
+    send(kafka, *produce.events(6, "meanwhile"))
+    position = audit._position
+
+    def after_all_is_processed(*arguments):
+        handle(kafka, warehouse)
+        return position(*arguments)
+
+    monkeypatch.setattr(audit, "_position", after_all_is_processed)
+    found = account(kafka, warehouse)
+    assert (found.lost, found.lag, found.applied) == ([], 0, 6)
+
+
 def test_the_options_are_those_of_a_named_broker_or_of_the_connection(kafka, monkeypatch):
     assert kafka_options() == kafka.options
     monkeypatch.setenv("ANSWERS_KAFKA", "kafka:9092")

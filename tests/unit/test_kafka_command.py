@@ -37,6 +37,17 @@ def test_what_was_produced_is_on_the_topic_and_waits(answers, kafka):
     assert "--way pigeon: there are event, sensor, webhook" in answers("produce", "--way", "pigeon", code=1)
 
 
+@pytest.mark.claim("5.3")
+def test_what_is_lost_is_told_beside_the_one_document(answers, kafka):
+    answers("produce", "--way", "sensor", "--count", "3")
+    now = broker.topic(kafka.options, broker.WAYS["sensor"])
+    broker.commit(kafka.options, broker.GROUPS["sensor"], broker.slices(now, {}))
+    done = CliRunner().invoke(cli.app, ["kafka", "audit", "--no-xcom", "--json"])
+    accounts = {each["way"]: each for each in json.loads(done.stdout)}
+    assert (done.exit_code, len(accounts["sensor"]["lost"])) == (1, 3)
+    assert done.stderr.startswith("lost: flight-status-sensor-")
+
+
 @pytest.mark.claim("5.5")
 def test_dead_letters_are_listed_and_replayed(answers, kafka):
     assert "there is no dead letter" in answers("dead-letters")

@@ -237,7 +237,7 @@ def test_the_condition_of_the_stack_follows_from_its_parts(states, work, healthy
 
 def test_a_part_that_does_not_come_up_is_named_with_its_log(up):
     (up.home / "logs" / "catcher.log").write_text("the last words\n")
-    with pytest.raises(lifecycle.StackError, match=r"(?s)catcher is not up after 0 s .*the last words"):
+    with pytest.raises(lifecycle.StackError, match=r"(?s)waited 0 s in vain for catcher.*the last words"):
         lifecycle._wait_for("catcher", lambda: lifecycle._catcher_answers(up), up, 0, print)
 
 

@@ -1,11 +1,14 @@
 """Waits: they scale with what the machine is seen to need, and only then."""
 
+import re
 import time
+from pathlib import Path
 
 import pytest
 
 from include import waiting
 from include.waiting import Deadline, WaitedInVain, exactly, patience, wait_until
+from support import PROJECT
 
 
 @pytest.fixture
@@ -94,3 +97,19 @@ def test_the_work_that_is_measured_takes_cpu_time_of_both_threads():
     before = time.process_time()
     assert 1 <= waiting.measure() <= waiting.MOST
     assert time.process_time() > before
+
+
+HAND_WRITTEN = re.compile(r"time\.monotonic\(\) [+<>]|stop_after_delay\(")
+# A budget is a promise of its own, which a slow machine does not prolong: of a failing task; of a message within the time in
+# which its consumer has to ask for the next one.
+BUDGETS = {"plugins/notifiers/failure.py", "answers/operate/relay.py"}
+
+
+def test_there_is_no_other_place_where_a_wait_is_timed():
+    found = {
+        str(file.relative_to(PROJECT))
+        for folder in ("answers", "include", "plugins", "bench", "tests")
+        for file in (PROJECT / folder).rglob("*.py")
+        if HAND_WRITTEN.search(file.read_text())
+    }
+    assert found - {str(Path(__file__).relative_to(PROJECT))} == BUDGETS

@@ -1,7 +1,7 @@
 """The parameter store of both stacks: moto's SSM behind signatures, filled at its start, with a memory.
 
-    python -m answers.stack.parameters.store --port 9082 --file parameters.json            the embedded stack's
-    python -m answers.stack.parameters.store --host 0.0.0.0 --file … --compose             docker compose's, in moto's own image
+    python -m answers.stack.parameter_store --port 9082 --file parameters.json      the embedded stack's
+    python -m answers.stack.parameters.store --host 0.0.0.0 --file …                docker compose's, in moto's own image
 
 moto speaks SSM's protocol and keeps everything in memory. Here it checks the signature of every request, knows two readers
 (ssm:GetParameter: of everything, and of what is no single DAG's own) and a writer (`answers secrets`), starts with the
@@ -184,23 +184,19 @@ def _denied(start_response: Start, parameter: str) -> list[bytes]:
     return [body]
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Serve until the process is ended."""
+def main(secrets: Mapping[str, str], seeds: Mapping[str, str], arguments: Sequence[str] | None = None) -> None:
+    """Serve until the process is ended.
+
+    :param secrets: the secret keys of the identities
+    :param seeds: what the store starts with, by path
+    :param arguments: those of the command line when None
+    """
     parser = argparse.ArgumentParser(prog="parameter-store", description="SSM Parameter Store of the stacks.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=5000)
     parser.add_argument("--file", type=Path, required=True, help="keeps what is written, mode 0600")
-    parser.add_argument("--compose", action="store_true", help="the docker compose stack's connections")
     options = parser.parse_args(arguments)
     os.umask(0o077)
-    if options.compose:
-        secrets: Mapping[str, str] = os.environ
-        seeds = contents.compose(secrets)
-    else:
-        from answers.stack.settings import Settings
-
-        settings = Settings.load()
-        secrets, seeds = settings.secrets, settings.parameters()
     keys = {"reader": "PARAMETER_READ_SECRET", "worker": "PARAMETER_WORKER_SECRET", "writer": "PARAMETER_WRITE_SECRET"}
     store = Store(options.file, seeds, {user: secrets[name] for user, name in keys.items()})
     serve(store, options.host, options.port)
@@ -222,4 +218,4 @@ def serve(store: Store, host: str, port: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(os.environ, contents.compose(os.environ))

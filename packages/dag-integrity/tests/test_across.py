@@ -1,7 +1,8 @@
 """Cycles within a DAG and across DAGs are found before merge, with their path; what only looks like one is not."""
 
 import pytest
-from test_rules import bash, check, dag
+
+from projects import bash, check, dag
 
 WAIT = 'ExternalTaskSensor(task_id="wait_{0}", external_dag_id="{0}", timeout=60{1})'
 JUST = 'BashOperator(task_id="a", bash_command="true")'
@@ -117,7 +118,7 @@ CASES: dict[str, tuple[dict[str, tuple[str, str]], dict[str, list[str]]]] = {
 def found(tmp_path_factory):
     """One run a case would take minutes: all DAGs of a case get its name as a prefix, and one run sees them all."""
     folder = tmp_path_factory.mktemp("across")
-    (folder / "pyproject.toml").write_text('[tool.answers.integrity]\nselect = ["AA1", "AA201", "AA202", "AA203"]\n')
+    (folder / "pyproject.toml").write_text('[tool.dag-integrity]\nselect = ["AA1", "AA201", "AA202", "AA203"]\n')
     for case, (dags, _) in CASES.items():
         for name, (body, arguments) in dags.items():
             text = dag(body, f"{case}-{name}", arguments).replace("x://", f"x://{case}/")

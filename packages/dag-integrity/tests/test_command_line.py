@@ -1,4 +1,4 @@
-"""The command of `answers integrity`: formats, exit codes, configuration, suppression, and how it is wired into CI."""
+"""The command `dag-integrity`: formats, exit codes, configuration and suppression."""
 
 import json
 import os
@@ -10,15 +10,13 @@ from xml.etree import ElementTree
 
 import jsonschema
 import pytest
-import yaml
-from test_rules import CHECKER, bash, check, dag
 
 from dag_integrity import report
 from dag_integrity.check import usable_cores
 from dag_integrity.config import Config, ConfigError, load
 from dag_integrity.findings import Finding, suppress
 from dag_integrity.rules import RULES
-from support import PROJECT
+from projects import PACKAGE, bash, check, dag, environment, run
 
 FINDINGS = [
     Finding("dags/a b.py", 3, "AA101", "ValueError: <&> \x1b[31m broken", None),
@@ -71,14 +69,16 @@ def project(tmp_path):
     """A project with one DAG that has no tags, and a pyproject.toml to be completed."""
     (tmp_path / "dags").mkdir()
     (tmp_path / "dags" / "d.py").write_text(dag(bash(), "d", '**{**GOOD, "tags": []}'))
-    (tmp_path / "pyproject.toml").write_text("[tool.answers.integrity]\n")
+    (tmp_path / "pyproject.toml").write_text("[tool.dag-integrity]\n")
     return tmp_path
 
 
 @pytest.mark.claim("9.3")
 def test_json_is_an_array_of_findings():
     entries = json.loads(report.as_json(FINDINGS))
-    assert [set(each) for each in entries] == [{"rule", "severity", "file", "line", "dag_id", "message", "fix"}] * 4
+    assert [set(each) for each in entries] == [
+        {"rule", "severity", "file", "line", "dag_id", "message", "fix", "lines"}
+    ] * 4
     assert json.loads(report.as_json([])) == []
 
 
@@ -128,11 +128,33 @@ def test_exit_codes_and_a_report_in_a_file(project):
     assert "1 DAG file" in errors
     (entry,) = json.loads(file.read_text())
     assert entry["location"]["path"] == "dags/d.py"
-    done = subprocess.run(
-        [*CHECKER, "--ignore", "AA304", str(dags)], capture_output=True, text=True, cwd=PROJECT, timeout=60
-    )
-    assert (done.returncode, "\x1b" in done.stdout) == (0, False)
+    done = run("--ignore", "AA304", dags, code=0)
+    assert "\x1b" not in done.stdout
     assert done.stdout.splitlines()[-1].endswith("no findings")
+
+
+@pytest.mark.claim("9.3")
+def test_one_run_makes_all_reports(project):
+    done = run(
+        "dags",
+        "-o",
+        "junit=j.xml",
+        "-o",
+        "sarif=s.sarif",
+        "-o",
+        "gitlab=g.json",
+        "-o",
+        "text=t.txt",
+        cwd=project,
+        code=0,
+    )
+    assert ElementTree.parse(project / "j.xml").getroot().get("failures") == "1"
+    jsonschema.validate(json.loads((project / "s.sarif").read_text()), SARIF)
+    jsonschema.validate(json.loads((project / "g.json").read_text()), GITLAB)
+    assert "dags/d.py:13  AA304 info" in (project / "t.txt").read_text()
+    assert done.stdout == ""  # the text went to its file
+    assert done.stderr.splitlines()[-1].endswith("1 info")
+    assert not list(project.glob(".*"))  # what is written beside a report is gone
 
 
 @pytest.mark.parametrize(
@@ -146,14 +168,22 @@ def test_exit_codes_and_a_report_in_a_file(project):
         (["dags", "--jobs", "0"], "--jobs = 0"),
         (["dags", "--memory", "1"], "--memory = 1"),
         (["dags", "--output", "no/such/folder/x"], "there is no folder"),
+        (["dags", "--output", "junit=no/such/folder/x"], "there is no folder"),
+        (["dags", "--output", "junit=x", "--output", "sarif=x"], "two reports go to one file"),
+        (["dags", "--output", "dags"], "should name a file"),
+        (["dags", "--missing", "pretend"], "--missing = 'pretend'"),
+        (["dags", "--baseline", "no/such/folder/x"], "there is no folder"),
+        (["dags", "--update-baseline"], "of which file?"),
+        (["dags", "--since", "no-such-revision"], "--since: git rev-parse"),
+        (["--explain", "AA999"], "no such rule"),
     ],
 )
-def test_a_wrong_option_is_explained_before_airflow_is_imported(arguments, words):
-    code = "import sys; from answers.cli.app import app\ntry:\n    app(sys.argv[1:])\n"
+def test_a_wrong_option_is_explained_before_airflow_is_imported(project, arguments, words):
+    subprocess.run(["git", "init", "--quiet"], cwd=project, check=True)
+    code = "import sys; from dag_integrity.command import app\ntry:\n    app(sys.argv[1:])\n"
     code += "finally:\n    print('airflow' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "integrity", *arguments], capture_output=True, text=True, cwd=PROJECT, timeout=60
-    )
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=project, env=environment(), timeout=60)
     assert done.returncode == 2
     assert words in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
@@ -184,7 +214,7 @@ def test_a_wrong_option_is_explained_before_airflow_is_imported(arguments, words
     ],
 )
 def test_a_wrong_configuration_names_key_and_value(project, line, words):
-    (project / "pyproject.toml").write_text(f"[tool.answers.integrity]\n{line}\n")
+    (project / "pyproject.toml").write_text(f"[tool.dag-integrity]\n{line}\n")
     with pytest.raises(ConfigError) as error:
         load(project / "dags", {})
     assert words in str(error.value)
@@ -192,10 +222,10 @@ def test_a_wrong_configuration_names_key_and_value(project, line, words):
 
 
 def test_a_broken_configuration_ends_with_2(project):
-    (project / "pyproject.toml").write_text("[tool.answers.integrity]\nenv-file = 'none.env'\n")
+    (project / "pyproject.toml").write_text("[tool.dag-integrity]\nenv-file = 'none.env'\n")
     _, _, errors = check(project / "dags", code=2)
     assert "env-file = 'none.env'" in errors
-    (project / "pyproject.toml").write_text("[tool.answers\n")
+    (project / "pyproject.toml").write_text("[tool.dag\n")
     _, _, errors = check(project / "dags", code=2)
     assert "pyproject.toml" in errors
 
@@ -204,15 +234,26 @@ def test_the_nearest_configuration_counts_and_options_override_it(project):
     inner = project / "dags" / "team"
     inner.mkdir()
     (inner / "pyproject.toml").write_text('[project]\nname = "has no table"\n')
-    (project / "pyproject.toml").write_text('[tool.answers.integrity]\ntimeout = 7\nignore = ["AA304"]\n')
-    config, base = load(inner, {"timeout": 9.0})
-    assert (config.timeout, config.ignore, base) == (9.0, ["AA304"], project)
-    assert load(Path("/"), {})[0] == Config()
+    (project / "pyproject.toml").write_text('[tool.dag-integrity]\ntimeout = 7\nignore = ["AA304"]\n')
+    loaded = load(inner, {"timeout": 9.0})
+    assert (loaded.config.timeout, loaded.config.ignore, loaded.base) == (9.0, ["AA304"], project)
+    assert load(inner, {"ignore": ["AA301"]}).config.ignore == ["AA304", "AA301"]  # adds to the file's
+    assert load(Path("/"), {}).config == Config()
+
+
+def test_the_old_name_of_the_table_is_read_and_called_deprecated(project):
+    (project / "pyproject.toml").write_text('[tool.answers.integrity]\nignore = ["AA304"]\n')
+    findings, _, errors = check(project / "dags", code=0)
+    assert findings == []
+    assert "[tool.answers.integrity] is now called [tool.dag-integrity]" in errors
+    (project / "pyproject.toml").write_text('[tool.answers.integrity]\n[tool.dag-integrity]\nignore = ["AA3"]\n')
+    assert load(project / "dags", {}).config.ignore == ["AA3"]
+    assert not load(project / "dags", {}).deprecated
 
 
 def test_per_file_ignores_and_exclude(project):
     (project / "pyproject.toml").write_text(
-        '[tool.answers.integrity]\nper-file-ignores = {"dags/d*.py" = ["AA3"]}\nexclude = ["dags/x"]\n'
+        '[tool.dag-integrity]\nper-file-ignores = {"dags/d*.py" = ["AA3"]}\nexclude = ["dags/x"]\n'
     )
     (project / "dags" / "x").mkdir()
     (project / "dags" / "x" / "y.py").write_text("import airflow  # dag\nboom\n")
@@ -247,29 +288,18 @@ def test_a_string_that_looks_like_a_comment_suppresses_nothing(tmp_path):
     assert suppress(findings, [str(file)], set(RULES)) == findings[:1]
 
 
-def test_this_projects_dags_are_clean():
-    findings, code, errors = check("dags", cwd=PROJECT)
-    assert (findings, code) == ([], 0), errors
-
-
-def test_the_documentation_lists_the_rules_as_they_are():
-    text = (PROJECT / "docs" / "integrity.md").read_text()
-    rows = re.findall(r"^\| (AA\d+) \| ([a-z0-9-]+) \| (\w+) \| (.+?) \| (.+?) \|$", text, re.MULTILINE)
-    assert rows == [(r.id, r.name, r.severity, r.why, r.fix) for r in RULES.values()]
-    keys = set(re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE))
-    assert keys == {name.replace("_", "-") for name in Config.model_fields}
-
-
-def test_the_hook_runs_the_command_that_exists():
-    (hook,) = yaml.safe_load((PROJECT / ".pre-commit-hooks.yaml").read_text())
-    assert hook["id"] == "airflow-integrity"
-    assert hook["pass_filenames"] is False  # rules across DAGs need to see them all
-    assert {"name", "entry", "language", "types"} <= set(hook)
+def test_the_readme_is_generated():
+    """`python packages/dag-integrity/readme.py` writes the tables of rules and of the configuration anew."""
     done = subprocess.run(
-        [sys.executable, "-m", "answers", *hook["entry"].split()[1:], "--list-rules"],
-        capture_output=True,
-        text=True,
-        cwd=PROJECT,
+        [sys.executable, PACKAGE / "readme.py", "--check"], capture_output=True, text=True, env=environment()
     )
-    assert done.returncode == 0
-    assert "AA202" in done.stdout
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_rule_is_explained():
+    done = run("--explain", "aa203", code=0)
+    assert RULES["AA203"].why in done.stdout
+    assert RULES["AA203"].fix in done.stdout
+    assert "AA204" not in done.stdout
+    assert json.loads(run("--list-rules", "-f", "json", code=0).stdout)[0]["id"] == "AA101"
+    assert re.match(r"dag-integrity \d+\.\d+", run("--version", code=0).stdout)

@@ -3,7 +3,8 @@
 import json
 
 import pytest
-from test_rules import bash, check, dag
+
+from projects import bash, check, dag
 
 pytestmark = pytest.mark.claim("9.3")
 TRY = "try:\n    {}\nexcept Exception as error:\n    refused = error\n"

@@ -1,7 +1,6 @@
 """A file that hangs, crashes, eats memory or leaves processes behind is reported; the others are still checked."""
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -10,13 +9,14 @@ from pathlib import Path
 
 import psutil
 import pytest
-from test_rules import CHECKER, SOURCE, bash, check, dag
 
-from support import wait_for
+from projects import CHECKER, bash, check, dag, environment, wait_for
 
 BAD = {
-    "hang": ("while True:\n    pass\n", "AA102", "after 3 s"),
-    "sleep": ("import time\ntry:\n    time.sleep(600)\nexcept BaseException:\n    pass\n", "AA102", ""),
+    "hang": ("while True:\n    pass\n", "AA102", "after 3 s of CPU"),
+    "sleep": ("import time\ntry:\n    time.sleep(600)\nexcept BaseException:\n    pass\n", "AA102", "sleeps for 600 s"),
+    "naps": ("import time\nfor _ in range(1000):\n    time.sleep(0.02)\n", "AA102", "sleeps for 3"),
+    "wait": ("import threading\nthreading.Event().wait(600)\n", "AA102", "still waiting after"),
     "exit": ("import os\nos._exit(3)\n", "AA103", "os._exit(3)"),
     "exit0": ("import os\nos._exit(0)\n", "AA103", "os._exit(0)"),
     "segfault": ("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n", "AA103", "SIGSEGV"),
@@ -132,12 +132,15 @@ def test_a_file_cannot_harm_the_next_one_in_its_process(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_ends_everything(tmp_path, number):
     (tmp_path / "hang.py").write_text(
-        "import airflow, subprocess, time  # dag\nsubprocess.Popen(['sleep', '617'])\n"
-        "open('begun', 'w').close()\ntime.sleep(600)\n"
+        "import airflow, subprocess, threading  # dag\nsubprocess.Popen(['sleep', '617'])\n"
+        "open('begun', 'w').close()\nthreading.Event().wait(600)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "TMPDIR": str(tmp_path)}
     process = subprocess.Popen(
-        [*CHECKER, str(tmp_path)], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+        [*CHECKER, str(tmp_path)],
+        cwd=tmp_path,
+        env=environment(TMPDIR=str(tmp_path)),
+        stderr=subprocess.PIPE,
+        text=True,
     )
     wait_for("the file to hang", (tmp_path / "begun").exists, patience=60)
     family = psutil.Process(process.pid).children(recursive=True)
@@ -148,7 +151,7 @@ def test_an_interrupt_ends_everything(tmp_path, number):
     assert "Traceback" not in errors
     _, alive = psutil.wait_procs(family, timeout=60)
     assert alive == []
-    assert not list(tmp_path.glob("answers-integrity-*"))
+    assert not list(tmp_path.glob("dag-integrity-*"))
 
 
 def test_a_project_with_packages_named_like_ours_gets_its_own(tmp_path):

@@ -8,18 +8,38 @@ import selectors
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dag_integrity import across, discovery, launch
-from dag_integrity.findings import Finding, suppress
-from dag_integrity.pool import CannotCheck, Job, Pool, Result, parser_environment
+from dag_integrity import across, discovery
+from dag_integrity.changes import ACROSS
+from dag_integrity.config import Config
+from dag_integrity.findings import Finding, merged, suppress
+from dag_integrity.pool import CannotCheck, Pool, parser_environment
+from dag_integrity.protocol import Job, Result, Start
+from dag_integrity.sources import read
 from dag_integrity.static import Static, Unavailable
 
 # A word that makes a second parse likely: its process is started at once, not when the first file asks for it.
 LIKELY_UNSTABLE = re.compile(
     rb"\b(?:now|today|utcnow|uuid[14]|random|randint|days_ago|glob|listdir|iterdir)\(|\b(?:frozen)?set\("
 )
+
+UNSEEN = {"AA107", "AA204"}  # what only holds when every DAG was seen
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a check found."""
+
+    findings: list[Finding]
+    """In order, with what is suppressed taken out."""
+    files: list[str]
+    dags: dict[str, set[str]]
+    """The files that define each DAG."""
+    modules: dict[str, list[str]]
+    """The project's modules that each DAG file imports."""
 
 
 def usable_cores() -> int:
@@ -33,14 +53,13 @@ def usable_cores() -> int:
 class Check:
     """One run over some paths. Used as a context: whatever it started is ended.
 
-    :param config: an dag_integrity.config.Config
-    :param base: the folder that the configuration's paths count from
+    :param paths: the files and folders to check
     :param progress: called with (files done, files in all)
     """
 
     def __init__(self, paths: list[Path], progress: Callable[[int, int], None] = lambda done, total: None) -> None:
         self.paths, self._progress = paths, progress
-        self._home = Path(tempfile.mkdtemp(prefix="answers-integrity-"))
+        self._home = Path(tempfile.mkdtemp(prefix="dag-integrity-"))
         self._selector = selectors.DefaultSelector()
         self._pools: list[Pool] = []
         self._static: Static | None = None
@@ -58,8 +77,8 @@ class Check:
         self._selector.close()
         shutil.rmtree(self._home, ignore_errors=True)
 
-    def run(self, config: Any, base: Path) -> tuple[list[Finding], int]:
-        """The findings that remain, in order, and the number of files.
+    def run(self, config: Config, base: Path) -> Outcome:
+        """Check everything.
 
         :raises CannotCheck: Airflow cannot be imported, a tool does not run, a folder cannot be read
         """
@@ -67,19 +86,23 @@ class Check:
         self._extra = config.environment(base)
         enabled = config.enabled()
         self._jobs = config.jobs or usable_cores()
-        folder = next((str(path) for path in self.paths if path.is_dir()), str(self.paths[0].parent))
+        folder = str(discovery.dags_folder(self.paths[0]))
         first = self._pool(0, folder, self._done_first)  # imports Airflow while this process reads the files
         try:
-            files = discovery.find(self.paths, base, config.exclude, config.python_path)
+            settings = {**os.environ, **self._extra}
+            self._discovered = discovery.find(self.paths, base, config.exclude, config.python_path, settings)
         except (OSError, RuntimeError) as error:
             raise CannotCheck(str(error)) from error
+        files = self._discovered.files
         self._total = len(files)
         self._folder = folder
         for number, file in enumerate(files):
-            first.add(Job(number, file.path, file.roots, doc=config.determinism == "all"))
+            first.add(Job(number, file, doc=config.determinism == "all"))
         wanted = enabled & {"AA504", "AA601", "AA602", "AA603", "AA604", "AA408", "AA701"}
         if wanted and files:
-            self._static = Static([file.path for file in files], config.high_entropy, "AA701" in enabled)
+            texts = self._home / "texts"
+            texts.mkdir()
+            self._static = Static([file.path for file in files], config.high_entropy, texts, "AA701" in enabled)
         unstable = "AA407" in enabled and config.determinism != "off"
         if unstable and (config.determinism == "all" or any(_likely_unstable(file.path) for file in files)):
             self._twin()
@@ -88,24 +111,24 @@ class Check:
                 pool.step()
             for key, _ in self._selector.select(timeout=0.25):
                 key.data()
-        findings = self._gather(files)
+        findings = self._stand_ins(files, self._gather(files))
         try:
             findings += list(self._static.findings()) if self._static else []
         except Unavailable as error:
             raise CannotCheck(str(error)) from error
-        return self._remaining(findings, files, enabled), len(files)
+        return self._outcome(self._remaining(findings, files, enabled), files)
 
     def _pool(self, seed: int, folder: str, report: Callable[[Job, Result], None]) -> Pool:
         home = self._home / str(seed)
         (home / "traces").mkdir(parents=True)
-        options = {**self._config.for_workers(), "traces": str(home / "traces"), "read_only": False, "jobs": self._jobs,
+        options = {**self._config.for_workers(), "traces": str(home / "traces"),
+                   "airflow_home": self._extra.get("AIRFLOW_HOME") or os.environ.get("AIRFLOW_HOME"),
                    "default_owner": self._extra.get("AIRFLOW__OPERATORS__DEFAULT_OWNER")
                    or os.environ.get("AIRFLOW__OPERATORS__DEFAULT_OWNER") or "airflow"}  # fmt: skip
         around = (Path(folder) / "plugins", Path(folder).parent / "plugins")
         plugins = next((str(each) for each in around if each.is_dir()), str(home / "plugins"))
-        environment = parser_environment(home, folder, plugins, self._extra)
-        zygote = launch.take(seed)
-        pool = Pool(self._selector, zygote, environment, options, self._jobs, self._config.timeout, report)
+        start = Start(parser_environment(home, folder, plugins, self._extra), options)
+        pool = Pool(self._selector, seed, start, self._jobs, self._config.timeout, report)
         self._pools.append(pool)
         return pool
 
@@ -118,10 +141,10 @@ class Check:
     def _done_first(self, job: Job, result: Result) -> None:
         self._first[job.id] = result
         mode = self._config.determinism
-        if result.get("documents") and mode != "off" and "AA407" in self._config.enabled():
-            self._twin().add(Job(job.id, job.file, job.roots, doc=True))
+        if result.documents and mode != "off" and "AA407" in self._config.enabled():
+            self._twin().add(Job(job.id, job.file, doc=True))
         else:
-            result.pop("documents", None)
+            result.documents = None
         self._progress(len(self._first), self._total)
 
     def _done_second(self, job: Job, result: Result) -> None:
@@ -131,28 +154,62 @@ class Check:
         findings, dags = [], []
         for number, result in sorted(self._first.items()):
             file = files[number].path
-            lines = {about["id"]: about["line"] for about in result["dags"]}
-            for rule, line, dag_id, message in result["findings"]:
+            lines = {about["id"]: about["line"] for about in result.dags}
+            for rule, line, dag_id, message in result.findings:
                 findings.append(Finding(file, line, rule, message, dag_id, lines.get(dag_id, 0)))
-            dags += [(file, about) for about in result["dags"]]
+            dags += [(file, about) for about in result.dags]
             if number in self._second:
                 for dag_id, message in _differences(result, self._second[number]):
                     line = lines.get(dag_id or "", 1)
                     findings.append(Finding(file, line, "AA407", message, dag_id, line))
         failed = any(
-            rule in ("AA101", "AA102", "AA103", "AA104") for r in self._first.values() for rule, *_ in r["findings"]
+            rule in ("AA101", "AA102", "AA103", "AA104") for r in self._first.values() for rule, *_ in r.findings
         )
-        failed = failed or any(result.get("stopped") for result in self._first.values())
-        complete = not failed and any(path.is_dir() for path in self.paths)
-        return findings + list(across.compare(dags, self._config.known_dags, complete))
+        failed = failed or any(result.stopped for result in self._first.values())
+        made = [(files[number].path, result.made) for number, result in self._first.items() if result.made]
+        found = list(across.compare(dags, self._config.known_dags, not failed, made))
+        if any(each.rule in UNSEEN for each in found) and not self._discovered.complete:
+            found = [each for each in found if each.rule not in UNSEEN]
+        return findings + found
+
+    def _outcome(self, findings: list[Finding], files: list[discovery.DagFile]) -> Outcome:
+        dags: dict[str, set[str]] = {}
+        for number, result in self._first.items():
+            for about in result.dags:
+                dags.setdefault(about["id"], set()).add(files[number].path)
+        modules = {files[number].path: result.modules for number, result in self._first.items()}
+        return Outcome(findings, [file.path for file in files], dags, modules)
+
+    def _stand_ins(self, files: list[discovery.DagFile], findings: list[Finding]) -> list[Finding]:
+        """Tell of each stand-in, and mark what was found behind one."""
+        used = {files[number].path: result.stand_ins for number, result in self._first.items() if result.stand_ins}
+        if not used:
+            return findings
+        by_dag = {
+            about["id"]: tuple(sorted(result.stand_ins))
+            for result in self._first.values() if result.stand_ins for about in result.dags
+        }  # fmt: skip
+        everything = tuple(sorted({name for names in used.values() for name in names}))
+        marked = []
+        for finding in findings:
+            names = set(used.get(finding.file, ()))
+            if finding.rule in ACROSS:
+                words = re.findall(r"[\w-]+(?:\.[\w-]+)*", finding.message)
+                names |= {name for dag_id, own in by_dag.items() if dag_id in words for name in own}
+                if finding.rule == "AA204":  # the DAG may be one that a stand-in has swallowed
+                    names |= set(everything)
+            marked.append(replace(finding, rests_on=tuple(sorted(names))) if names else finding)
+        told = [
+            Finding(file, line, "AA109", f"{name} is not installed here: a stand-in takes its place")
+            for file, names in used.items() for name, line in names.items()
+        ]  # fmt: skip
+        return marked + told
 
     def _remaining(self, findings: list[Finding], files: list[discovery.DagFile], enabled: set[str]) -> list[Finding]:
         names = [file.path for file in files]
         off = {name: self._config.ignored_for(Path(name), self._base) for name in names}
         # A value from the clock is one finding, whether it is seen in the text or by comparing two parses.
-        explicit = {
-            (names[number], line) for number, result in self._first.items() for line in result.get("scheduled", ())
-        }
+        explicit = {(names[number], line) for number, result in self._first.items() for line in result.scheduled}
         in_text = {(finding.file, finding.rule) for finding in findings if finding.rule == "AA408"}
         chosen = {
             finding for finding in findings
@@ -161,7 +218,7 @@ class Check:
             and not (finding.rule == "AA407" and (finding.file, "AA408") in in_text and "start_date" in finding.message)
         }  # fmt: skip
         kept = suppress(sorted(chosen, key=_order), names, enabled)
-        return sorted({each for each in kept if each.rule in enabled - off.get(each.file, set())}, key=_order)
+        return sorted(merged({each for each in kept if each.rule in enabled - off.get(each.file, set())}), key=_order)
 
 
 def _order(finding: Finding) -> tuple[str, int, str, str, str]:
@@ -170,16 +227,16 @@ def _order(finding: Finding) -> tuple[str, int, str, str, str]:
 
 def _likely_unstable(file: str) -> bool:
     try:
-        return LIKELY_UNSTABLE.search(Path(file).read_bytes()) is not None
+        return LIKELY_UNSTABLE.search(read(file)) is not None
     except OSError:
         return False
 
 
 def _differences(first: Result, second: Result) -> list[tuple[str | None, str]]:
     """What two parses made different: (DAG, explanation)."""
-    ours, theirs = first.get("documents") or {}, second.get("documents") or {}
+    ours, theirs = first.documents or {}, second.documents or {}
     found: list[tuple[str | None, str]] = []
-    if second.get("died") or any(rule == "AA101" for rule, *_ in second["findings"]):
+    if second.died or any(rule == "AA101" for rule, *_ in second.findings):
         return [(None, "a second parse in a fresh process fails")]
     for dag_id in sorted({*ours, *theirs}):
         if dag_id not in ours or dag_id not in theirs:
@@ -208,3 +265,16 @@ def _differing(one: Any, other: Any, path: str = "") -> str | None:
                 return found
         return None
     return None if one == other else path
+
+
+def find_files(paths: list[Path], config: Config, base: Path) -> list[str]:
+    """Find the files that a check of `paths` would read; those in zip files are left out.
+
+    :raises CannotCheck: a folder cannot be read
+    """
+    settings = {**os.environ, **config.environment(base)}
+    try:
+        found = discovery.find(paths, base, config.exclude, config.python_path, settings)
+    except (OSError, RuntimeError) as error:
+        raise CannotCheck(str(error)) from error
+    return [file.path for file in found.files if Path(file.path).is_file()]

@@ -1,10 +1,11 @@
-"""The configuration: `[tool.answers.integrity]` in the nearest pyproject.toml upward of the checked path."""
+"""The configuration: `[tool.dag-integrity]` in the nearest pyproject.toml upward of the checked path."""
 
 from __future__ import annotations
 
 import os
 import re
 import tomllib
+from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from dag_integrity.rules import matching
 
-TABLE = "tool.answers.integrity"
+TABLE, OLD_TABLE = "tool.dag-integrity", "tool.answers.integrity"
 HEAVY = ("pandas", "numpy", "pyspark", "pyarrow", "polars", "duckdb", "tensorflow", "torch", "sklearn", "scipy", "matplotlib",
          "dask", "transformers", "xgboost", "snowpark")  # fmt: skip
 
@@ -35,39 +36,56 @@ Seconds = Annotated[float, BeforeValidator(_number), Field(gt=0, le=86400)]
 class Config(BaseModel):
     """What to check, and with which bounds."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", alias_generator=lambda name: name.replace("_", "-"))
+    model_config = ConfigDict(
+        strict=True, extra="forbid", alias_generator=lambda name: name.replace("_", "-"), use_attribute_docstrings=True
+    )
 
     select: Rules = ["AA"]
+    """Rules or groups (`AA2`) in force."""
     ignore: Rules = []
+    """Rules or groups that are left out."""
     per_file_ignores: dict[str, Rules] = {}
+    """A pattern of paths -> rules that are left out there."""
     fail_on: Literal["error", "warning", "info"] = "warning"
+    """The lowest severity for exit code 1."""
     exclude: list[str] = []
-    """Files that are not checked, as patterns of paths below the configuration file."""
+    """Patterns of paths that are not checked."""
     python_path: list[str] = []
-    """Further folders for sys.path, relative to the configuration file."""
+    """Further folders for `sys.path`."""
     env_file: str | None = None
-    """NAME=value lines for the parsers, e.g. AIRFLOW__CORE__DEFAULT_TASK_RETRIES=2."""
+    """NAME=value lines for the parsers, such as `AIRFLOW__CORE__DEFAULT_TASK_RETRIES=2`."""
     known_pools: list[str] | None = None
+    """The pools that exist. Without a list AA306 is off."""
     known_connections: list[str] | None = None
+    """The connections that exist. Without a list AA307 is off."""
     known_variables: list[str] | None = None
+    """The variables that exist. Without a list AA308 is off."""
     known_dags: list[str] = []
-    """DAGs that are defined elsewhere; a pattern may end in *."""
+    """DAGs that are defined elsewhere; a pattern may end in `*`."""
+    baseline: str | None = None
+    """A file of findings that are known and do not count (see Old findings)."""
+    missing: Literal["report", "stand-in"] = "report"
+    """What to do with a package that is not installed here: report it, or check the rest of the file with a stand-in."""
     parse_budget: Seconds = 5.0
-    """Seconds a file may take to parse, imports included."""
+    """Seconds of CPU that a file may take to parse, imports included."""
     import_budget: Seconds = 2.0
-    """Seconds of CPU that a file's imports may take, beyond Airflow itself."""
+    """Seconds of CPU for a file's imports beyond Airflow, whatever was imported before in that process."""
     heavy_imports: list[str] = list(HEAVY)
+    """Packages that should not be imported at the top of a file."""
     preloaded_imports: list[str] = []
     """Modules that the deployment imports beforehand: not counted."""
     max_catchup_runs: Annotated[int, Field(ge=0)] = 100
+    """Runs that `catchup=True` may create at once."""
     determinism: Literal["suspects", "all", "off"] = "suspects"
     """Which files are parsed a second time: those that two parses can differ for, all, or none."""
     high_entropy: bool = False
     """Whether every long random-looking string counts as a secret."""
     jobs: Annotated[int, Field(ge=1, le=256)] | None = None
+    """Files parsed at a time. Without a number: one for each CPU."""
     timeout: Seconds = 30.0
+    """Seconds of CPU after which a file is ended."""
     memory: Annotated[int, Field(ge=64, le=2**20)] = 2048
-    """MB that one file may allocate."""
+    """MB that a file may allocate (Linux)."""
 
     @field_validator("select", "ignore")
     @classmethod
@@ -98,7 +116,7 @@ class Config(BaseModel):
     def for_workers(self) -> dict[str, Any]:
         """What the parsers need, as plain data."""
         names = ("known_pools", "known_connections", "known_variables", "parse_budget", "import_budget", "heavy_imports",
-                 "preloaded_imports", "max_catchup_runs", "memory")  # fmt: skip
+                 "preloaded_imports", "max_catchup_runs", "memory", "missing", "timeout")  # fmt: skip
         options = {name: getattr(self, name) for name in names}
         if self.known_pools is not None:
             options["known_pools"] = [*self.known_pools, "default_pool"]
@@ -126,9 +144,21 @@ class Config(BaseModel):
         return values
 
 
-def find(path: Path) -> tuple[Path | None, dict[str, Any]]:
-    """The nearest pyproject.toml at or above `path` that has the table, and the table; None and {} when there is none.
+@dataclass
+class Loaded:
+    """A configuration, and where it comes from."""
 
+    config: Config
+    base: Path
+    """The folder that its relative paths count from."""
+    deprecated: str = ""
+    """What to change in the file; empty when it is up to date."""
+
+
+def find(path: Path) -> tuple[Path | None, str, dict[str, Any]]:
+    """Find the nearest pyproject.toml at or above `path` that has the table.
+
+    :returns: the file, the name of its table, and the table; without one None, the table's name and {}
     :raises ConfigError: the file is not TOML, or the table is none
     """
     for folder in (path, *path.parents):
@@ -139,35 +169,44 @@ def find(path: Path) -> tuple[Path | None, dict[str, Any]]:
             document: Any = tomllib.loads(file.read_text(encoding="utf-8"))
         except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
             raise ConfigError(f"{file}: {error}") from error
-        for key in TABLE.split("."):
-            document = document.get(key) if isinstance(document, dict) else None
-        if document is None:
-            continue
-        if not isinstance(document, dict):
-            raise ConfigError(f"{file}: [{TABLE}] should be a table")
-        return file, document
-    return None, {}
+        for name in (TABLE, OLD_TABLE):
+            table = document
+            for key in name.split("."):
+                table = table.get(key) if isinstance(table, dict) else None
+            if table is None:
+                continue
+            if not isinstance(table, dict):
+                raise ConfigError(f"{file}: [{name}] should be a table")
+            return file, name, table
+    return None, TABLE, {}
 
 
-def load(path: Path, overrides: dict[str, Any]) -> tuple[Config, Path]:
-    """The configuration for `path`, and the folder that its relative paths count from.
+def load(path: Path, overrides: dict[str, Any]) -> Loaded:
+    """Load the configuration for `path`.
 
-    :param overrides: options of the command line, by the names of the keys
+    :param overrides: options of the command line, by the names of the keys; `ignore` adds to the file's
     :raises ConfigError: a key is unknown or a value is wrong; each is named
     """
-    file, table = find(path if path.is_dir() else path.parent)
-    given = {key.replace("_", "-"): value for key, value in overrides.items()}
+    file, name, table = find(path if path.is_dir() else path.parent)
+    given = {key.replace("_", "-"): value for key, value in overrides.items() if value is not None}
+    merged = {**table, **given}
+    if isinstance(table.get("ignore"), list) and "ignore" in given:
+        merged["ignore"] = [*table["ignore"], *given["ignore"]]
     try:
-        config = Config.model_validate({**table, **given})
+        config = Config.model_validate(merged)
     except ValidationError as error:
-        lines = []
-        for problem in error.errors():
-            key, *rest = (str(part) for part in problem["loc"])
-            where = f"--{key}" if key in given else f"{file}: [{TABLE}] {'.'.join([key, *rest])}"
-            text = problem["msg"].removeprefix("Value error, ")
-            if problem["type"] == "extra_forbidden":
-                keys = ", ".join(sorted(name.replace("_", "-") for name in Config.model_fields))
-                text = f"no such key; there are {keys}"
-            lines.append(f"{where} = {problem['input']!r}: {text}")
-        raise ConfigError("\n".join(lines)) from error
-    return config, file.parent if file else Path(os.path.commonpath([path if path.is_dir() else path.parent]))
+        raise ConfigError(
+            "\n".join(_explain(problem, given, f"{file}: [{name}]") for problem in error.errors())
+        ) from error
+    base = file.parent if file else Path(os.path.commonpath([path if path.is_dir() else path.parent]))
+    deprecated = f"{file}: [{OLD_TABLE}] is now called [{TABLE}]; rename it" if name == OLD_TABLE else ""
+    return Loaded(config, base, deprecated)
+
+
+def _explain(problem: Any, given: dict[str, Any], where: str) -> str:
+    key, *rest = (str(part) for part in problem["loc"])
+    text = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        text = f"no such key; there are {', '.join(sorted(name.replace('_', '-') for name in Config.model_fields))}"
+    name = f"--{key}" if key in given else f"{where} {'.'.join([key, *rest])}"
+    return f"{name} = {problem['input']!r}: {text}"

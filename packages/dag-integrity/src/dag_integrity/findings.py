@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import tokenize
 from collections import defaultdict
@@ -12,7 +13,11 @@ from hashlib import sha256
 from pathlib import Path
 
 from dag_integrity.rules import RULES, Severity
+from dag_integrity.sources import read
 
+# The list behind a budget depends on the machine and its load.
+MEASURED = re.compile(r"(, budget )\d.*")
+EACH_USE = {"AA601", "AA603", "AA604"}  # found in the text, once for each use of a name
 COMMENT = re.compile(r"#\s*integrity:\s*ignore\b(?:\[([^\]]*)\])?")
 
 
@@ -27,11 +32,27 @@ class Finding:
     dag_id: str | None = None
     scope: int = 0
     """The line of the DAG's definition, where a comment suppresses it too; 0: only its own line."""
+    also: tuple[int, ...] = ()
+    """Further lines of the file with the same finding."""
+    rests_on: tuple[str, ...] = ()
+    """The packages that a stand-in took the place of, where that may have led to this finding."""
 
     @property
     def severity(self) -> Severity:
-        """That of its rule."""
-        return RULES[self.rule].severity
+        """That of its rule. What rests on a stand-in is never an error."""
+        severity = RULES[self.rule].severity
+        return "warning" if self.rests_on and severity == "error" else severity
+
+    @property
+    def text(self) -> str:
+        """The message, with what else has to be known to believe it."""
+        text = self.message
+        if self.also:
+            shown = ", ".join(map(str, self.also[:5])) + (", ..." if len(self.also) > 5 else "")
+            text += f" (also in line{'s' if len(self.also) > 1 else ''} {shown})"
+        if self.rests_on:
+            text += f" (rests on a stand-in for {', '.join(self.rests_on)}, not installed here)"
+        return text
 
     @property
     def fix(self) -> str:
@@ -40,8 +61,13 @@ class Finding:
 
     def fingerprint(self, occurrence: int = 0) -> str:
         """Stable when lines move: for reports that follow a finding through commits."""
-        text = "\0".join((self.rule, self.file, self.dag_id or "", re.sub(r"\d+(\.\d+)?", "#", self.message)))
+        text = "\0".join((self.rule, self.file, self.dag_id or "", self.stable_message))
         return sha256(f"{text}\0{occurrence}".encode()).hexdigest()
+
+    @property
+    def stable_message(self) -> str:
+        """The message without what changes though the finding does not: numbers, and which import was measured as dearest."""
+        return re.sub(r"(?<![\w-])\d[\d.,]*(?![\w-])", "#", MEASURED.sub(r"\1", self.message))
 
 
 def suppressions(source: bytes) -> dict[int, set[str] | None]:
@@ -72,7 +98,7 @@ def suppress(findings: Iterable[Finding], files: Iterable[str], enabled: set[str
     comments: dict[str, dict[int, set[str] | None]] = {}
     for file in files:
         try:
-            if found := suppressions(Path(file).read_bytes()):
+            if found := suppressions(read(file)):
                 comments[file] = found
         except OSError:
             continue  # an unreadable file is a finding of the parser
@@ -103,6 +129,22 @@ def suppress(findings: Iterable[Finding], files: Iterable[str], enabled: set[str
 
 
 def relative(finding: Finding, base: Path) -> Finding:
-    """With its path relative to `base` where it lies below."""
-    path = Path(finding.file)
-    return replace(finding, file=path.relative_to(base).as_posix()) if path.is_relative_to(base) else finding
+    """With its paths relative to `base` where they lie below, those in the message, too."""
+    path, message = Path(finding.file), finding.message.replace(f"{base}{os.sep}", "")
+    file = path.relative_to(base).as_posix() if path.is_relative_to(base) else finding.file
+    return replace(finding, file=file, message=message)
+
+
+def merged(findings: Iterable[Finding]) -> list[Finding]:
+    """One finding for what a file says again and again, such as a deprecated name, with the lines of all uses."""
+    kept: dict[tuple[str, str, str], Finding] = {}
+    others = []
+    for finding in sorted(findings):
+        key = (finding.file, finding.rule, finding.message)
+        if finding.rule not in EACH_USE:
+            others.append(finding)
+        elif key not in kept:
+            kept[key] = finding
+        elif finding.line not in (kept[key].line, *kept[key].also):
+            kept[key] = replace(kept[key], also=(*kept[key].also, finding.line))
+    return [*others, *kept.values()]

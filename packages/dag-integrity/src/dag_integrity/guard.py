@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import functools
 import json
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import ModuleType
@@ -20,7 +22,7 @@ DRIVERS = ("psycopg2", "psycopg", "MySQLdb", "pyodbc", "oracledb", "duckdb")  # 
 
 
 class Refused(ConnectionError):
-    """What a DAG file gets for asking a database or the network while it is parsed."""
+    """What a DAG file gets for asking a database or the network while it is parsed, and for sleeping without end."""
 
 
 class Watch:
@@ -30,11 +32,15 @@ class Watch:
         self.file = ""
         self.seen: list[tuple[str, int, str]] = []
         self.lookups: list[tuple[str, str, int]] = []
+        self.slept = 0.0
+        """Seconds that the file asked to sleep. What was asked for is the same on every machine; how long it took is not."""
+        self.longest = float("inf")
+        """Seconds of sleep that cannot end well: Airflow gives up before."""
         self.active = False
 
     def begin(self, file: str) -> None:
         """Watch the parsing of `file` from here on."""
-        self.file, self.seen, self.lookups, self.active = file, [], [], True
+        self.file, self.seen, self.lookups, self.slept, self.active = file, [], [], 0.0, True
 
     def line(self) -> int:
         """The line of the file that led here, 1 when none of its code is running."""
@@ -71,6 +77,21 @@ class Watch:
         os.register_at_fork(after_in_child=self._in_child)
         self._guard_airflow()
         self._guard_sqlalchemy()
+        self._count_sleep()
+
+    def _count_sleep(self) -> None:
+        sleep = time.sleep
+
+        @functools.wraps(sleep)
+        def counted(seconds: Any, /) -> None:
+            if self.active and threading.current_thread() is threading.main_thread():
+                self.slept += float(seconds)
+                if self.slept >= self.longest:
+                    self.note("AA102", f"sleeps for {self.slept:g} s")
+                    raise Refused("answers integrity: no such sleep while a DAG file is parsed")
+            sleep(seconds)
+
+        time.sleep = counted
 
     def _in_child(self) -> None:
         self.active = False
@@ -113,16 +134,20 @@ class Watch:
         The environment (AIRFLOW_VAR_..., AIRFLOW_CONN_...) still answers; no other secrets backend is asked.
         """
         from airflow import settings
+        from airflow.exceptions import AirflowNotFoundException
         from airflow.models.connection import Connection
         from airflow.models.variable import Variable
         from airflow.sdk import Connection as GivenConnection
-        from airflow.sdk.exceptions import AirflowNotFoundException, AirflowRuntimeError, ErrorType
+        from airflow.sdk.exceptions import AirflowRuntimeError, ErrorType
         from airflow.sdk.execution_time import context
         from airflow.sdk.execution_time.comms import ErrorResponse
         from airflow.secrets.environment_variables import EnvironmentVariablesBackend
 
         environment = EnvironmentVariablesBackend()
-        environment._set_connection_class(GivenConnection)  # the metadata database's own needs all of its models
+        with contextlib.suppress(
+            AttributeError
+        ):  # Airflow 3.2 and later; the metadata database's own needs all of its models
+            environment._set_connection_class(GivenConnection)
 
         def get_variable(key: str, deserialize_json: bool = False) -> Any:
             self.lookup("variable", key)
@@ -192,10 +217,12 @@ class Imports:
         self._known: set[str] = set()
         self._free: set[str] = set()
         self._foreign: set[str] = set()
+        self.spent = 0.0
+        """CPU seconds that imports took in this parse."""
 
     def begin(self, local: Callable[[str], bool]) -> None:
         """Count for a new file. `local` tells by a module's name whether the file or a module beside it imports."""
-        self.asked, self._local, self._stack, self._foreign = {}, local, [], set()
+        self.asked, self._local, self._stack, self._foreign, self.spent = {}, local, [], set(), 0.0
         builtins.__import__ = self._import
 
     def end(self) -> None:
@@ -236,6 +263,8 @@ class Imports:
                 self._stack.pop()
             if self._stack:
                 self._stack[-1][0] += took
+            else:
+                self.spent += took
             if len(sys.modules) > before:
                 # A module of the project is run anew for each file: its cost is remembered, but always measured again.
                 self.cost[key] = max(took - entry[0], 0.0)

@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
-import re
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from dag_integrity import schedules
+from dag_integrity.effective import fields, instances, is_mapped, kinds, sure, value
+from dag_integrity.templates import DATED, Used, strings, used
 
 WEEK = timedelta(days=7).total_seconds()
 IGNORED_ARGUMENTS = ("sla", "task_concurrency")
 FAILURE_RULES = {"one_failed", "all_failed", "all_done_setup_success"}
 EMPTY = {"EmptyOperator", "ExternalTaskMarker"}
-VARIABLE = re.compile(r"\bvar\.(?:value|json)\.(?:get\(\s*['\"]([^'\"]+)|([A-Za-z_]\w*))")
-CONNECTION = re.compile(r"\bconn\.(?:get\(\s*['\"]([^'\"]+)|([A-Za-z_]\w*))")
+# They wait for the clock, which always comes.
+CLOCKS = {"TimeSensor", "TimeDeltaSensor", "DateTimeSensor", "DayOfWeekSensor", "WaitSensor"}
+ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
+# Connections that may be missing: the hook goes on without (argument -> ids; None: any id). Read in the providers' hooks.
+FALLS_BACK: dict[str, set[str] | None] = {
+    "aws_conn_id": None,  # boto3's own credentials
+    "emr_conn_id": None,
+    "kubernetes_conn_id": {"kubernetes_default"},  # the cluster that it runs in
+    "spark_conn_id": {"spark_default"},  # spark-submit's own defaults
+    "conn_id": {"spark_default", "kubernetes_default", "aws_default"},
+}
 
 Entry = tuple[str, int, str]  # rule, line, message
-
-
-def kinds(task: Any) -> set[str]:
-    """The names of a task's operator class and its bases, mapped tasks included."""
-    operator = getattr(task, "operator_class", None) or type(task)
-    return {base.__name__ for base in operator.__mro__} if isinstance(operator, type) else {str(operator)}
-
-
-def value(task: Any, name: str, default: Any = None) -> Any:
-    """An argument of a task; of a mapped one, what was given to partial()."""
-    if (partial := getattr(task, "partial_kwargs", None)) is not None:
-        return partial.get(name, default)
-    return getattr(task, name, default)
-
-
-def conditional(task: Any) -> bool:
-    """Whether the task may be left out of a run that succeeds."""
-    return bool(
-        getattr(task, "inherits_from_skipmixin", False)
-        or getattr(task, "partial_kwargs", None) is not None
-        or str(getattr(task, "trigger_rule", "")) in FAILURE_RULES
-    )
+LineOf = Callable[[Any], int]
 
 
 def plain(text: Any) -> str | None:
@@ -44,7 +36,26 @@ def plain(text: Any) -> str | None:
     return text if isinstance(text, str) and "{{" not in text and "{%" not in text else None
 
 
-def facts(dag: Any, line: int, line_of: Callable[[Any], int]) -> dict[str, Any]:
+def conditional(task: Any) -> bool:
+    """Whether the task may be left out of a run that succeeds."""
+    return bool(
+        getattr(task, "inherits_from_skipmixin", False)
+        or not sure(task)
+        or _in_mapped_group(task)
+        or str(getattr(task, "trigger_rule", "")) in FAILURE_RULES
+    )
+
+
+def _in_mapped_group(task: Any) -> bool:
+    group = getattr(task, "task_group", None)
+    while group is not None:
+        if type(group).__name__ == "MappedTaskGroup":
+            return True
+        group = getattr(group, "parent_group", None) or getattr(group, "task_group", None)
+    return False
+
+
+def facts(dag: Any, line: int, line_of: LineOf) -> dict[str, Any]:
     """What other DAGs may refer to, and what refers to others, as plain data for across.py."""
     tasks, sensors, triggers, outlets = {}, [], [], []
     for task in dag.tasks:
@@ -56,29 +67,9 @@ def facts(dag: Any, line: int, line_of: Callable[[Any], int]) -> dict[str, Any]:
             entry["sensor"] = True
         tasks[id_] = entry
         if "ExternalTaskSensor" in names:
-            ids = value(task, "external_task_ids") or [value(task, "external_task_id")]
-            ids = [plain(each) for each in ids] if isinstance(ids, (list, tuple, set)) else [None]
-            group = value(task, "external_task_group_id")
-            sensors.append({
-                "task": id_,
-                "line": line_of(task),
-                "dag": plain(value(task, "external_dag_id")),
-                "tasks": sorted(each for each in ids if each),
-                "whole": group is None and not any(value(task, n) for n in ("external_task_ids", "external_task_id")),
-                "group": plain(group),
-                "same_date": not value(task, "execution_delta") and value(task, "execution_date_fn") is None,
-            })  # fmt: skip
+            sensors += [_sensor(id_, line_of(task), each) for each in instances(task)]
         if "TriggerDagRunOperator" in names:
-            date = value(task, "logical_date")
-            given = date if isinstance(date, (str, datetime)) else None
-            triggers.append({
-                "task": id_,
-                "line": line_of(task),
-                "dag": plain(value(task, "trigger_dag_id")),
-                "wait": bool(value(task, "wait_for_completion")),
-                "same_date": given is None or str(given).replace(" ", "") in ("{{logical_date}}", "{{ts}}", "{{ds}}"),
-                "once": given is not None or value(task, "trigger_run_id") is not None,
-            })  # fmt: skip
+            triggers += [_trigger(id_, line_of(task), each) for each in instances(task)]
         for outlet in value(task, "outlets") or ():
             if name := getattr(outlet, "name", None):
                 alias = type(outlet).__name__ == "AssetAlias"
@@ -87,11 +78,43 @@ def facts(dag: Any, line: int, line_of: Callable[[Any], int]) -> dict[str, Any]:
         "id": dag.dag_id,
         "line": line,
         "start": _start(dag),
+        "dates": schedules.dates(dag),
         "tasks": tasks,
         "groups": sorted(each for each in getattr(dag.task_group, "get_task_group_dict", dict)() if each),
         "sensors": sensors,
         "triggers": triggers,
         "outlets": outlets,
+    }
+
+
+def _sensor(task_id: str, line: int, task: Any) -> dict[str, Any]:
+    ids = task.external_task_ids
+    listed = [plain(each) for each in ids] if isinstance(ids, list | tuple | set) else []
+    delta, group = task.execution_delta, task.external_task_group_id
+    known = delta is None or isinstance(delta, timedelta)
+    return {
+        "task": task_id,
+        "line": line,
+        "dag": plain(task.external_dag_id),
+        "tasks": sorted(each for each in listed if each),
+        "whole": not ids and group is None,
+        "group": plain(group),
+        # Seconds that the awaited run lies before; None: only known at run time.
+        "delta": (delta.total_seconds() if delta else 0.0) if known and task.execution_date_fn is None else None,
+        "waits_for_end": {str(getattr(each, "value", each)) for each in task.allowed_states} <= ENDED,
+    }
+
+
+def _trigger(task_id: str, line: int, task: Any) -> dict[str, Any]:
+    date = getattr(task, "logical_date", None)
+    given = date if isinstance(date, str | datetime) else None
+    return {
+        "task": task_id,
+        "line": line,
+        "dag": plain(task.trigger_dag_id),
+        "wait": bool(task.wait_for_completion),
+        "same_date": given is None or str(given).replace(" ", "") in ("{{logical_date}}", "{{ts}}", "{{ds}}"),
+        "once": given is not None or getattr(task, "trigger_run_id", None) is not None,
     }
 
 
@@ -113,14 +136,12 @@ def _condition(asset: Any) -> Any:
     name = type(asset).__name__
     if hasattr(asset, "objects"):
         return ["all" if name == "AssetAll" else "any", *(_condition(each) for each in asset.objects)]
-    if getattr(asset, "watchers", None):
-        return "time"  # events from outside start it as well
+    if getattr(asset, "watchers", None) or name == "AssetAlias":
+        return "time"  # events from outside start it as well; what an alias stands for shows at run time
     return ["asset", getattr(asset, "name", None), getattr(asset, "uri", None)]
 
 
-def inspect(
-    dag: Any, line: int, line_of: Callable[[Any], int], module: str, options: dict[str, Any]
-) -> Iterator[Entry]:
+def inspect(dag: Any, line: int, line_of: LineOf, module: str, options: dict[str, Any]) -> Iterator[Entry]:
     """The findings of one DAG.
 
     :param line: where the DAG is defined
@@ -128,6 +149,21 @@ def inspect(
     :param module: the name that the DAG file has as a module
     :param options: the configuration, as config.Config.for_workers gives it
     """
+    yield from _care(dag, line, options)
+    for name in IGNORED_ARGUMENTS:
+        if name in (dag.default_args or {}):
+            yield "AA602", line, f"{name} in default_args has no effect"
+    for task in dag.tasks:
+        yield from _task(dag, task, line_of(task), options)
+    yield from _templates(dag, line_of, options)
+    if crossing := _crossing_groups(dag):
+        yield "AA208", line, f"{' -> '.join(crossing)}: the edges between these groups and tasks go round"
+    yield from _searchpath(dag, line)
+    yield from _deadlines(dag, line, module)
+    yield from _schedule(dag, line, line_of, options)
+
+
+def _care(dag: Any, line: int, options: dict[str, Any]) -> Iterator[Entry]:
     tasks = [task for task in dag.tasks if not kinds(task) & EMPTY]
     default_owner = options["default_owner"]
     ownerless = [task.task_id for task in dag.tasks if (task.owner or default_owner) == default_owner]
@@ -142,13 +178,6 @@ def inspect(
         yield "AA304", line, "the DAG has no tags"
     if not (dag.description or dag.doc_md):
         yield "AA305", line, "the DAG has neither description nor doc_md"
-    for name in IGNORED_ARGUMENTS:
-        if name in (dag.default_args or {}):
-            yield "AA602", line, f"{name} in default_args has no effect"
-    for task in dag.tasks:
-        yield from _task(task, line_of(task), options)
-    yield from _deadlines(dag, line, module)
-    yield from _schedule(dag, line, line_of, options)
 
 
 def _some(names: list[str], most: int = 5) -> str:
@@ -156,69 +185,189 @@ def _some(names: list[str], most: int = 5) -> str:
     return ", ".join(names[:most]) + more
 
 
-def _task(task: Any, line: int, options: dict[str, Any]) -> Iterator[Entry]:
+def _task(dag: Any, task: Any, line: int, options: dict[str, Any]) -> Iterator[Entry]:
     names = kinds(task)
-    if "BaseSensorOperator" in names and "ExternalTaskMarker" not in names:
-        timeout = value(task, "timeout")
-        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-        bounded = value(task, "execution_timeout") and value(task, "mode", "poke") == "poke"
-        if (seconds is None or seconds >= WEEK) and not bounded:
-            yield "AA301", line, f"the sensor {task.task_id} waits up to seven days"
-    if "ExternalTaskSensor" in names and value(task, "deferrable"):
-        ids = value(task, "external_task_ids")
-        if isinstance(ids, (list, tuple, set)) and len(ids) > 1:
-            yield "AA206", line, f"the sensor {task.task_id} is deferrable and waits for {len(ids)} tasks"
-    if options["known_pools"] is not None and (pool := value(task, "pool")) not in options["known_pools"]:
+    if "BaseSensorOperator" in names and not names & CLOCKS and not _run_is_bounded(dag):
+        longest = max((_patience(each) for each in instances(task)), default=0.0)
+        if longest >= WEEK:
+            yield "AA301", line, f"the sensor {task.task_id} waits up to {longest / 86400:.0f} days"
+    if "ExternalTaskSensor" in names:
+        for each in instances(task):
+            ids = each.external_task_ids
+            if each.deferrable is True and isinstance(ids, list | tuple | set) and len(ids) > 1:
+                yield "AA206", line, f"the sensor {task.task_id} is deferrable and waits for {len(ids)} tasks"
+                break
+    if (
+        options["known_pools"] is not None
+        and (pool := value(task, "pool", "default_pool")) not in options["known_pools"]
+    ):
         yield "AA306", line, f"the pool {pool!r} of {task.task_id} is not known"
     if options["known_connections"] is not None:
-        attributes = getattr(task, "partial_kwargs", None) or task.__dict__
-        for name, conn_id in sorted(attributes.items()):
-            if not name.endswith("conn_id") or name.startswith("_") or not plain(conn_id):
-                continue
-            if conn_id not in options["known_connections"]:
-                yield "AA307", line, f"the connection {conn_id!r} ({name} of {task.task_id}) is not known"
-    if options["known_connections"] is not None or options["known_variables"] is not None:
-        text = "\n".join(_strings([value(task, name) for name in getattr(task, "template_fields", ())]))
-        for kind, pattern, rule in (("variables", VARIABLE, "AA308"), ("connections", CONNECTION, "AA307")):
-            known = options[f"known_{kind}"]
-            for key in sorted({a or b for a, b in pattern.findall(text)} - {"get"}):
-                if known is not None and key not in known:
-                    yield rule, line, f"the {kind[:-1]} {key!r} (in a template of {task.task_id}) is not known"
+        yield from _connections(task, line, options["known_connections"])
 
 
-def _strings(item: Any, depth: int = 0) -> Iterator[str]:
-    if isinstance(item, str):
-        yield item
-    elif depth < 6 and isinstance(item, dict):
-        for each in item.values():
-            yield from _strings(each, depth + 1)
-    elif depth < 6 and isinstance(item, (list, tuple, set)):
-        for each in item:
-            yield from _strings(each, depth + 1)
+def _run_is_bounded(dag: Any) -> bool:
+    """Whether somebody hears of a run that takes a week: the scheduler fails it, or a deadline is missed."""
+    limit = getattr(dag, "dagrun_timeout", None)
+    return (limit is not None and limit.total_seconds() < WEEK) or bool(getattr(dag, "deadline", None))
+
+
+def _patience(sensor: Any) -> float:
+    """Seconds that a sensor waits; 0 when that is only known at run time."""
+    timeout = sensor.timeout
+    seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+    if not isinstance(seconds, int | float):
+        return 0.0
+    if sensor.execution_timeout and getattr(sensor, "mode", "poke") == "poke":
+        seconds = min(seconds, sensor.execution_timeout.total_seconds())
+    return float(seconds)
+
+
+def _connections(task: Any, line: int, known: list[str]) -> Iterator[Entry]:
+    attributes = task.partial_kwargs if is_mapped(task) else task.__dict__
+    for name, conn_id in sorted(attributes.items()):
+        if not name.endswith("conn_id") or name.startswith("_") or not plain(conn_id):
+            continue
+        falls_back = FALLS_BACK.get(name, set())
+        if falls_back is not None and conn_id not in falls_back and not is_known("connection", conn_id, known):
+            yield "AA307", line, f"the connection {conn_id!r} ({name} of {task.task_id}) is not known"
+
+
+def is_known(kind: str, key: str, known: list[str]) -> bool:
+    """Whether a variable or connection is listed, or the environment defines it (AIRFLOW_VAR_..., AIRFLOW_CONN_...)."""
+    prefix = "AIRFLOW_VAR_" if kind == "variable" else "AIRFLOW_CONN_"
+    return key in known or prefix + key.upper() in os.environ
+
+
+def _templates(dag: Any, line_of: LineOf, options: dict[str, Any]) -> Iterator[Entry]:
+    own = set(dag.user_defined_macros or ())
+    undated = schedules.undated(dag)
+    environment = None
+    for task in dag.tasks:
+        texts = [text for text in strings(fields(task)) if "{{" in text or "{%" in text]
+        if not texts:
+            continue
+        environment = environment or dag.get_template_env()
+        for text in texts:
+            yield from _template(task.task_id, line_of(task), used(text, environment, own), undated, options)
+
+
+def _template(task_id: str, line: int, needs: Used, undated: str, options: dict[str, Any]) -> Iterator[Entry]:
+    for name in sorted(needs.removed):
+        yield "AA605", line, f"the template variable {name} (of {task_id}) is not there in Airflow 3"
+    if undated and (names := sorted(needs.names & DATED)):
+        yield "AA505", line, f"a template of {task_id} uses {', '.join(names)}, which {undated} does not have"
+    for kind, keys, rule in (("variable", needs.variables, "AA308"), ("connection", needs.connections, "AA307")):
+        known = options[f"known_{kind}s"]
+        for key in sorted(keys) if known is not None else ():
+            if not is_known(kind, key, known):
+                yield rule, line, f"the {kind} {key!r} (in a template of {task_id}) is not known"
+
+
+def missing_templates(dag: Any, line_of: LineOf) -> Iterator[Entry]:
+    """Files that Airflow would load as templates and that are not there. Call it before the files are loaded.
+
+    Whatever ends in one of an operator's extensions is a file for Jinja, also a command. With a template_searchpath that is
+    not on this machine nothing is said: the files may lie there.
+    """
+    if not all(os.path.isdir(each) for each in _search_paths(dag)):
+        return
+    environment = None
+    for task in dag.tasks:
+        extensions = tuple(getattr(task, "template_ext", ()) or ())
+        texts = [text for text in strings(fields(task)) if text.endswith(extensions)] if extensions else []
+        for text in dict.fromkeys(texts):
+            environment = environment or dag.get_template_env()
+            for name in _not_loadable(environment, text, set(dag.user_defined_macros or ())):
+                yield (
+                    "AA310",
+                    line_of(task),
+                    f"{task.task_id} needs the template file {name[:120]!r}, which is not there",
+                )
+
+
+def _search_paths(dag: Any) -> list[str]:
+    paths = getattr(dag, "template_searchpath", None) or []
+    return [paths] if isinstance(paths, str) else [str(each) for each in paths]
+
+
+def _not_loadable(environment: Any, name: str, own: set[str], depth: int = 0) -> Iterator[str]:
+    """The templates, with those that they include, that Jinja cannot load."""
+    if environment.loader is None or depth > 5:
+        return
+    try:
+        source = environment.loader.get_source(environment, name)[0]
+    except Exception as error:
+        if type(error).__name__ == "TemplateNotFound":
+            yield name
+        return
+    for inner in sorted(used(source, environment, own).files):
+        yield from _not_loadable(environment, inner, own, depth + 1)
+
+
+def _searchpath(dag: Any, line: int) -> Iterator[Entry]:
+    for path in _search_paths(dag):
+        if not os.path.isabs(path):
+            yield (
+                "AA409",
+                line,
+                f"template_searchpath {path!r} is looked for in the folder where the task happens to run",
+            )
+
+
+def _crossing_groups(dag: Any) -> list[str]:
+    """A cycle among the groups and tasks within one group, though the tasks have none."""
+    groups: dict[str, Any] = getattr(dag.task_group, "get_task_group_dict", dict)()
+    if len(groups) < 2:
+        return []
+    import networkx
+
+    for group in groups.values():
+        place = {}  # task -> the child of this group that it belongs to
+        for label, child in group.children.items():
+            inside = child.iter_tasks() if hasattr(child, "iter_tasks") else [child]
+            place.update({task.task_id: label for task in inside})
+        edges = {
+            (place[task.task_id], place[below]) for task in dag.tasks if task.task_id in place
+            for below in task.downstream_task_ids if below in place
+        }  # fmt: skip
+        graph = networkx.DiGraph((above, below) for above, below in sorted(edges) if above != below)
+        if not networkx.is_directed_acyclic_graph(graph):
+            found = networkx.find_cycle(graph)
+            return [found[0][0], *(edge[1] for edge in found)]
+    return []
 
 
 def _deadlines(dag: Any, line: int, module: str) -> Iterator[Entry]:
     deadlines = getattr(dag, "deadline", None) or []
-    for deadline in deadlines if isinstance(deadlines, (list, tuple)) else [deadlines]:
+    for deadline in deadlines if isinstance(deadlines, list | tuple) else [deadlines]:
         path = str(getattr(deadline.callback, "path", ""))
         if path.startswith((f"{module}.", "__main__.", "unusual_prefix_")):
+            if "SyncCallback" in {each.__name__ for each in type(deadline.callback).__mro__} and _loads_dag_files():
+                continue
             name = path.partition(f"{module}.")[2] or path
             yield "AA309", line, f"the callback {name} of a deadline is defined in this file"
         elif "<" in path:
             yield "AA309", line, f"the callback {path.rpartition('.')[2]} of a deadline is no function of a module"
 
 
-def _schedule(dag: Any, line: int, line_of: Callable[[Any], int], options: dict[str, Any]) -> Iterator[Entry]:
+def _loads_dag_files() -> bool:
+    """Whether this Airflow loads the DAG file for a callback that an executor runs: since 3.3."""
+    try:
+        from airflow.sdk.execution_time import callback_supervisor
+    except ImportError:
+        return False
+    return hasattr(callback_supervisor, "UNUSUAL_MODULE_PREFIX")
+
+
+def _schedule(dag: Any, line: int, line_of: LineOf, options: dict[str, Any]) -> Iterator[Entry]:
     timetable, name = dag.timetable, type(dag.timetable).__name__
     first, last = dag.start_date, dag.end_date
     if name in ("CronTriggerTimetable", "DeltaTriggerTimetable") and not getattr(timetable, "interval", None):
-        users = [task for task in dag.tasks if _uses_interval(task)]
-        for task in users:
-            yield (
-                "AA501",
-                line_of(task),
-                f"{task.task_id} uses data_interval_start, which equals data_interval_end here",
-            )
+        for task in dag.tasks:
+            if _uses_interval(task):
+                text = f"{task.task_id} uses data_interval_start, which equals data_interval_end here"
+                yield "AA501", line_of(task), text
     if name != "NullTimetable" and first and last and last < first:
         yield "AA503", line, f"end_date {last:%Y-%m-%d} lies before start_date {first:%Y-%m-%d}"
     if not dag.catchup:
@@ -226,7 +375,7 @@ def _schedule(dag: Any, line: int, line_of: Callable[[Any], int], options: dict[
     starts = [task.start_date for task in dag.tasks if getattr(task, "start_date", None)]
     if name in ("CronDataIntervalTimetable", "DeltaDataIntervalTimetable") and not first and not starts:
         yield "AA503", line, "catchup=True without a start_date"
-    if first and (period := _period(timetable)):
+    if first and (period := schedules.period(timetable)):
         until = min(last or datetime.now(UTC), datetime.now(UTC))
         count = (until - first).total_seconds() / period.total_seconds()
         if count > options["max_catchup_runs"]:
@@ -234,25 +383,7 @@ def _schedule(dag: Any, line: int, line_of: Callable[[Any], int], options: dict[
 
 
 def _uses_interval(task: Any) -> bool:
-    fields = [value(task, name) for name in getattr(task, "template_fields", ())]
-    if any("data_interval_start" in text for text in _strings(fields)):
+    if any("data_interval_start" in text for text in strings(fields(task))):
         return True
     code = getattr(getattr(task, "python_callable", None), "__code__", None)
     return code is not None and "data_interval_start" in (*code.co_varnames[: code.co_argcount], *code.co_consts)
-
-
-def _period(timetable: Any) -> timedelta | None:
-    delta = getattr(timetable, "delta", None)
-    if isinstance(delta, timedelta):
-        return delta
-    if not isinstance(expression := getattr(timetable, "expression", None), str):
-        return None
-    from croniter import croniter
-
-    try:
-        ticks = croniter(expression, datetime(2026, 1, 1))
-        one = ticks.get_next(datetime)
-        ten = [ticks.get_next(datetime) for _ in range(10)][-1]
-    except (ValueError, KeyError):
-        return None
-    return (ten - one) / 10

@@ -1,40 +1,33 @@
-"""Starts zygotes. Light to import, so that the first one is under way before the command line is even read."""
+"""Starts zygotes: the processes that import Airflow and fork workers (zygote.py)."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import socket
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
-OWN = Path(__file__).resolve().parents[1]
+from dag_integrity import protocol
+
 # What leads to a database, a secrets backend or a real home, and what Python read when it started.
 LEFT_OUT = (
     "AIRFLOW__DATABASE__", "AIRFLOW__SECRETS__", "AIRFLOW__WORKERS__SECRETS", "AIRFLOW__CELERY__", "AIRFLOW__LOGGING__",
-    "AIRFLOW__METRICS__", "AIRFLOW__TRACES__", "AIRFLOW__CORE__SQL_ALCHEMY", "PYTHONHASHSEED", "PYTHONPATH",
-    "PYTHONSTARTUP", "PYTHONINSPECT",
+    "AIRFLOW__METRICS__", "AIRFLOW__TRACES__", "AIRFLOW__CORE__SQL_ALCHEMY", "PYTHONHASHSEED", "PYTHONSTARTUP",
+    "PYTHONINSPECT",
 )  # fmt: skip
 
 
 @dataclass
 class Zygote:
-    """A process on its way to have Airflow imported: see zygote.py."""
+    """A running zygote."""
 
     process: subprocess.Popen[bytes]
     control: socket.socket
     log: IO[bytes]
-
-    def configure(self, environment: dict[str, str], options: dict[str, Any]) -> None:
-        """Say what Airflow is imported with. It waits for this."""
-        message = json.dumps({"environment": environment, "options": options}).encode() + b"\n"
-        with contextlib.suppress(OSError):  # its end is noticed in time
-            self.control.sendall(message)
 
     def last_words(self) -> str:
         """The last line that it wrote."""
@@ -54,33 +47,15 @@ class Zygote:
         self.log.close()
 
 
-_ahead: list[Zygote] = []
+def launch(seed: int, start: protocol.Start) -> Zygote:
+    """Start a zygote.
 
-
-def ahead() -> None:
-    """Start the first zygote now."""
-    _ahead.append(launch(0))
-
-
-def take(seed: int) -> Zygote:
-    """A zygote with this hash seed: the one that was started ahead, or a new one."""
-    return _ahead.pop() if seed == 0 and _ahead else launch(seed)
-
-
-def drop() -> None:
-    """End what was started ahead and not needed."""
-    while _ahead:
-        zygote = _ahead.pop()
-        zygote.process.kill()
-        zygote.close()
-
-
-def launch(seed: int) -> Zygote:
-    """Start a zygote whose hash seed is `seed`."""
+    :param seed: its hash seed: sets have another order with another seed
+    :param start: what it imports Airflow with
+    """
     environment = {
         **inherited(),
         "PYTHONHASHSEED": str(seed),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(OWN), os.environ.get("PYTHONPATH")])),
         "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES",  # macOS
     }
     ours, theirs = socket.socketpair()
@@ -90,6 +65,8 @@ def launch(seed: int) -> Zygote:
             [sys.executable, "-P", "-m", "dag_integrity.zygote", str(theirs.fileno())],
             env=environment, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
         )  # fmt: skip
+    with contextlib.suppress(OSError):  # its end is noticed in time
+        ours.sendall(protocol.encode(start))
     return Zygote(process, ours, log)
 
 

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 import warnings
+import zipimport
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib import resources  # noqa: F401 - loaded here, as nearly every provider needs it
@@ -28,10 +29,15 @@ from airflow import settings
 from airflow.sdk import DAG
 from airflow.sdk.bases.operator import BaseOperator
 from airflow.sdk.definitions._internal.contextmanager import DagContext, TaskGroupContext
+from airflow.serialization import serialized_objects
 
+from dag_integrity.discovery import DagFile
 from dag_integrity.guard import Imports, Refused, Watch
-from dag_integrity.inspection import facts, inspect
-from dag_integrity.plain import plain
+from dag_integrity.inspection import facts, inspect, is_known, missing_templates
+from dag_integrity.lost import Made
+from dag_integrity.protocol import Result
+from dag_integrity.sources import archive_of, is_utf8, read
+from dag_integrity.standin import Finder
 
 ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}")
 UNSTABLE_NAMES = {
@@ -55,6 +61,7 @@ STABLE_PACKAGES = (set(sys.stdlib_module_names) - UNSTABLE_MODULES) | {"airflow"
 KNOWN = ("known_pools", "known_connections", "known_variables")
 # DAGs are full of cycles, and collecting them costs more than a fresh process, unless that had to import much again.
 MANY, FEW = 256, 40
+Serialization: Any = getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
 BUILD_SET, SET_ADD = dis.opmap["BUILD_SET"], dis.opmap["SET_ADD"]
 
 
@@ -64,20 +71,25 @@ class Parser:
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = options
         self.watch, self._path = Watch(), list(sys.path)
+        self.watch.longest = options["timeout"]
         self.imports = Imports(self.watch)
         self.watch.install()
         self._parsed, self._loaded = 0, set(sys.modules)
         self._lines: dict[int, int] = {}
         self._scheduled: set[int] = set()
+        self._made = Made()
         self._unstable: dict[str, bool] = {}
         self._roots: tuple[str, ...] = ()
         self._no_plugins = settings.PLUGINS_FOLDER
         self._is_local: dict[str, bool] = {}
+        self._stand_ins = Finder(self._local_file) if options["missing"] == "stand-in" else None
+        if self._stand_ins:
+            sys.meta_path.append(self._stand_ins)
         self._record_lines()
 
     def _record_lines(self) -> None:
         """Remember at which line of the file each DAG and task is made, and which DAGs name their schedule."""
-        watch, lines, scheduled = self.watch, self._lines, self._scheduled
+        watch, lines, scheduled, made = self.watch, self._lines, self._scheduled, self._made
 
         def wrap(cls: Any, line_of: Callable[[], int]) -> None:
             original = cls.__init__
@@ -87,6 +99,8 @@ class Parser:
                 line = lines[id(self)] = line_of()
                 if "schedule" in kwargs:
                     scheduled.add(line)
+                if cls is DAG:
+                    made.add(self, line)
                 original(self, *args, **kwargs)
 
             cls.__init__ = recording
@@ -94,44 +108,53 @@ class Parser:
         wrap(DAG, watch.dag_line)
         wrap(BaseOperator, watch.line)
 
-    def parse(self, file: str, roots: list[str], doc: bool) -> dict[str, Any]:
-        """Parse a file.
+    def parse(self, job: DagFile, doc: bool) -> Result:
+        """Parse a file, in the folder and with the sys.path that the deployment would give it.
 
-        :param roots: folders that Airflow has on sys.path for it: DAGs folder, plugins, config, project
         :param doc: also return the serialised DAGs
-        :returns: plain data; `retire` tells that this process should not parse another file
         """
-        # The dict behind os.environ: reading it all through os.environ decodes each value, a twentieth of a small file's time.
-        environment, folder, filters = _environment().copy(), os.getcwd(), warnings.filters[:]
+        environment, folder, filters = dict(os.environ), os.getcwd(), warnings.filters[:]
         loaded, threads = set(sys.modules), set(threading.enumerate())
-        self._roots, self._is_local = tuple(f"{root.rstrip('/')}/" for root in roots), {}
-        sys.path[:] = [*roots, *(entry for entry in self._path if entry not in roots)]
+        file, added = job.path, (*job.before, *job.roots)
+        self._roots, self._is_local = tuple(f"{root.rstrip('/')}/" for root in added), {}
+        # Airflow appends: an installed package wins over a DAG file of its name.
+        sys.path[:] = [*job.before, *(entry for entry in self._path if entry not in added), *job.roots]
+        os.chdir(job.home)
+        os.environ["AIRFLOW_HOME"] = self.options["airflow_home"] or job.home
+        os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = settings.DAGS_FOLDER = job.dags
         self._lines.clear()
         self._scheduled.clear()
-        result: dict[str, Any] = {"findings": [], "dags": []}
-        plugins = (root for root in roots if os.path.basename(root) == "plugins")
+        self._made.begin(file)
+        result = Result()
+        self._texts: dict[str, str] = {}
+        plugins = (root for root in job.roots if os.path.basename(root) == "plugins")
         settings.PLUGINS_FOLDER = next(plugins, self._no_plugins)
+        if self._stand_ins:
+            self._stand_ins.begin()
         self.watch.begin(file)
         self.imports.begin(self._local)
-        start = time.perf_counter()
+        start = time.process_time()
         try:
             self._parse(file, doc, start, result)
         finally:
             self.watch.active = False
             self._leftovers(file, threads, result)
+            result.modules = sorted(self._own_modules(loaded))
+            if self._stand_ins:
+                result.stand_ins = dict(self._stand_ins.used)
             # All are looked at before one is removed: the path of a namespace package is computed from its parent.
             for name in [name for name in _added(loaded) if self._local(name)]:
                 del sys.modules[name]
             sys.path[:] = self._path
-            if _environment() != environment:
+            if dict(os.environ) != environment:
                 os.environ.clear()
-                os.environ.update({os.fsdecode(name): os.fsdecode(value) for name, value in environment.items()})
+                os.environ.update(environment)
             with contextlib.suppress(OSError):
                 if os.getcwd() != folder:
                     os.chdir(folder)
             self._parsed += 1
             if self._parsed >= MANY and len(sys.modules) - len(self._loaded) < FEW:
-                result["retire"] = True
+                result.retire = True
             elif self._parsed % MANY == 0:
                 gc.collect()
             warnings.filters[:] = filters  # type: ignore[index]
@@ -139,23 +162,23 @@ class Parser:
             TaskGroupContext._context.clear()
         return result
 
-    def _parse(self, file: str, doc: bool, start: float, result: dict[str, Any]) -> None:
-        found = result["findings"]
-        name = module_name(file)
+    def _parse(self, file: str, doc: bool, start: float, result: Result) -> None:
+        found = result.findings
+        name = module_name(file) if archive_of(file) is None else Path(file).stem
         DagContext.autoregistered_dags.clear()
         DagContext.current_autoregister_module_name = name
         module, code = ModuleType(name), None
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                loader = importlib.machinery.SourceFileLoader(name, file)
+                loader = self._loader(name, file)
                 module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader))  # type: ignore[arg-type]
                 sys.modules[name] = module
                 code = loader.get_code(name)
-                exec(code, module.__dict__)  # type: ignore[arg-type]  # noqa: S102 - parsing a DAG file is running it
+                exec(code, module.__dict__)  # noqa: S102 - parsing a DAG file is running it
         except MemoryError:
             found.append(("AA104", 1, None, f"needs more than the {self.options['memory']} MB allowed"))
-            result["retire"] = True
+            result.retire = True
             return
         except BaseException as error:
             self._failed(error, file, result)
@@ -163,23 +186,33 @@ class Parser:
         finally:
             self.imports.end()
             DagContext.current_autoregister_module_name = None
-            took = time.perf_counter() - start
+            took = time.process_time() - start
             dags = [each for each in module.__dict__.values() if isinstance(each, DAG)]
             dags += [each for each, _ in DagContext.autoregistered_dags]
             DagContext.autoregistered_dags.clear()
             self._accesses(result)
             self._costs(took, result)
         unique = {id(dag): dag for dag in dags}.values()
+        if unique and not is_utf8(read(file)):
+            text = "Airflow cannot store the source, which it reads as UTF-8: the DAGs never appear"
+            found.append(("AA101", 1, None, text))
+        result.made = self._made.end(module, list(unique))
         doc = doc or self._may_vary(file, code)
         for dag in sorted(unique, key=lambda each: (self._lines.get(id(each), 1), each.dag_id)):
             self._dag(dag, file, name, doc, result)
-        texts = result.pop("texts", {})
-        if doc or any(ADDRESS.search(text) for text in texts.values()):
-            result["documents"] = {dag_id: canonical(json.loads(text)) for dag_id, text in texts.items()}
+        if doc or any(ADDRESS.search(text) for text in self._texts.values()):
+            result.documents = {dag_id: canonical(json.loads(text)) for dag_id, text in self._texts.items()}
 
-    def _dag(self, dag: Any, file: str, module: str, doc: bool, result: dict[str, Any]) -> None:
+    def _loader(self, name: str, file: str) -> Any:
+        """Load a module from disk, or from a zip file, which comes first on sys.path then."""
+        if (parts := archive_of(file)) is None:
+            return importlib.machinery.SourceFileLoader(name, file)
+        sys.path.insert(0, parts[0])
+        return zipimport.zipimporter(parts[0])
+
+    def _dag(self, dag: Any, file: str, module: str, doc: bool, result: Result) -> None:
         line = self._lines.get(id(dag), 1)
-        found = result["findings"]
+        found = result.findings
         dag.fileloc, dag.relative_fileloc = file, os.path.basename(file)
 
         def line_of(task: Any) -> int:
@@ -190,19 +223,18 @@ class Parser:
             return
         try:
             dag.validate()
+            found += [(rule, at, dag.dag_id, text) for rule, at, text in missing_templates(dag, line_of)]
             dag.resolve_template_files()
-            if doc or not plain(dag):
-                document = serialization().serialize_dag(dag)
-                result["serialised"] = True
-                result.setdefault("texts", {})[dag.dag_id] = json.dumps(document, sort_keys=True, default=str)
+            document = Serialization.serialize_dag(dag)
+            self._texts[dag.dag_id] = json.dumps(document, sort_keys=True, default=str)
         except Exception as error:
             found.append(("AA101", line, dag.dag_id, f"Airflow refuses the DAG: {_short(error)}"))
             return
-        result["scheduled"] = sorted(self._scheduled)
-        result["dags"].append(facts(dag, line, line_of))
+        result.scheduled = sorted(self._scheduled)
+        result.dags.append(facts(dag, line, line_of))
         found += [(rule, at, dag.dag_id, text) for rule, at, text in inspect(dag, line, line_of, module, self.options)]
 
-    def _failed(self, error: BaseException, file: str, result: dict[str, Any]) -> None:
+    def _failed(self, error: BaseException, file: str, result: Result) -> None:
         """Explain in one line why the file cannot be parsed; what the watch refused is its own finding."""
         chain: list[BaseException] = []
         each: BaseException | None = error
@@ -215,7 +247,7 @@ class Parser:
         undefined = {"AirflowRuntimeError", "AirflowNotFoundException"} & {type(each).__name__ for each in chain}
         looked_up = self.watch.lookups and (undefined or (isinstance(error, KeyError) and "Variable" in str(error)))
         if refused or looked_up:
-            result["stopped"] = True
+            result.stopped = True
             return
         line, where, trace = 1, "", error.__traceback__
         while trace is not None:
@@ -243,55 +275,61 @@ class Parser:
                 text += ": moved or removed in Airflow 3, or its provider is not installed here"
             else:
                 text += f": install what provides {package!r} where the check runs, or put it on the path"
-            result["missing"] = not any(os.path.exists(f"{root}{package}") for root in self._roots)
+            result.missing = not any(os.path.exists(f"{root}{package}") for root in self._roots)
         elif isinstance(error, ImportError) and (error.name or "").startswith("airflow."):
             text += ": moved or removed in Airflow 3"
         elif self.watch.lookups:
             kind, key, _ = self.watch.lookups[-1]
             prefix = "VAR" if kind == "variable" else "CONN"
             text += f" (after a look-up of {kind} {key!r}: AIRFLOW_{prefix}_{key.upper()} gives the check a value)"
-        result["findings"].append(("AA101", line, None, text + where))
+        result.findings.append(("AA101", line, None, text + where))
 
-    def _accesses(self, result: dict[str, Any]) -> None:
-        stopped = "; parsing stops here, so the rest of the file is not checked" if result.get("stopped") else ""
+    def _accesses(self, result: Result) -> None:
+        stopped = "; parsing stops here, so the rest of the file is not checked" if result.stopped else ""
         seen = [(rule, line, text) for rule, line, text in self.watch.seen]
         for kind, key, line in dict.fromkeys(self.watch.lookups):
             seen.append(("AA403", line, f"looks up the {kind} {key!r}"))
             known = self.options[f"known_{kind}s"]
-            if known is not None and key not in known:
-                result["findings"].append(
+            if known is not None and not is_known(kind, key, known):
+                result.findings.append(
                     ("AA308" if kind == "variable" else "AA307", line, None, f"the {kind} {key!r} is not known")
                 )
         for number, (rule, line, text) in enumerate(seen):
-            result["findings"].append((rule, line, None, text + (stopped if number == len(seen) - 1 else "")))
+            result.findings.append((rule, line, None, text + (stopped if number == len(seen) - 1 else "")))
 
-    def _costs(self, took: float, result: dict[str, Any]) -> None:
+    def _costs(self, took: float, result: Result) -> None:
+        """Hold what the file costs against the budgets.
+
+        :param took: CPU seconds of the whole parse. What its imports took is replaced by what they cost in a fresh process,
+            so that it does not matter which file asked first; sleep counts as it was asked for.
+        """
         asked = [entry for entry in self.imports.dearest() if entry[0].partition(".")[0] not in ("", "dag_integrity")]
         heavy = {name.partition(".")[0]: line for name, line, _ in reversed(asked)}
         for name in self.options["heavy_imports"]:
             if name in heavy:
-                result["findings"].append(("AA406", heavy[name], None, f"imports {name}"))
+                result.findings.append(("AA406", heavy[name], None, f"imports {name}"))
         light = self.options["preloaded_imports"]
         paid = [entry for entry in asked if not entry[0].startswith(tuple(light))] if light else asked
         total = sum(cost for *_, cost in paid)
         if total > self.options["import_budget"]:
             names = ", ".join(f"{name} {cost:.1f} s" for name, _, cost in paid[:3] if cost > 0.05)
             budget = self.options["import_budget"]
-            result["findings"].append(
+            result.findings.append(
                 ("AA406", paid[0][1], None, f"imports take {total:.1f} s of CPU, budget {budget} s: {names}")
             )
-        if took > self.options["parse_budget"]:
-            result["findings"].append(
-                ("AA405", 1, None, f"parsing takes {took:.1f} s, budget {self.options['parse_budget']} s")
-            )
-        result["took"] = round(took, 4)
+        computed = max(took - self.imports.spent, 0.0) + total
+        endless = self.watch.slept >= self.watch.longest  # a finding of its own
+        if not endless and computed + self.watch.slept > self.options["parse_budget"]:
+            sleep = f" and {self.watch.slept:g} s of sleep" if self.watch.slept else ""
+            text = f"parsing takes {computed:.1f} s of CPU{sleep}, budget {self.options['parse_budget']} s"
+            result.findings.append(("AA405", 1, None, text))
 
-    def _leftovers(self, file: str, threads: set[threading.Thread], result: dict[str, Any]) -> None:
+    def _leftovers(self, file: str, threads: set[threading.Thread], result: Result) -> None:
         for thread in set(threading.enumerate()) - threads:
             code = getattr(getattr(thread, "_target", None), "__code__", None)
             if code is not None and (code.co_filename == file or code.co_filename.startswith(self._roots)):
-                result["findings"].append(("AA105", 1, None, f"leaves the thread {thread.name} running"))
-            result["retire"] = True
+                result.findings.append(("AA105", 1, None, f"leaves the thread {thread.name} running"))
+            result.retire = True
         try:
             os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
@@ -302,10 +340,10 @@ class Parser:
         for child in children:
             with contextlib.suppress(psutil.Error):
                 if child.status() != psutil.STATUS_ZOMBIE:
-                    result["findings"].append(("AA105", 1, None, f"leaves a process running: {child.name()}"))
+                    result.findings.append(("AA105", 1, None, f"leaves a process running: {child.name()}"))
                 child.kill()
         psutil.wait_procs(children, timeout=1)
-        result["retire"] = True
+        result.retire = True
 
     def _local(self, name: str) -> bool:
         """Whether a module belongs to the project, not to the environment."""
@@ -318,6 +356,14 @@ class Parser:
             if module is not None:
                 self._is_local[name] = known
         return known
+
+    def _local_file(self, file: str) -> bool:
+        return file.startswith(self._roots) and "site-packages" not in file
+
+    def _own_modules(self, loaded: set[str]) -> set[str]:
+        """The files of the project's modules that were imported since."""
+        files = (getattr(sys.modules[name], "__file__", None) for name in _added(loaded) if self._local(name))
+        return {file for file in files if isinstance(file, str)}
 
     def _may_vary(self, file: str, code: CodeType | None) -> bool:
         """Whether two parses can differ: the file or a module beside it uses time, chance, sets or a package unknown here.
@@ -350,22 +396,6 @@ def _added(before: set[str]) -> list[str]:
     return last if len(sys.modules) == len(before) + len(last) else list(set(sys.modules) - before)
 
 
-def _environment() -> dict[bytes, bytes]:
-    data: Any = os.environ._data  # type: ignore[attr-defined]
-    return data
-
-
-@functools.cache
-def serialization() -> Any:
-    """Airflow's serialisation of DAGs. Imported when the first DAG needs it: it takes a sixth of a second."""
-    from airflow.serialization import serialized_objects
-    from airflow.timetables._cron import CronMixin
-
-    # Text for the UI, made each time a timetable is read: a twentieth of the time of a small file.
-    CronMixin._describe_with_dom_dow_fix = lambda *_: ""  # type: ignore[method-assign]
-    return getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
-
-
 def warm_up() -> None:
     """Load what nearly every DAG needs (operators of the standard provider, timetables), once for all workers."""
     with contextlib.suppress(Exception):  # without the standard provider, workers load what they need
@@ -382,7 +412,7 @@ def warm_up() -> None:
             )
             task(warm_up)()
         dag.validate()
-        plain(dag)
+        Serialization.serialize_dag(dag)
         list(inspect(dag, 1, lambda _: 1, "", {"default_owner": "", "max_catchup_runs": 0, **dict.fromkeys(KNOWN)}))
     DagContext.autoregistered_dags.clear()
 

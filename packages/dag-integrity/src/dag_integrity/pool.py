@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import selectors
@@ -12,30 +11,22 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from dag_integrity.launch import Zygote
+from dag_integrity import protocol
+from dag_integrity.launch import Zygote, launch
+from dag_integrity.protocol import Job, Result
 
 AHEAD = 3  # files that a worker is given at a time, so that it never waits for the command
 LAST_WORDS = 0.5  # seconds for a worker that is late to say where it is
-Result = dict[str, Any]
+# A slow or busy machine gives a file little CPU: only who computes nothing at all for so many timeouts hangs.
+STALLED, ENDLESS = 2, 20
+PROGRESS = 0.5  # seconds of CPU
 
 
 class CannotCheck(Exception):
     """The check itself cannot run; the message says why."""
-
-
-@dataclass
-class Job:
-    """A file to parse. `alone`: in a process that has parsed nothing else, because that went wrong in another one."""
-
-    id: int
-    file: str
-    roots: tuple[str, ...]
-    doc: bool = False
-    alone: bool = False
 
 
 @dataclass
@@ -48,8 +39,15 @@ class Worker:
     given: deque[Job] = field(default_factory=deque)
     current: Job | None = None
     deadline: float = float("inf")
+    """When to look whether it is late."""
+    begun: float = 0.0
+    cpu_before: float = 0.0
+    """Seconds of CPU that it had used when it began the current file."""
+    progress: tuple[float, float] = (0.0, 0.0)
+    """When it was last seen to compute, and the seconds of CPU that the current file had used by then."""
     parsed: int = 0
-    late: bool = False
+    late: str = ""
+    """Why it was ended."""
     status: int | None = None
     closed: bool = False
     """It is given nothing more."""
@@ -62,30 +60,29 @@ class Pool:
     """One zygote and its workers.
 
     :param environment: of the parsers
-    :param options: plain data for zygote and parser: read_only, memory, traces, ...
-    :param report: called with each (file, result) as it comes
+    :param seed: the hash seed of its processes
+    :param start: what they start with
+    :param report: called with each (job, result) as it comes
     """
 
     def __init__(
         self,
         selector: selectors.BaseSelector,
-        zygote: Zygote,
-        environment: dict[str, str],
-        options: dict[str, Any],
+        seed: int,
+        start: protocol.Start,
         jobs: int,
         timeout: float,
         report: Callable[[Job, Result], None],
     ) -> None:
         self._selector, self._size, self._timeout, self._report = selector, jobs, timeout, report
-        self._traces = Path(options["traces"])
+        self._traces = Path(start.options["traces"])
         self.waiting: deque[Job] = deque()
-        self.ready = self._serialises = False
+        self.ready = False
         self._workers: dict[int, Worker] = {}
         self._next, self._received = 0, bytearray()
         self._confirmed: set[str] = set()
-        self._zygote = zygote
-        self._control = zygote.control
-        zygote.configure(environment, options)
+        self._zygote: Zygote = launch(seed, start)
+        self._control = self._zygote.control
         selector.register(self._control, selectors.EVENT_READ, self._from_zygote)
 
     @property
@@ -110,7 +107,9 @@ class Pool:
         now = time.monotonic()
         for worker in self._workers.values():
             if worker.current and now > worker.deadline and not worker.late and worker.pid:
-                worker.late = True
+                worker.late = self._overdue(worker, now)
+                if not worker.late:
+                    continue
                 with contextlib.suppress(ProcessLookupError, FileNotFoundError):
                     os.kill(worker.pid, signal.SIGUSR1)  # says where it is
                     while not (self._traces / str(worker.pid)).stat().st_size and time.monotonic() < now + LAST_WORDS:
@@ -118,6 +117,27 @@ class Pool:
                     time.sleep(0.05)
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(worker.pid, signal.SIGKILL)
+
+    def _overdue(self, worker: Worker, now: float) -> str:
+        """Tell why the file is given up; nothing when it computes, however slowly, and has CPU time left.
+
+        Only the CPU seconds that a file used are held against it: the clock also counts what the machine does beside.
+        """
+        import psutil
+
+        try:
+            times = psutil.Process(worker.pid).cpu_times()
+        except psutil.Error:
+            return ""  # it has ended, which the zygote tells
+        cpu, passed = times.user + times.system - worker.cpu_before, now - worker.begun
+        if cpu >= self._timeout:
+            return f"still being parsed after {self._timeout:g} s of CPU"
+        if cpu - worker.progress[1] >= PROGRESS:
+            worker.progress = (now, cpu)
+        if now - worker.progress[0] >= STALLED * self._timeout or passed >= ENDLESS * self._timeout:
+            return f"still waiting after {passed:.0f} s, in which it computed for {cpu:.1f} s"
+        worker.deadline = now + LAST_WORDS
+        return ""
 
     def close(self) -> None:
         """End zygote and workers and everything that they started."""
@@ -130,8 +150,7 @@ class Pool:
         self._next += 1
         worker = self._workers[self._next] = Worker(self._next, ours)
         with theirs:
-            message = json.dumps({"spawn": worker.number, "serialises": self._serialises})
-            socket.send_fds(self._control, [message.encode() + b"\n"], [theirs.fileno()])
+            socket.send_fds(self._control, [protocol.encode(protocol.Spawn(worker.number))], [theirs.fileno()])
         self._selector.register(ours, selectors.EVENT_READ, lambda: self._from_worker(worker))
         self._feed(worker)
 
@@ -147,12 +166,12 @@ class Pool:
                 self._retire(worker)  # the job needs a fresh process, and this one is idle
                 break
             worker.given.append(self.waiting.popleft())
-            lines.append(json.dumps({"id": job.id, "file": job.file, "roots": job.roots, "doc": job.doc}))
+            lines.append(protocol.encode(job))
             if job.alone:
                 break
         if lines:
             with contextlib.suppress(OSError):  # its end is noticed in time
-                worker.channel.sendall(("\n".join(lines) + "\n").encode())
+                worker.channel.sendall(b"".join(lines))
 
     def _retire(self, worker: Worker) -> None:
         with contextlib.suppress(OSError):
@@ -161,17 +180,18 @@ class Pool:
 
     def _from_zygote(self) -> None:
         for message in self._messages(self._control, self._received):
-            if message is None or "fatal" in message:
-                ended = f"the process with Airflow ended: {self._zygote.last_words()}"
-                raise CannotCheck(message["fatal"] if message else ended)
-            if "ready" in message:
-                self.ready = True
-            elif "spawned" in message and message["spawned"] in self._workers:
-                self._workers[message["spawned"]].pid = message["pid"]
-            elif "ended" in message and message["ended"] in self._workers:
-                worker = self._workers[message["ended"]]
-                worker.status = message["status"]
-                self._finish(worker)
+            match message:
+                case None:
+                    raise CannotCheck(f"the process with Airflow ended: {self._zygote.last_words()}")
+                case protocol.Fatal(text):
+                    raise CannotCheck(text)
+                case protocol.Ready():
+                    self.ready = True
+                case protocol.Spawned(number, pid) if number in self._workers:
+                    self._workers[number].pid = pid
+                case protocol.Ended(number, status) if number in self._workers:
+                    self._workers[number].status = status
+                    self._finish(self._workers[number])
 
     def _from_worker(self, worker: Worker) -> None:
         for message in self._messages(worker.channel, worker.received):
@@ -180,25 +200,28 @@ class Pool:
                 worker.channel.close()
                 worker.closed = worker.drained = True
                 self._finish(worker)
-            elif "begin" in message:
+            elif isinstance(message, protocol.Begin):
                 worker.current = worker.given[0]
-                worker.deadline = time.monotonic() + self._timeout
-            else:
-                job, worker.current, worker.deadline = worker.given.popleft(), None, float("inf")
-                alone = worker.parsed == 0
-                worker.parsed += 1
-                self._serialises |= message.pop("serialised", False)
-                if message.get("retire"):
-                    worker.closed = True
-                if not alone and self._should_confirm(message):
-                    self.waiting.appendleft(Job(job.id, job.file, job.roots, job.doc, alone=True))
-                else:
-                    self._report(job, message)
+                worker.begun, worker.cpu_before = time.monotonic(), message.cpu
+                worker.deadline, worker.progress = worker.begun + self._timeout, (worker.begun, 0.0)
+            elif isinstance(message, Result):
+                self._done(worker, message)
+
+    def _done(self, worker: Worker, result: Result) -> None:
+        job, worker.current, worker.deadline = worker.given.popleft(), None, float("inf")
+        alone = worker.parsed == 0
+        worker.parsed += 1
+        if result.retire:
+            worker.closed = True
+        if not alone and self._should_confirm(result):
+            self.waiting.appendleft(replace(job, alone=True))
+        else:
+            self._report(job, result)
 
     def _should_confirm(self, result: Result) -> bool:
         """Whether the failure might be due to a file that was parsed before in the same process; each kind is tried once."""
-        messages = {message for rule, _, _, message in result["findings"] if rule in ("AA101", "AA103", "AA104")}
-        if result.get("missing") or messages <= self._confirmed:
+        messages = {message for rule, _, _, message in result.findings if rule in ("AA101", "AA103", "AA104")}
+        if result.missing or messages <= self._confirmed:
             return False
         self._confirmed |= messages
         return True
@@ -208,24 +231,26 @@ class Pool:
         if not worker.drained or worker.status is None:
             return
         del self._workers[worker.number]
+        if worker.status == protocol.OWN_FAILURE and worker.current is None:
+            raise CannotCheck(f"a process that parses cannot go on: {self._zygote.last_words()}")
         unread = list(worker.given)
         if worker.current is not None:
             job = unread.pop(0)
             if worker.parsed and not worker.late:
-                unread.insert(0, Job(job.id, job.file, job.roots, job.doc, alone=True))
+                unread.insert(0, replace(job, alone=True))
             else:
-                self._report(job, {"findings": [self._death(worker, job)], "dags": [], "died": True})
+                self._report(job, Result(job.id, findings=[self._death(worker, job)], died=True))
         self.waiting.extendleft(reversed(unread))
 
-    def _death(self, worker: Worker, job: Job) -> tuple[str, int, None, str]:
+    def _death(self, worker: Worker, job: Job) -> protocol.Entry:
         line = 1
         with contextlib.suppress(OSError):
             trace = (self._traces / str(worker.pid)).read_text(errors="replace")
-            if match := re.search(rf'File "{re.escape(job.file)}", line (\d+)', trace):
+            if match := re.search(rf'File "{re.escape(job.file.path)}", line (\d+)', trace):
                 line = int(match.group(1))
         status = worker.status or 0
         if worker.late:
-            return "AA102", line, None, f"still being parsed after {self._timeout:g} s"
+            return "AA102", line, None, worker.late
         if status == -signal.SIGKILL:
             return "AA104", line, None, "was killed while it was parsed, as the system does when memory runs out"
         if status < 0:
@@ -233,7 +258,7 @@ class Pool:
         return "AA103", line, None, f"ends the process that parses it: os._exit({status})"
 
     @staticmethod
-    def _messages(channel: socket.socket, received: bytearray) -> list[Any]:
+    def _messages(channel: socket.socket, received: bytearray) -> list[protocol.Message | None]:
         """Whole messages that have arrived; None is the end."""
         try:
             data = channel.recv(1 << 20)
@@ -242,7 +267,7 @@ class Pool:
         received += data
         *lines, rest = bytes(received).split(b"\n")
         received[:] = rest
-        messages: list[Any] = [json.loads(line) for line in lines if line]
+        messages: list[protocol.Message | None] = [protocol.decode(line) for line in lines if line]
         return messages if data else [*messages, None]
 
 

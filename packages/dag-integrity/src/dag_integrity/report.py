@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from io import StringIO
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any
 from xml.etree import ElementTree
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from dag_integrity.findings import Finding
-from dag_integrity.rules import RANK, RULES
+from dag_integrity.rules import RANK, RULES, Rule, Severity
 
-Format = Literal["text", "json", "junit", "sarif", "gitlab"]
 COLOURS = {"error": "red", "warning": "yellow", "info": "cyan"}
 GITLAB = {"error": "critical", "warning": "minor", "info": "info"}
 SARIF = {"error": "error", "warning": "warning", "info": "note"}
 
 
 def as_json(findings: list[Finding]) -> str:
-    """An array of {rule, severity, file, line, dag_id, message, fix}."""
+    """An array of {rule, severity, file, line, dag_id, message, fix, lines}: `lines` are all places of one finding."""
     return json.dumps([_entry(finding) for finding in findings], indent=2) + "\n"
 
 
@@ -32,8 +35,9 @@ def _entry(finding: Finding) -> dict[str, Any]:
         "file": finding.file,
         "line": finding.line,
         "dag_id": finding.dag_id,
-        "message": finding.message,
+        "message": finding.text,
         "fix": finding.fix,
+        "lines": [finding.line, *finding.also],
     }
 
 
@@ -41,7 +45,7 @@ def as_gitlab(findings: list[Finding]) -> str:
     """GitLab's code quality report: https://docs.gitlab.com/ci/testing/code_quality/."""
     return json.dumps([
         {
-            "description": f"{finding.rule} {_of_dag(finding)}{finding.message}. {finding.fix}",
+            "description": f"{finding.rule} {_of_dag(finding)}{finding.text}. {finding.fix}",
             "check_name": f"{finding.rule} {RULES[finding.rule].name}",
             "fingerprint": fingerprint,
             "severity": GITLAB[finding.severity],
@@ -70,7 +74,7 @@ def as_sarif(findings: list[Finding], version: str) -> str:
             "ruleId": finding.rule,
             "ruleIndex": index[finding.rule],
             "level": SARIF[finding.severity],
-            "message": {"text": f"{_of_dag(finding)}{finding.message}. {finding.fix}"},
+            "message": {"text": f"{_of_dag(finding)}{finding.text}. {finding.fix}"},
             "locations": [{
                 "physicalLocation": {
                     "artifactLocation": {"uri": _uri(finding.file)},
@@ -81,7 +85,7 @@ def as_sarif(findings: list[Finding], version: str) -> str:
         }
         for finding, fingerprint in _fingerprints(findings)
     ]  # fmt: skip
-    driver = {"name": "answers integrity", "version": version, "rules": rules}
+    driver = {"name": "dag-integrity", "version": version, "rules": rules}
     schema = "https://json.schemastore.org/sarif-2.1.0.json"
     document = {"$schema": schema, "version": "2.1.0", "runs": [{"tool": {"driver": driver}, "results": results}]}
     return json.dumps(document, indent=2) + "\n"
@@ -96,9 +100,9 @@ def _uri(file: str) -> str:
 def as_junit(findings: list[Finding], files: int) -> str:
     """JUnit XML: a test suite a file, a failed test case a finding, and one that passes when there is none."""
     suites = ElementTree.Element(
-        "testsuites", name="answers integrity", tests=str(len(findings) or 1), failures=str(len(findings))
+        "testsuites", name="dag-integrity", tests=str(len(findings) or 1), failures=str(len(findings))
     )
-    for file, group in groupby(findings, key=lambda finding: finding.file):
+    for file, group in groupby(sorted(findings), key=lambda finding: finding.file):
         found = list(group)
         suite = ElementTree.SubElement(
             suites, "testsuite", name=file, tests=str(len(found)), failures=str(len(found)), errors="0"
@@ -108,11 +112,11 @@ def as_junit(findings: list[Finding], files: int) -> str:
             case = ElementTree.SubElement(
                 suite, "testcase", name=name, classname=file, file=file, line=str(finding.line)
             )
-            failure = ElementTree.SubElement(case, "failure", type=finding.severity, message=_legal(finding.message))
-            failure.text = _legal(f"{file}:{finding.line}: {_of_dag(finding)}{finding.message}\n{finding.fix}")
+            failure = ElementTree.SubElement(case, "failure", type=finding.severity, message=_legal(finding.text))
+            failure.text = _legal(f"{file}:{finding.line}: {_of_dag(finding)}{finding.text}\n{finding.fix}")
     if not findings:
         suite = ElementTree.SubElement(suites, "testsuite", name="dags", tests="1", failures="0", errors="0")
-        ElementTree.SubElement(suite, "testcase", name=f"{files} files", classname="answers.integrity")
+        ElementTree.SubElement(suite, "testcase", name=f"{files} files", classname="dag_integrity")
     ElementTree.indent(suites)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
 
@@ -124,25 +128,88 @@ def _legal(text: str) -> str:
     )
 
 
-def write_text(
-    console: Console, findings: list[Finding], files: int, seconds: float, only_summary: bool = False
-) -> None:
-    """For people: by file, with the fix of each rule once, and a summary as the last line."""
-    if not only_summary:
-        for file, group in groupby(findings, key=lambda finding: finding.file):
-            console.print(Text(file, style="bold"), soft_wrap=True)
-            for finding in group:
-                line = Text(f"  {finding.line:>4}  ")
-                line.append(f"{finding.rule} {finding.severity:<7}", style=COLOURS[finding.severity])
-                line.append(f"  {_of_dag(finding)}{finding.message}")
-                console.print(line, soft_wrap=True)
+def as_format(fmt: str, report: Report, version: str) -> str:
+    """The report in one of the formats for programs."""
+    if fmt == "json":
+        return as_json(report.findings)
+    if fmt == "sarif":
+        return as_sarif(report.findings, version)
+    if fmt == "junit":
+        return as_junit(report.findings, report.files)
+    return as_gitlab(report.findings)
+
+
+@dataclass
+class Report:
+    """What a person is told: findings in the order in which they matter, by rule, and a summary as the last line."""
+
+    findings: list[Finding]
+    """Those that block first."""
+    files: int
+    seconds: float
+    fail_on: Severity = "warning"
+    notes: list[str] = field(default_factory=list)
+    """Which findings are not shown, and why."""
+
+    def print(self, console: Console, lines: int | None) -> None:
+        """Write to a console.
+
+        :param lines: the most that a screen takes; None for everything
+        """
+        by_rule = self._by_rule(console)
+        room = len(self.findings)
+        if lines is not None and len(self.findings) + len(by_rule) + 6 > lines:
+            by_rule = by_rule[: max(lines // 2 - 4, 3)]
+            room = max(lines - len(by_rule) - 6, 3)
+        for finding in self.findings[:room]:
+            console.print(self._line(finding), soft_wrap=True)
+        if (hidden := len(self.findings) - room) > 0:
+            console.print(Text(f"... and {hidden:,} more: --all shows them", style="bold"), soft_wrap=True)
+        if self.findings:
             console.print()
-        if findings:
-            console.print(Text("What to do", style="bold"))
-            for rule in sorted({finding.rule for finding in findings}):
-                console.print(Text(f"  {rule} {RULES[rule].name}: {RULES[rule].why} {RULES[rule].fix}"), soft_wrap=True)
-            console.print()
-    console.print(Text(summary(findings, files, seconds)), soft_wrap=True)
+            for text in by_rule:
+                console.print(text, soft_wrap=True)
+            console.print(Text("--explain RULE tells why a rule is there and what to do.", style="dim"), soft_wrap=True)
+        self.print_summary(console)
+
+    def print_summary(self, console: Console) -> None:
+        """Write the last lines alone, for a report that went to a file."""
+        for note in self.notes:
+            console.print(Text(note), soft_wrap=True)
+        console.print(Text(summary(self.findings, self.files, self.seconds)), soft_wrap=True)
+
+    def plain(self) -> str:
+        """Everything as text without colours."""
+        buffer = StringIO()
+        self.print(Console(file=buffer, highlight=False, color_system=None, width=200), None)
+        return buffer.getvalue()
+
+    @staticmethod
+    def _line(finding: Finding) -> Text:
+        line = Text(f"{finding.file}:{finding.line}  ")
+        line.append(f"{finding.rule} {finding.severity}", style=COLOURS[finding.severity])
+        line.append(f"  {_of_dag(finding)}{finding.text}")
+        return line
+
+    def _by_rule(self, console: Console) -> list[Text]:
+        """One line a rule: those that block first, then the most frequent."""
+        groups: dict[tuple[str, Severity], set[str]] = {}
+        counts: Counter[tuple[str, Severity]] = Counter()
+        for finding in self.findings:
+            key = (finding.rule, finding.severity)
+            counts[key] += 1
+            groups.setdefault(key, set()).add(finding.file)
+        lines = []
+        for key in sorted(counts, key=lambda key: (-RANK[key[1]], -counts[key], key[0])):
+            rule, severity = key
+            files = len(groups[key])
+            line = Text(f"{counts[key]:>6} ")
+            line.append(f"{rule} {severity:<7}", style=COLOURS[severity])
+            line.append(f"  {RULES[rule].name}, in {files} file{'s' if files > 1 else ''}: {RULES[rule].fix}")
+            if console.is_terminal:
+                line.truncate(max(console.width, 60), overflow="ellipsis")
+            lines.append(line)
+        return lines
 
 
 def summary(findings: list[Finding], files: int, seconds: float) -> str:
@@ -167,3 +234,29 @@ def _fingerprints(findings: list[Finding]) -> list[tuple[Finding, str]]:
         result.append((finding, finding.fingerprint(seen[base]) if seen[base] else base))
         seen[base] += 1
     return result
+
+
+def list_rules(console: Console, rules: Iterable[Rule]) -> None:
+    """Write a table of rules."""
+    table = Table("rule", "severity", "name", "why", box=None)
+    for rule in rules:
+        table.add_row(rule.id, rule.severity, rule.name, rule.why)
+    console.print(table)
+
+
+def explain(console: Console, rules: Iterable[Rule]) -> None:
+    """Write all that is known of each rule."""
+    for rule in rules:
+        head = Text(f"{rule.id} {rule.name} ", style="bold")
+        head.append(rule.severity, style=COLOURS[rule.severity])
+        console.print(head)
+        console.print(Text(f"  Why: {rule.why}"), soft_wrap=True)
+        console.print(Text(f"  What to do: {rule.fix}"), soft_wrap=True)
+        text = f"  To accept it: a comment `# integrity: ignore[{rule.id}]` on the line, or on that of the DAG for all of the DAG"
+        console.print(Text(text), soft_wrap=True)
+
+
+def rules_as_markdown(rules: Iterable[Rule]) -> str:
+    """The table of the README."""
+    rows = [f"| {rule.id} | {rule.name} | {rule.severity} | {rule.why} | {rule.fix} |" for rule in rules]
+    return "\n".join(["| id | name | severity | why | fix |", "|---|---|---|---|---|", *rows])

@@ -1,4 +1,4 @@
-"""The rules: id, severity, why it matters, and what to do. docs/integrity.md shows the same table, and a test compares."""
+"""The rules: id, severity, why it matters, and what to do. The README shows them as a table that is made from here."""
 
 from __future__ import annotations
 
@@ -34,6 +34,10 @@ _ALL = (
          "Start processes and threads in tasks."),
     Rule("AA106", "duplicate-dag-id", "error", "Two files define one dag_id: which of them runs is a matter of chance.",
          "Give each DAG an id of its own."),
+    Rule("AA107", "lost-dag", "error", "The DAG is made and never shown to Airflow: it does not appear, and no error tells.",
+         "Call the @dag function; keep the DAG in a name of the module (globals()[...]), or make it in a `with` statement."),
+    Rule("AA109", "stand-in", "info", "A package is not installed here: what was found behind its stand-in is not sure.",
+         "Install the package where the check runs; until then nothing that rests on the stand-in is an error."),
     # 2: dependencies
     Rule("AA201", "cycle-in-dag", "error", "Tasks of a DAG wait for each other: Airflow refuses the DAG.",
          "Remove one of the edges that the message prints."),
@@ -52,6 +56,12 @@ _ALL = (
          "One sensor a task, or deferrable=False."),
     Rule("AA207", "self-trigger", "info", "Each run of the DAG starts the next one, without end.",
          "Fine when it is meant; otherwise put the trigger behind a condition."),
+    Rule("AA208", "crossing-groups", "warning",
+         "The tasks have no cycle, their task groups have: the DAG runs, and its page in the UI is an error.",
+         "Regroup the tasks so that all edges between two groups point the same way."),
+    Rule("AA209", "sensor-never-matches", "warning",
+         "The sensor looks for a logical date that the other DAG never has: it waits until it times out.",
+         "Set execution_delta or execution_date_fn to a date that the other DAG has, or let an asset start the DAG."),
     # 3: settings of DAGs and tasks
     Rule("AA301", "sensor-without-timeout", "warning", "The default timeout is seven days: nobody hears of it for a week.",
          "Set timeout= to how late the awaited thing may be."),
@@ -69,6 +79,9 @@ _ALL = (
     Rule("AA309", "deadline-callback-in-dag-file", "error",
          "The triggerer cannot import a callback that is defined in a DAG file: the alert is lost.",
          "Move the callback to a module in plugins/ or an installed package."),
+    Rule("AA310", "missing-template-file", "error",
+         "A text that ends like a template file is loaded as one, and the file is not there: the task fails.",
+         "Correct the path (relative to the DAG file or template_searchpath), or end a command with a blank."),
     # 4: at parse
     Rule("AA401", "database-at-parse", "error", "Every parse asks a database; Airflow 3 forbids its own to DAG files.",
          "Ask in a task."),
@@ -77,7 +90,8 @@ _ALL = (
     Rule("AA403", "lookup-at-parse", "warning", "Every parse looks up a variable or connection in the secrets backend.",
          "Use a template ({{ var.value.x }}, {{ conn.x.host }}) or look up in the task."),
     Rule("AA404", "process-at-parse", "warning", "Every parse starts a program.", "Start it in a task."),
-    Rule("AA405", "slow-parse", "warning", "Parsing takes longer than the budget (parse-budget); every task pays it again.",
+    Rule("AA405", "slow-parse", "warning",
+         "Parsing costs more CPU or sleeps longer than the budget (parse-budget); every task pays it again.",
          "Move work into tasks."),
     Rule("AA406", "heavy-import", "warning",
          "Imports cost more CPU than the budget (import-budget) or are on the list heavy-imports; every task pays them again.",
@@ -87,6 +101,9 @@ _ALL = (
     Rule("AA408", "dynamic-value", "error",
          "A DAG or task argument is computed from the current time: start dates move, versions multiply.",
          "Write a fixed value; templates ({{ ds }}) give the date at run time."),
+    Rule("AA409", "relative-path", "warning",
+         "What is read depends on the folder where Airflow happens to be started; on another machine it is not there.",
+         "Build the path from the DAG file: Path(__file__).parent / ..."),
     # 5: schedule
     Rule("AA501", "bare-cron-interval", "warning",
          "In Airflow 3 a bare cron or timedelta schedule has an empty data interval: start equals end.",
@@ -97,6 +114,9 @@ _ALL = (
          "Give the DAG a start_date before its end_date; catchup=True with an interval timetable needs a start_date."),
     Rule("AA504", "no-schedule-argument", "info", "The default schedule is None since Airflow 3.0; it was daily before.",
          "Write schedule=..., also schedule=None."),
+    Rule("AA505", "no-logical-date", "warning",
+         "A run that an asset started has no logical date: rendering the template fails.",
+         "Use {{ dag_run.run_after | ds }} or triggering_asset_events, or give a default."),
     # 6: Airflow 2 code
     Rule("AA601", "removed-in-airflow-3", "error", "Removed in Airflow 3: an import error, or an argument that is refused.",
          "Use the replacement that the message names; `ruff check --select AIR --fix` does much of it."),
@@ -106,6 +126,9 @@ _ALL = (
          "Import it from the provider that the message names, and install that."),
     Rule("AA604", "deprecated-in-airflow-3", "info", "Works in Airflow 3 and will be removed.",
          "Use the replacement that the message names."),
+    Rule("AA605", "removed-template-variable", "error",
+         "The template variable is gone since Airflow 3.0: the task fails while its templates are rendered.",
+         "execution_date is logical_date; next_ds and the like are computed: {{ macros.ds_add(ds, 1) }}."),
     # 7: secrets
     Rule("AA701", "hard-coded-secret", "error", "A secret in code is known to everybody who can read the repository.",
          "Move it to a connection or secrets backend and revoke it; `# pragma: allowlist secret` marks a harmless one."),
@@ -113,7 +136,7 @@ _ALL = (
     Rule("AA901", "unused-suppression", "warning", "The comment suppresses nothing and would hide a later finding.",
          "Remove the comment, or the id from it."),
     Rule("AA902", "unknown-suppression", "warning", "The comment names a rule that does not exist.",
-         "Correct the id (`answers integrity --list-rules`)."),
+         "Correct the id (`dag-integrity --list-rules`)."),
 )  # fmt: skip
 
 RULES: dict[str, Rule] = {rule.id: rule for rule in _ALL}
@@ -128,6 +151,6 @@ def matching(prefixes: list[str]) -> set[str]:
     for prefix in prefixes:
         ids = {id_ for id_ in RULES if id_.startswith(prefix)} if prefix else set()
         if not ids:
-            raise ValueError(f"{prefix!r} is no rule or group of rules (`answers integrity --list-rules` lists them)")
+            raise ValueError(f"{prefix!r} is no rule or group of rules (`dag-integrity --list-rules` lists them)")
         found |= ids
     return found

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from dag_integrity.airflow2 import Remark, judge
 from dag_integrity.findings import Finding
+from dag_integrity.sources import archive_of, as_utf8, is_utf8, read
 
 # AIR001 (name of the variable) is a matter of style. AIR003 and AIR201 are seen while parsing, or are style as well.
 RUFF_RULES = {
@@ -41,11 +46,20 @@ class Unavailable(Exception):
 class Static:
     """Both tools at work on some files, beside the parsing."""
 
-    def __init__(self, files: list[str], high_entropy: bool, secrets: bool = True) -> None:
+    def __init__(self, files: list[str], high_entropy: bool, home: Path, secrets: bool = True) -> None:
+        """Start both.
+
+        :param home: an empty folder, for copies of what the tools cannot read
+        """
+        self._home = home
+        contents = {file: _content(file) for file in files}
+        self._copies = {file: _readable(file, content, home) for file, content in contents.items()}
+        self._files = {copy: file for file, copy in self._copies.items()}
+        texts = list(self._files)
         self._ruff = self._start([_ruff(), "check", "--isolated", "--no-cache", "--preview", "--exit-zero", "--quiet",
                                   "--ignore-noqa", "--target-version", "py311", "--no-force-exclude", "--output-format", "json",
-                                  "--select", ",".join(RUFF_RULES), "--", *files]) if files else None  # fmt: skip
-        suspects = [file for file in files if high_entropy or _suspect(file)] if secrets else []
+                                  "--select", ",".join(RUFF_RULES), "--", *texts]) if files else None  # fmt: skip
+        suspects = [self._copies[file] for file in files if high_entropy or _suspect(contents[file])] if secrets else []
         code = [sys.executable, "-m", "dag_integrity.secrets", "1" if high_entropy else "0"]
         self._secrets = self._start(code, "\n".join(suspects)) if suspects else None
 
@@ -74,7 +88,13 @@ class Static:
                 last = (errors.strip().splitlines() or ["no message"])[-1]
                 raise Unavailable(f"{name} ended with {process.returncode}: {last}")
             entries = json.loads(output or "[]")
-            yield from _from_ruff(entries) if name == "ruff" else (Finding(*entry) for entry in entries)
+            if name == "ruff":
+                remarks = (replace(each, file=self._files[each.file]) for each in _from_ruff(entries))
+                sources = {file: Path(copy) for file, copy in self._copies.items()}
+                for each in judge(remarks, sources, self._home):
+                    yield Finding(each.file, each.line, each.rule, f"{each.message} ({each.code})")
+            else:
+                yield from (Finding(self._files[file], *entry) for file, *entry in entries)
 
     def close(self) -> None:
         """End what still runs."""
@@ -91,11 +111,24 @@ def _with_path() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [own, os.environ.get("PYTHONPATH")]))}
 
 
-def _suspect(file: str) -> bool:
+def _content(file: str) -> bytes:
     try:
-        text = Path(file).read_bytes().lower()
+        return read(file)
     except OSError:
-        return False
+        return b""  # the parser reports it
+
+
+def _readable(file: str, content: bytes, home: Path) -> str:
+    """Where the tools can read the file: a copy of what lies in a zip file or is no UTF-8."""
+    if archive_of(file) is None and is_utf8(content):
+        return file
+    copy = home / f"{hashlib.sha1(file.encode(), usedforsecurity=False).hexdigest()}.py"
+    copy.write_bytes(as_utf8(content))
+    return str(copy)
+
+
+def _suspect(content: bytes) -> bool:
+    text = content.lower()
     return any(word in text for word in WORDS) or any(pattern.search(text) for pattern in PATTERNS)
 
 
@@ -104,16 +137,14 @@ def _ruff() -> str:
     return str(beside) if beside.exists() else "ruff"
 
 
-def _from_ruff(entries: list[dict[str, object]]) -> Iterator[Finding]:
+def _from_ruff(entries: list[dict[str, Any]]) -> Iterator[Remark]:
     for entry in entries:
         if (code := str(entry["code"])) not in RUFF_RULES:
             continue  # a syntax error, which the parser reports
-        message, line = str(entry["message"]), int(entry["location"]["row"])  # type: ignore[index]
-        fix = entry.get("fix") or {}
-        advice = str(fix.get("message") or "") if isinstance(fix, dict) else ""
+        message, place = str(entry["message"]), (str(entry["filename"]), int(entry["location"]["row"]), code)
+        advice = str((entry.get("fix") or {}).get("message") or "")
         if ignored := IGNORED.match(message):
-            yield Finding(str(entry["filename"]), line, "AA602", f"{ignored.group(1)} has no effect since Airflow 3.0")
+            yield Remark(*place, "AA602", f"{ignored.group(1)} has no effect since Airflow 3.0")
             continue
         message = STILL_WORKS.sub(", still works, and will be removed", message).replace("; ", ": ").rstrip(":; ")
-        text = f"{message}{': ' + advice[0].lower() + advice[1:] if advice else ''} ({code})"
-        yield Finding(str(entry["filename"]), line, RUFF_RULES[code], text)
+        yield Remark(*place, RUFF_RULES[code], f"{message}{': ' + advice[0].lower() + advice[1:] if advice else ''}")

@@ -1,9 +1,6 @@
 """A process that has Airflow imported and forks workers on request; nothing of a DAG file ever runs in it.
 
-Run as `python -m dag_integrity.zygote FD`, FD being a socket to the command. It gets {"environment", "options"}, then
-{"spawn": number, "serialises": bool} with the worker's own socket attached (`serialises`: a DAG so far had to be serialised),
-and answers {"spawned": number, "pid": pid} and {"ended": number, "status": status}. A worker gets a file a line,
-{"id", "file", "roots", "doc"}, and answers {"begin": id} and {"done": id, ...}.
+Run as `python -m dag_integrity.zygote FD`, FD being a socket to the command. protocol.py has the messages.
 """
 
 from __future__ import annotations
@@ -12,7 +9,6 @@ import contextlib
 import ctypes
 import faulthandler
 import gc
-import json
 import os
 import resource
 import select
@@ -20,16 +16,11 @@ import signal
 import socket
 import sys
 import time
-from importlib import import_module, reload
-from types import ModuleType
+import traceback
 from typing import Any
 
-# What Airflow imports that does not depend on its configuration: done while the command reads that.
-FIRST = (
-    "asyncio", "attrs", "cryptography.fernet", "email.message", "fsspec", "jinja2.nativetypes", "jsonschema",
-    "opentelemetry.trace", "pathspec", "pendulum", "pydantic", "rich.traceback", "sqlalchemy.orm", "sqlalchemy.ext.asyncio",
-    "structlog", "upath", "yaml",
-)  # fmt: skip
+from dag_integrity import protocol
+
 LINUX = sys.platform == "linux"
 PATIENCE = 0.5  # seconds for workers to end when the command has
 SET_DEATH_SIGNAL, SET_SUBREAPER = 1, 36  # of prctl(2)
@@ -43,24 +34,14 @@ def main() -> None:
         _prctl(SET_SUBREAPER, 1)  # what a DAG file starts and abandons becomes our child, and is ended
     os.setpgid(0, 0)  # Ctrl-C is for the command alone, which ends this process in order
     gc.disable()
-    for name in FIRST:
-        with contextlib.suppress(ImportError):
-            import_module(name)
-    received = b""
-    while not received.endswith(b"\n"):
-        data = control.recv(1 << 16)
-        if not data:
-            os._exit(0)  # the command has ended
-        received += data
-    asked = json.loads(received)
-    options: dict[str, Any] = asked["options"]
-    os.environ.update(asked["environment"])
-    sys.dont_write_bytecode = options["read_only"]
+    start = protocol.decode(control.makefile("rb").readline())
+    assert isinstance(start, protocol.Start)
+    os.environ.update(start.environment)
     try:
-        _put_off_libcst()
-        from dag_integrity import inspection, parser  # noqa: F401
+        from dag_integrity import parser
     except BaseException as error:
-        _send(control, {"fatal": f"Airflow cannot be imported by {sys.executable}: {type(error).__name__}: {error}"})
+        text = f"Airflow cannot be imported by {sys.executable}: {type(error).__name__}: {error}"
+        control.sendall(protocol.encode(protocol.Fatal(text)))
         return
     _forget_own_packages()
     import airflow
@@ -74,7 +55,12 @@ def main() -> None:
     wakeup, alarm = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if LINUX else os.pipe()
     os.set_blocking(alarm, False)
     signal.set_wakeup_fd(alarm)
-    _send(control, {"ready": airflow.__version__})
+    control.sendall(protocol.encode(protocol.Ready(airflow.__version__)))
+    _serve(control, start.options, wakeup, alarm)
+
+
+def _serve(control: socket.socket, options: dict[str, Any], wakeup: int, alarm: int) -> None:
+    """Fork workers and tell of their ends until the command closes the socket: never returns."""
     workers: dict[int, int] = {}
     while True:
         inputs: list[Any] = [control, wakeup]
@@ -82,7 +68,7 @@ def main() -> None:
         if wakeup in ready:
             os.read(wakeup, 4096)
             for number, status in _reap(workers):
-                _send(control, {"ended": number, "status": status})
+                control.sendall(protocol.encode(protocol.Ended(number, status)))
         if control in ready:
             data, fds, _, _ = socket.recv_fds(control, 65536, 8)
             if not data:
@@ -90,24 +76,24 @@ def main() -> None:
                 _end_children()
                 os._exit(0)  # tidying up all of Airflow would take a third of a second
             for line, fd in zip(data.splitlines(), fds, strict=True):
-                asked = json.loads(line)
-                number = asked["spawn"]
-                if asked["serialises"]:  # imported once here, not in each worker
-                    parser.serialization()
+                asked = protocol.decode(line)
+                assert isinstance(asked, protocol.Spawn)
                 if (pid := os.fork()) == 0:
                     os.close(alarm)
                     signal.set_wakeup_fd(-1)
                     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                     control.close()
-                    _work(fd, options, parser)
+                    _work(fd, options)
                 os.close(fd)
-                workers[pid] = number
-                _send(control, {"spawned": number, "pid": pid})
+                workers[pid] = asked.number
+                control.sendall(protocol.encode(protocol.Spawned(asked.number, pid)))
 
 
-def _work(fd: int, options: dict[str, Any], parser: Any) -> None:
+def _work(fd: int, options: dict[str, Any]) -> None:
     """The life of a worker: never returns."""
-    status = 70
+    from dag_integrity import parser
+
+    status = protocol.OWN_FAILURE
     try:
         os.setpgid(0, 0)
         if LINUX:
@@ -119,47 +105,27 @@ def _work(fd: int, options: dict[str, Any], parser: Any) -> None:
         channel = socket.socket(fileno=fd)
         own, worker = os.getpid(), parser.Parser(options)
         for line in channel.makefile("rb"):
-            job = json.loads(line)
-            _send(channel, {"begin": job["id"]})
+            job = protocol.decode(line)
+            assert isinstance(job, protocol.Job)
+            channel.sendall(protocol.encode(protocol.Begin(job.id, time.process_time())))
             try:
-                result = worker.parse(job["file"], job["roots"], job["doc"])
+                result = worker.parse(job.file, job.doc)
             except Exception as error:  # of the check itself, or of what the file did to this process
                 text = f"cannot be checked: {type(error).__name__}: {error}"
-                result = {"findings": [("AA103", 1, None, text)], "dags": [], "retire": True}
+                result = protocol.Result(findings=[("AA103", 1, None, text)], retire=True)
             finally:
                 if os.getpid() != own:
                     os._exit(0)  # a fork that the DAG file made and that ran to the file's end
-            _send(channel, {"done": job["id"], **result})
-            if result.get("retire"):
+            result.id = job.id
+            channel.sendall(protocol.encode(result))
+            if result.retire:
                 break
         status = 0
     except BaseException:
-        faulthandler.dump_traceback(trace, all_threads=False)
+        traceback.print_exc()  # the command shows the last line
         raise
     finally:
         os._exit(status)
-
-
-def _put_off_libcst() -> None:
-    """Import Airflow's decorators without libcst, a tenth of Airflow's import.
-
-    Only `get_python_source()` of a task needs it. It is called while tasks run; should a DAG file call it, libcst is loaded.
-    """
-    stand_in: Any = ModuleType("libcst")
-    stand_in.CSTTransformer = object  # a base class in that module
-    sys.modules["libcst"] = stand_in
-    try:
-        decorators: Any = import_module("airflow.sdk.definitions._internal.decorators")
-    except Exception:  # another version of Airflow: as it comes
-        sys.modules.pop("airflow.sdk.definitions._internal.decorators", None)
-        return
-    finally:
-        del sys.modules["libcst"]
-
-    def remove_task_decorator(*arguments: Any, **named: Any) -> Any:
-        return reload(decorators).remove_task_decorator(*arguments, **named)
-
-    decorators.remove_task_decorator = remove_task_decorator
 
 
 def _forget_own_packages() -> None:
@@ -227,10 +193,6 @@ def _children() -> list[int]:
     import psutil
 
     return [child.pid for child in psutil.Process().children()]
-
-
-def _send(channel: socket.socket, message: dict[str, Any]) -> None:
-    channel.sendall(json.dumps(message, default=str).encode() + b"\n")
 
 
 def _prctl(option: int, value: int) -> None:

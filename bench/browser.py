@@ -1,0 +1,108 @@
+"""Headless Chromium, spoken to by its own protocol: opens a page, waits until it shows something, and takes its picture."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from websockets.sync.client import ClientConnection, connect
+
+PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+PATIENCE = 180  # seconds for a page to show what it is to show
+
+
+class BrowserMissing(RuntimeError):
+    """There is no Chromium on this machine. The text says how to install it."""
+
+
+class Page:
+    """One page of a browser."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket, self._calls = socket, 0
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Ask the browser, by a method of the Chrome DevTools Protocol.
+
+        :raises RuntimeError: it refuses
+        """
+        self._calls += 1
+        self._socket.send(json.dumps({"id": self._calls, "method": method, "params": parameters}))
+        while True:
+            answer = json.loads(self._socket.recv(timeout=PATIENCE))
+            if answer.get("id") == self._calls:  # everything else is an event
+                if "error" in answer:
+                    raise RuntimeError(f"{method}: {answer['error']['message']}")
+                result: dict[str, Any] = answer["result"]
+                return result
+
+    def text(self) -> str:
+        """Return what the page shows, as text."""
+        result = self.call("Runtime.evaluate", expression="document.body ? document.body.innerText : ''")["result"]
+        return str(result["value"])
+
+    def show(self, address: str, wanted: list[str]) -> str:
+        """Open an address and wait until the page shows all that is wanted. Returns its text.
+
+        :raises TimeoutError: naming what is missing
+        """
+        self.call("Page.navigate", url=address)
+        deadline = time.monotonic() + PATIENCE
+        while missing := [words for words in wanted if words not in self.text()]:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{address} does not show {', '.join(missing)}")
+            time.sleep(0.2)
+        return self.text()
+
+    def picture(self, file: Path) -> None:
+        """Write what the page shows to a PNG file."""
+        file.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
+
+
+@contextmanager
+def browser(width: int, height: int) -> Iterator[Page]:
+    """Open a page of these pixels in a browser that keeps nothing.
+
+    :raises BrowserMissing: there is no Chromium
+    """
+    program = next((found for name in PROGRAMS if (found := shutil.which(name))), None)
+    if program is None:
+        raise BrowserMissing("there is no Chromium: install it (Debian: `apt install chromium`), then run again")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        flags = ["--headless=new", "--no-sandbox", "--no-first-run", "--disable-gpu", "--hide-scrollbars", "--lang=en"]
+        flags += ["--disable-background-networking", "--disable-component-update", "--remote-debugging-port=0"]
+        flags += [f"--user-data-dir={profile}", f"--window-size={width},{height}", "about:blank"]
+        process = subprocess.Popen([program, *flags], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            port = _port(process, Path(profile) / "DevToolsActivePort")
+            pages = httpx.get(f"http://127.0.0.1:{port}/json/list", trust_env=False).json()
+            address = next(each["webSocketDebuggerUrl"] for each in pages if each["type"] == "page")
+            with connect(address, max_size=None, proxy=None) as socket:
+                page = Page(socket)
+                # The window's size counts a frame that headless has, too.
+                page.call(
+                    "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False
+                )
+                page.call("Emulation.setTimezoneOverride", timezoneId="UTC")
+                yield page
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _port(process: subprocess.Popen, file: Path) -> str:
+    deadline = time.monotonic() + PATIENCE
+    while not (file.exists() and "\n" in file.read_text()):
+        if process.poll() is not None or time.monotonic() > deadline:
+            raise RuntimeError(f"{process.args[0]} does not start: try it by hand")  # type: ignore[index]
+        time.sleep(0.1)
+    return file.read_text().splitlines()[0]

@@ -1,0 +1,179 @@
+"""Makes the pictures of docs/ and README.md, each with its text beside it: `make pictures`, with the embedded stack up.
+
+    answers up && make pictures                 all of them
+    make pictures ARGS="prove plots"            some of them
+
+Airflow's UI is taken by headless Chromium, the terminal is drawn by rich, plots by matplotlib. The text beside a picture is
+what tests/unit/test_pictures.py compares with the project, so that a picture does not outlive what it shows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import httpx
+from rich.console import Console
+from rich.text import Text
+
+from answers.stack.client import Airflow, ApiError
+from answers.stack.lifecycle import StackError
+from answers.stack.settings import Settings
+from bench.browser import BrowserMissing, browser
+from bench.plots import plots
+from include.flights.contract import midnight
+from include.sla.judge import FAILED, LATE, MISSING, ON_TIME, Row, Run, Slot, compliance, judge
+from include.sla.plot import draw
+
+PROJECT = Path(__file__).resolve().parents[1]
+IMAGES = PROJECT / "docs" / "images"
+WIDTH, HEIGHT = 1440, 860  # pixels
+COLUMNS = 112  # of a terminal whose picture is not wider than WIDTH
+CLAIMS = ("1.1", "1.2", "2.2", "4.2")  # proven without a stack, in a minute
+DAY = date(2013, 2, 10)
+PROMETHEUS = "http://127.0.0.1:9090"
+# rich's frame without its web font, which would be fetched from the network whenever somebody looks.
+SVG = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" width="{width}" xmlns="http://www.w3.org/2000/svg">
+<style>
+.{unique_id}-matrix {{ font-family: DejaVu Sans Mono, Menlo, Consolas, monospace; font-size: {char_height}px;
+  line-height: {line_height}px; font-variant-east-asian: full-width; }}
+.{unique_id}-title {{ font-size: 18px; font-weight: bold; font-family: sans-serif; }}
+{styles}
+</style>
+<defs>
+<clipPath id="{unique_id}-clip-terminal"><rect x="0" y="0" width="{terminal_width}" height="{terminal_height}" /></clipPath>
+{lines}
+</defs>
+{chrome}
+<g transform="translate({terminal_x}, {terminal_y})" clip-path="url(#{unique_id}-clip-terminal)">
+{backgrounds}
+<g class="{unique_id}-matrix">{matrix}</g>
+</g>
+</svg>
+"""
+
+
+def ui() -> list[Path]:
+    """Take the page of a run of question 1 in Airflow's UI. The run is made where it is missing."""
+    settings = Settings.load()
+    airflow = Airflow()
+    dag_id = airflow.find_dag("q01")
+    run_id = airflow.start(dag_id, DAY)
+    *_, (run,) = airflow.watch(dag_id, [run_id], 1800)
+    if run.state != "success":
+        raise ApiError(f"{run_id} of {dag_id} failed: see {settings.url}")
+    sign_in = {"username": "admin", "password": settings.secrets["ADMIN_PASSWORD"]}
+    token = (
+        httpx.post(f"{settings.url}/auth/token", json=sign_in, trust_env=False)
+        .raise_for_status()
+        .json()["access_token"]
+    )
+    with browser(WIDTH, HEIGHT) as page:
+        page.call("Network.setCookie", name="_token", value=token, url=settings.url)
+        wanted = [dag_id, run_id, f"{len(run.tasks)} Task Instances", *run.tasks]
+        text = page.show(f"{settings.url}/dags/{dag_id}/runs/{run_id}", wanted)
+        page.picture(IMAGES / "ui.png")
+    return [IMAGES / "ui.png", _beside("ui", text)]
+
+
+def prove() -> list[Path]:
+    """Draw what `answers prove` prints of some claims."""
+    environment = os.environ | {"COLUMNS": str(COLUMNS), "FORCE_COLOR": "1", "TERM": "xterm-256color"}
+    command = [sys.executable, "-m", "answers", "prove", *CLAIMS]
+    done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise StackError(f"{' '.join(command[1:])} failed: {Text.from_ansi(done.stdout[-2000:]).plain}")
+    with open(os.devnull, "w") as nowhere:
+        console = Console(record=True, width=COLUMNS, file=nowhere)
+        shown = Text.from_ansi(f"$ answers prove {' '.join(CLAIMS)}\n{done.stdout.rstrip()}")
+        console.print(shown)
+        console.save_svg(str(IMAGES / "prove.svg"), title="answers prove", code_format=SVG, unique_id="prove")
+    return [IMAGES / "prove.svg", _beside("prove", shown.plain)]
+
+
+def history() -> list[Row]:
+    """Make 300 days of a DAG up and judge them: 9 late, 4 failed, 2 missing, always the same."""
+    pick = random.Random(0)  # nothing secret hangs on it
+    fates = [LATE] * 9 + [FAILED] * 4 + [MISSING] * 2 + [ON_TIME] * 285
+    pick.shuffle(fates)
+    slots, runs = [], []
+    for number, fate in enumerate(fates):
+        start, end = (midnight(date(2013, 1, 1) + timedelta(days=number + shift)) for shift in (0, 1))
+        slots.append(Slot("report", start, end))
+        if fate != MISSING:
+            state = "failed" if fate == FAILED else "success"
+            ended = end + timedelta(minutes=pick.uniform(31, 500) if fate == LATE else pick.uniform(1, 29))
+            runs.append(Run(dag_id="report", run_id="scheduled", start=start, due=end, state=state, ended=ended))
+    return compliance(judge(slots, runs, {"report": timedelta(minutes=30)}, datetime(2014, 3, 1, tzinfo=UTC)))
+
+
+def sla(folder: Path = IMAGES) -> list[Path]:
+    """Draw the compliance of the made-up history as `answers sla --plot` does."""
+    rows = history()
+    draw(rows, folder / "sla.png")
+    weeks = [f"{row.week or 'all'}: {row.on_time} of {row.scheduled} on time, {row.late} late, {row.failed} failed, "
+             f"{row.missing} missing" for row in rows]  # fmt: skip
+    return [folder / "sla.png", _beside("sla", "\n".join(weeks), folder)]
+
+
+def alert() -> list[Path]:
+    """Take Prometheus's page of alerts of the compose stack; leaves the picture as it is where that stack is not up."""
+    try:
+        rules = httpx.get(f"{PROMETHEUS}/api/v1/rules?type=alert", trust_env=False).raise_for_status().json()
+    except httpx.HTTPError:
+        print(f"alert.png stays as it is: no Prometheus at {PROMETHEUS} (`make up`, see docs/q02.md)")
+        return []
+    names = [rule["name"] for group in rules["data"]["groups"] for rule in group["rules"]]
+    with browser(1300, 730) as page:
+        text = page.show(f"{PROMETHEUS}/alerts", names)
+        page.picture(IMAGES / "alert.png")
+    return [IMAGES / "alert.png", _beside("alert", text)]
+
+
+def drawn() -> list[Path]:
+    """Draw the plots of what the benchmarks recorded. Their text is the JSON beside each."""
+    return [PROJECT / "bench" / "results" / name for name in plots()]
+
+
+PICTURES: dict[str, Callable[[], list[Path]]] = {
+    "ui": ui,
+    "prove": prove,
+    "sla": sla,
+    "alert": alert,
+    "plots": drawn,
+}
+
+
+def _beside(name: str, text: str, folder: Path = IMAGES) -> Path:
+    file = folder / f"{name}.txt"
+    lines = [line.rstrip() for line in text.replace(str(PROJECT), ".").splitlines()]
+    file.write_text("\n".join(line for line in lines if line) + "\n", encoding="utf-8")
+    return file
+
+
+def main() -> None:
+    """Make what is asked for; ends with 1 where something cannot be made."""
+    parser = argparse.ArgumentParser(prog="make pictures", description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(PICTURES)}; all if none")
+    names = parser.parse_args().names or list(PICTURES)
+    if unknown := [name for name in names if name not in PICTURES]:
+        parser.error(f"no picture {', '.join(unknown)}: there are {', '.join(PICTURES)}")
+    failed = False
+    for name in names:
+        try:
+            for file in PICTURES[name]():
+                print(file.relative_to(PROJECT))
+        except (ApiError, BrowserMissing, StackError, TimeoutError, RuntimeError) as error:
+            print(f"pictures: {name}: {error}", file=sys.stderr)
+            failed = True
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    main()

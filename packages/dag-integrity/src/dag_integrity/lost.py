@@ -1,0 +1,62 @@
+"""Finds the DAGs that a file makes and Airflow never sees. It takes globals, `with` statements and called `@dag` functions."""
+
+from __future__ import annotations
+
+import sys
+from types import CodeType, ModuleType
+from typing import Any
+
+DECORATOR = "factory"  # the function that @dag returns
+
+
+class Made:
+    """The DAGs that are made while a file is parsed."""
+
+    def __init__(self) -> None:
+        self._file = ""
+        self._dags: list[tuple[Any, int]] = []
+        self._called: set[tuple[str, int]] = set()
+
+    def begin(self, file: str) -> None:
+        """Watch the parsing of `file` from here on."""
+        self._file = file
+        self._dags.clear()
+        self._called.clear()
+
+    def add(self, dag: Any, line: int) -> None:
+        """Note a DAG that is being made, and the `@dag` function that makes it.
+
+        Those that a module makes which the file imports are that module's own.
+        """
+        frame: Any = sys._getframe(2)
+        while frame is not None and frame.f_code.co_name != "<module>":
+            if frame.f_code.co_name == DECORATOR and (code := _code(frame.f_locals.get("f"))) is not None:
+                self._called.add((code.co_filename, code.co_firstlineno))
+            frame = frame.f_back
+        if frame is not None and frame.f_code.co_filename == self._file:
+            self._dags.append((dag, line))
+
+    def end(self, module: ModuleType, taken: list[Any]) -> dict[str, list[Any]]:
+        """What became of them, as plain data.
+
+        :param taken: the DAGs that Airflow sees
+        :returns: `lost`: [line, DAG]; `functions`: [line, name] of the file's own `@dag` functions; `called`: [file, line]
+        """
+        seen = {id(dag) for dag in taken}
+        lost = [
+            [line, dag.dag_id] for dag, line in self._dags
+            if id(dag) not in seen and getattr(dag, "auto_register", True) and hasattr(dag, "dag_id")
+        ]  # fmt: skip
+        functions = []
+        for name, value in module.__dict__.items():
+            own, code = _code(value), _code(getattr(value, "__wrapped__", None))
+            if own is not None and code is not None and own.co_name == DECORATOR and code.co_filename == self._file:
+                functions.append([code.co_firstlineno, name])
+        called = [list(each) for each in sorted(self._called)]
+        self._dags.clear()
+        return {"lost": lost, "functions": functions, "called": called}
+
+
+def _code(function: Any) -> CodeType | None:
+    code = getattr(function, "__code__", None)
+    return code if isinstance(code, CodeType) else None
