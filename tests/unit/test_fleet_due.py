@@ -83,12 +83,11 @@ def test_an_ingest_that_failed_or_stands_still_is_due(state):
     assert found["rollup_headline"] == NOT_BEGUN, "of its carriers B6 and EV nobody has begun the day"
 
 
-@pytest.mark.parametrize("state", [None, "failed"])
-def test_a_run_that_a_sensor_will_look_for_is_due_though_its_data_are_there(state):
+def test_a_run_that_a_sensor_will_look_for_is_due_though_its_data_are_there():
     """The roll-up would wait for an hour for a run that was deleted."""
     there, known = whole_day()
     there.totals["fleet_rollup_headline"][DAY] = totals.MISSING
-    known.runs["fleet_transform_UA", DAY] = state
+    del known.runs["fleet_transform_UA", DAY]
     assert states(there, known) == {"transform_UA": DUE, "rollup_headline": LATER}
     there.totals["fleet_report_UA"][DAY] = totals.DIFFERS
     assert states(there, known) == {"transform_UA": DUE, "rollup_headline": LATER, "report_UA": LATER}
@@ -104,6 +103,12 @@ def test_files_that_are_removed_by_now_are_landed_again():
 def test_what_is_published_counts_when_the_history_of_airflow_was_purged():
     there, _ = whole_day()
     assert states(there, Known({}, {}, {}, NOW)) == {}
+
+
+def test_a_transform_that_failed_is_due_though_an_earlier_one_has_published():
+    there, known = whole_day()
+    known.runs["fleet_transform_UA", DAY] = "failed"
+    assert states(there, known) == {"transform_UA": DUE, "report_UA": LATER, "rollup_headline": LATER}
 
 
 # -- what the warehouse says
