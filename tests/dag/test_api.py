@@ -82,7 +82,8 @@ def test_a_token_that_has_expired_is_asked_for_again(airflow):
 
 def test_every_dag_is_known_however_many_pages_there_are(airflow, monkeypatch):
     everything = airflow.dag_ids()
-    assert len(everything) == 60
+    assert {member.dag_id for member in load().members} | {Q02, Q09} <= set(everything)
+    assert len(everything) == len(set(everything)) > 55
     monkeypatch.setattr("answers.stack.client.PAGE", 7)
     assert airflow.dag_ids() == everything
     assert airflow.find_dag("q09") == Q09
