@@ -135,6 +135,7 @@ NOT_FOUND: dict[str, tuple[str, str]] = {
     "awaited_by_hand": ("AA209", two_dags('"0 2 * * *"', "None")),
     "own_clock": ("AA209", two_dags('"0 2 * * *"', "timedelta(hours=3)")),
     "beside_the_file": ("AA409", dag(bash(), "NAME") + "import os\nx = os.listdir(os.path.dirname(__file__))\n"),
+    "copy_of_the_environment": ("AA409", dag(bash(), "NAME") + "import os\nx = {**os.environ, 'STAGE': 'dev'}\n"),
     "reads_in_the_task": ("AA409", dag("@task\ndef f():\n    return open('x')\nf()", "NAME")),
     "set_for_the_deployment": ("AA409", dag(bash(), "NAME") + "import os\nx = os.environ.get('STAGE', 'dev')\n"),
     "waits_for_the_clock": (

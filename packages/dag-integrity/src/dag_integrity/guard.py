@@ -9,6 +9,7 @@ import builtins
 import contextlib
 import functools
 import json
+import linecache
 import os
 import socket
 import sys
@@ -19,6 +20,9 @@ from types import ModuleType
 from typing import Any
 
 DRIVERS = ("psycopg2", "psycopg", "MySQLdb", "pyodbc", "oracledb", "duckdb")  # they connect in C, unseen by audit hooks
+
+
+WAYS = ("os", "posixpath", "pathlib", "collections", "_collections_abc")  # modules that ask for others
 
 
 class Refused(ConnectionError):
@@ -99,6 +103,10 @@ class Watch:
         name = frame.f_code.co_filename
         return name == self.file or (name.startswith(self._roots) and "site-packages" not in name)
 
+    def _names(self, frame: Any, key: str) -> bool:
+        """Whether a line of the project has this key: a copy of the whole environment reads it as well, and names no key."""
+        return self._is_project(frame) and key in linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+
     def _watch_current_folder(self) -> None:
         """Record where code of the project itself asks for the folder that it happens to run in."""
         current, item = os.getcwd, type(os.environ).__getitem__
@@ -109,7 +117,7 @@ class Watch:
             return current()
 
         def getitem(environment: Any, key: Any) -> Any:
-            if self.active and key in ("PWD", "OLDPWD") and self._is_project(_caller(sys._getframe(1))):
+            if self.active and key in ("PWD", "OLDPWD") and self._names(_caller(sys._getframe(1)), key):
                 self.note("AA409", f"reads {key}, the folder where Airflow happens to be started")
             return item(environment, key)
 
@@ -245,12 +253,7 @@ class Watch:
 
 def _caller(frame: Any) -> Any:
     """Who asked, past the standard library's own ways to ask."""
-    while frame.f_back is not None and frame.f_globals.get("__name__") in (
-        "os",
-        "posixpath",
-        "pathlib",
-        "_collections_abc",
-    ):
+    while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in WAYS:
         frame = frame.f_back
     return frame
 
