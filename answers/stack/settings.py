@@ -17,6 +17,7 @@ from typing import Any
 from answers.stack import bundles, dotenv
 from answers.stack.java import find_java
 from answers.stack.parameters import contents, names
+from answers.stack.ports import claim
 from include.files import write_atomically
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -71,16 +72,21 @@ class Settings:
 
         :raises ValueError: a port asked for by the environment is no port
         """
-        ports: dict[str, int] = {}
-        notes = []
-        for part, usual in PORTS.items():
-            asked = os.environ.get(f"ANSWERS_{part.upper()}_PORT")
-            if asked is not None and not (asked.isdigit() and 0 < int(asked) < 65536):
-                raise ValueError(f"ANSWERS_{part.upper()}_PORT={asked!r} is not a port (1 to 65535)")
-            wanted = int(asked or self.ports.get(part, usual))
-            ports[part] = dotenv.free_port(wanted, avoid=tuple(ports.values()))
-            if ports[part] != wanted:
-                notes.append(f"port {wanted} is taken: {part} listens on {ports[part]} instead")
+        notes: list[str] = []
+
+        def choose(others: set[int]) -> dict[str, int]:
+            found: dict[str, int] = {}
+            for part, usual in PORTS.items():
+                asked = os.environ.get(f"ANSWERS_{part.upper()}_PORT")
+                if asked is not None and not (asked.isdigit() and 0 < int(asked) < 65536):
+                    raise ValueError(f"ANSWERS_{part.upper()}_PORT={asked!r} is not a port (1 to 65535)")
+                wanted = int(asked or self.ports.get(part, usual))
+                found[part] = dotenv.free_port(wanted, avoid=(*others, *found.values()))
+                if found[part] != wanted:
+                    notes.append(f"port {wanted} is taken: {part} listens on {found[part]} instead")
+            return found
+
+        ports = claim(self.home, choose)
         write_atomically(self.home / "ports.json", json.dumps(ports))
         return Settings(self.home, self.secrets, ports), notes
 

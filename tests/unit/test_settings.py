@@ -17,6 +17,7 @@ from support.deploys import Project
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     monkeypatch.setenv("ANSWERS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for part in PORTS:
         monkeypatch.delenv(f"ANSWERS_{part.upper()}_PORT", raising=False)
     return tmp_path / "home"
@@ -55,6 +56,24 @@ def test_a_taken_port_is_passed_over_and_told(home):
     assert notes == [f"port {port} is taken: api listens on {again.ports['api']} instead"]
     assert len(set(again.ports.values())) == len(PORTS)
     assert Settings.load().ports == again.ports
+
+
+def test_two_stacks_that_start_at_the_same_moment_get_different_ports(home, monkeypatch):
+    """Nothing listens yet. A stack that is gone, and whose starter is gone, keeps no port."""
+    first, _ = Settings.load().with_ports()
+    monkeypatch.setenv("ANSWERS_HOME", str(home.parent / "another"))
+    second, notes = Settings.load().with_ports()
+    assert not set(first.ports.values()) & set(second.ports.values())
+    assert len(notes) == len(PORTS)
+    register = home.parent / "cache/airflow-answers/ports.json"
+    claims = json.loads(register.read_text())
+    for claim in claims.values():
+        claim["starter"][1] -= 1  # a process of another time
+    register.write_text(json.dumps(claims))
+    monkeypatch.setenv("ANSWERS_HOME", str(home.parent / "a third"))
+    third, _ = Settings.load().with_ports()
+    assert list(json.loads(register.read_text())) == [str(third.home)]
+    assert list(third.ports.values()) == list(first.ports.values())
 
 
 def test_a_port_that_is_none_is_refused(home, monkeypatch):
