@@ -52,7 +52,7 @@ def down() -> None:
             raise lifecycle.StackError("the stack is not up, and Kafka with it")
         airflow = Airflow()
         for dag_id, _ in audit.DAGS.values():
-            airflow.request("PATCH", f"/dags/{dag_id}", json={"is_paused": True}, expect=(200, 404))
+            airflow.pause(dag_id)
         for program in ("kafka-relay", "kafka"):
             kafka.stop(settings, program)
 
