@@ -269,7 +269,7 @@ def test_the_demonstration_runs_days_and_names_what_failed(airflow, demo):
     failing = replace(
         demo, shown=lambda looks: (end(airflow, Q09, "answers__2013-06-13", "failed") or each for each in looks)
     )
-    with pytest.raises(ApiError, match=f"answers__2013-06-13 failed: see http://127.0.0.1:1/dags/{Q09}"):
+    with pytest.raises(ApiError, match=f"answers__2013-06-13 failed: see {airflow.url}/dags/{Q09}"):
         failing.run(Q09, [DAY])
     assert audit.runs_of_way(airflow, "webhook", "success") == []
 
