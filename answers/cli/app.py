@@ -30,7 +30,7 @@ from answers.proof.prove import prove
 from include.waiting import asked, by_default
 
 app = typer.Typer(
-    help="Ten interview questions on Airflow, answered by DAGs that run, with proof.",
+    help="Interview questions on Airflow, answered by DAGs that run, with proof.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,  # a local variable may hold a secret
     context_settings={"help_option_names": ["-h", "--help"]},
