@@ -1,4 +1,6 @@
-"""Templates of a question's four files: one DAG, one claim with its anchor, one test, one fault. They work as they are.
+"""Holds templates of a question's four files: one DAG, one claim with its anchor, one test, one fault.
+
+They work as they are.
 
 Names and sentences carry the question's number, so that neither the fault nor what it changes is told by this file.
 """
