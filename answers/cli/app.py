@@ -19,6 +19,7 @@ from answers.cli.deploy import deploy
 from answers.cli.fleet import app as fleet
 from answers.cli.flights import app as flights
 from answers.cli.kafka import app as kafka
+from answers.cli.new import new
 from answers.cli.rollback import rollback
 from answers.cli.secrets import app as secrets
 from answers.cli.sla import sla
@@ -36,6 +37,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(prove)
+app.command()(new)
 app.command()(sla)
 app.command()(rollback)
 app.command()(deploy)

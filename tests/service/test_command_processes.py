@@ -59,7 +59,7 @@ def test_without_docker_no_worker_is_replaced_and_that_is_said(monkeypatch, tmp_
     assert "answers roll: docker is not installed" in answers("roll", "--image", "new", code=1)
 
 
-@pytest.mark.parametrize("command", ["", "fleet", "kafka", "secrets", "integrity", "prove", "sla", "rollback"])
+@pytest.mark.parametrize("command", ["", "fleet", "kafka", "secrets", "integrity", "prove", "new", "sla", "rollback"])
 def test_every_command_helps(command):
     done = subprocess.run(
         [sys.executable, "-m", "answers", *command.split(), "--help"], cwd=PROJECT, capture_output=True, text=True
