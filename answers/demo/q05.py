@@ -6,7 +6,8 @@ import time
 from typing import TYPE_CHECKING
 
 from answers.operate import audit
-from answers.operate.kafka import start
+from answers.operate.kafka import start, stop
+from answers.stack import kafka, lifecycle
 from answers.stack.client import ApiError
 from answers.stack.connections import kafka_options
 from include.flight_status import broker, produce
@@ -23,8 +24,19 @@ PATIENCE = 120  # seconds until nothing waits any more
 def play(demo: Demo) -> None:
     """Start the broker, send, wait until the backlog is empty, print the evidence.
 
+    On a stack that ran before, a broker that did not is stopped again.
+
     :raises ApiError: messages still wait after two minutes
     """
+    ran_before = kafka.answers(demo.settings.ports["kafka"])
+    try:
+        _show(demo)
+    finally:
+        if not ran_before and not lifecycle.started_here(demo.settings):
+            stop()
+
+
+def _show(demo: Demo) -> None:
     start(lambda line: demo.out.print(line, style="dim", markup=False))
     opts, batch = kafka_options(), str(time.time_ns())
     for way, count in COUNTS.items():
