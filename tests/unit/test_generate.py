@@ -5,7 +5,9 @@ from datetime import date
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from answers.cli.app import app
 from include.flights import generate as generator
 from include.flights.contract import FeedError, FeedMissing
 from include.flights.feed import default_feed, land, read_interval
@@ -119,7 +121,7 @@ def test_a_feed_that_was_interrupted_does_not_look_whole(tmp_path):
 
 def test_the_command_makes_the_size_that_was_asked_for_and_says_it_as_json(tmp_path):
     command = ("flights", "generate", "--to", str(tmp_path), "--json")
-    made = json.loads(answers(*command, "--size", "2", "--days", "2"))
+    made = json.loads(CliRunner().invoke(app, [*command, "--size", "2", "--days", "2"]).stdout)
     assert [day["day"] for day in made] == ["2013-06-10", "2013-06-11"]
     assert sum(day["raw_bytes"] for day in made) == pytest.approx(2e6, rel=0.15)
     assert "do not lie in 2013" in answers(*command, "--from", "2013-12-31", code=1).replace("\n", " ")

@@ -5,7 +5,8 @@ import socket
 
 import pytest
 
-from answers.stack import bundles
+from answers.stack import bundles, settings
+from answers.stack.dotenv import free_port
 from answers.stack.repository import RepositoryError
 from answers.stack.settings import PORTS, SECRETS, Settings
 
@@ -26,6 +27,10 @@ def test_a_taken_port_is_passed_over_and_told(home):
 
 def test_two_stacks_that_start_at_the_same_moment_get_different_ports(home, monkeypatch):
     """Nothing listens yet. A stack that is gone, and whose starter is gone, keeps no port."""
+    usual: dict[str, int] = {}
+    for part in PORTS:  # another stack of this machine may have the real ones
+        usual[part] = free_port(0, avoid=tuple(usual.values()))
+    monkeypatch.setattr(settings, "PORTS", usual)
     first, _ = Settings.load().with_ports()
     monkeypatch.setenv("ANSWERS_HOME", str(home.parent / "another"))
     second, notes = Settings.load().with_ports()
