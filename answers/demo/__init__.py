@@ -22,7 +22,7 @@ from rich.table import Table
 
 from answers.demo.course import Course
 from answers.proof.catalog import Question, load_questions
-from answers.stack import lifecycle
+from answers.stack import catcher, lifecycle
 from answers.stack.client import Airflow, ApiError, Run
 from answers.stack.settings import Settings
 from include.flights import warehouse
@@ -59,7 +59,7 @@ class Demo:
         """
         *_, runs = self.shown(self.airflow.watch(dag_id, run_ids, patience=patience))
         if failed := [each.run_id for each in runs if each.state != "success"]:
-            raise ApiError(f"{', '.join(failed)} failed: see {self.settings.url}/dags/{dag_id}")
+            raise ApiError(f"{', '.join(failed)} failed: see {self.airflow.link(dag_id)}")
         return runs
 
     def wait_until(self, ready: Callable[[], T | None], what: str, seconds: float = 60, log: str = "scheduler") -> T:
@@ -71,6 +71,10 @@ class Demo:
         """
         where = self.settings.home / "logs" / f"{log}.log"
         return wait_until(ready, seconds, what, detail=lambda: f"see {where}", error=ApiError)
+
+    def messages(self, path: str) -> list[Any]:
+        """Return the bodies of the messages that the catcher has had at a path, oldest first."""
+        return [message["body"] for message in catcher.messages(self.settings.ports["catcher"], path)]
 
     def warehouse(self) -> AbstractContextManager[Any]:
         """A client of the embedded warehouse; waits while a task holds it."""

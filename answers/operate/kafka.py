@@ -23,7 +23,7 @@ def start(say: Callable[[str], None] = lambda line: None) -> None:
     airflow = Airflow()
     for dag_id, _ in audit.DAGS.values():
         airflow.find_dag(dag_id)
-        airflow.request("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
+        airflow.unpause(dag_id)
     kafka.start(settings, "kafka-relay")
     say("topics made, relay started, the DAGs of question 5 unpaused")
 
@@ -44,6 +44,6 @@ def stop() -> None:
         raise lifecycle.StackError("the stack is not up, and Kafka with it")
     airflow = Airflow()
     for dag_id, _ in audit.DAGS.values():
-        airflow.request("PATCH", f"/dags/{dag_id}", json={"is_paused": True}, expect=(200, 404))
+        airflow.pause(dag_id)
     for program in ("kafka-relay", "kafka"):
         kafka.stop(settings, program)
