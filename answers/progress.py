@@ -1,4 +1,4 @@
-"""Shows runs while they go on: a live table on a terminal, a line for each change elsewhere."""
+"""Shows runs while they go on: as a live table on a terminal, with one line for each change elsewhere."""
 
 from __future__ import annotations
 

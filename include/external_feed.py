@@ -20,13 +20,15 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from include.errors import PermanentError
+
 LONGEST_LOOK = 10.0  # seconds for one look
 MOST_READ = 1 << 16  # bytes; the first line is shorter
 UNWELL = {408, 425, 429}  # and 5xx
 logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO it writes whole addresses, with what is secret in them
 
 
-class FeedBroken(ValueError):
+class FeedBroken(PermanentError, ValueError):
     """The feed is there but wrong, or it is refused: waiting cannot help."""
 
 

@@ -1,4 +1,4 @@
-"""The `answers` command: the stack, its runs, its warehouse and the proof of every claim."""
+"""Defines the `answers` command: the stack, its runs, its warehouse and the proof of every claim."""
 
 from __future__ import annotations
 

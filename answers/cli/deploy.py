@@ -1,4 +1,4 @@
-"""`answers deploy`: the command line."""
+"""Defines `answers deploy`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def deploy(
     repository: Annotated[Path | None, typer.Option(help="The bare repository, if not the embedded stack's.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document at the end.")] = False,
 ) -> None:  # fmt: skip
-    """Deploy a tag of the DAGs: check, pause what is incompatible, ship, verify, resume; undone where it fails.
+    """Deploy a tag of the DAGs: check, pause what is incompatible, ship, verify, resume. A deploy that fails is undone.
 
     Exit code 0: in force. 1: not, and what was begun is undone. A deploy that was killed is finished by the same command.
     """
@@ -113,7 +113,7 @@ class _Command:
                 **{key: state.steps.get("planned", {}).get(key, []) for key in ("changes", "beside")}}  # fmt: skip
 
     def _previous(self) -> str:
-        """The tag that was in force before the last deploy."""
+        """Return the tag that was in force before the last deploy."""
         from answers.deploy.deploy import DeployError
         from answers.deploy.journal import State
         from answers.stack.bundles import BRANCH

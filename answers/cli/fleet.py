@@ -1,4 +1,4 @@
-"""`answers fleet`: what the fleet consists of, a whole day of it, and the repair of days that are not complete."""
+"""Defines `answers fleet`: lists the fleet, runs a whole day of it, repairs days that are not complete."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def repair(
     timeout: Annotated[float | None, typer.Option(help=f"Seconds for all of it{by_default(1800)}")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find what is due and not done for these days, and do it, upstream first.
+    """Find what is due and not done for these days, and run it, upstream first.
 
     A paused or full DAG is not given its events, and a run may have failed or been deleted. The warehouse tells what is
     published, and whether it is what its upstream gives now. A paused DAG stays paused and is told.

@@ -1,4 +1,4 @@
-"""`answers kafka`: the broker, its topics and what became of their messages."""
+"""Defines `answers kafka`: the broker, its topics and what became of their messages."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def audit(
     as_json: AsJson = False,
     xcom: Annotated[bool, typer.Option(help="Also compare with the XComs, through Airflow's API.")] = True,
 ) -> None:
-    """Compare broker, warehouse and XCom: lost, doubled, waiting. Exit code 1 unless nothing is."""
+    """Compare broker, warehouse and XCom. Exit code 1 when a message is lost, doubled or waiting."""
     import clickhouse_connect
 
     from answers.operate.audit import audit as account
@@ -136,7 +136,7 @@ def dead_letters(as_json: AsJson = False) -> None:
 
 @app.command()
 def replay() -> None:
-    """Send the dead letters that were not yet replayed to their topics again, once what refused them is mended."""
+    """Send dead letters to their topics again. Do it once the reason of their refusal is mended."""
     from answers.stack.connections import kafka_options
     from include.flight_status.dead_letters import replay as run
 

@@ -1,4 +1,4 @@
-"""`answers rollback`: put the last good version of a published day back, take that back, or show what is kept."""
+"""Defines `answers rollback`: restores the last good version of a day, undoes that, or lists the versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Question 5: a burst of messages to each of the three ways, poison among them, and the audit of what became of them."""
+"""Question 5: sends many messages on each of the three ways, some of them broken, and audits what became of them."""
 
 from __future__ import annotations
 

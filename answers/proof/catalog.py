@@ -1,4 +1,4 @@
-"""Models of the questions, claims and faults, and the code that loads them with errors a writer can act on."""
+"""Models and loads the questions, claims and faults. An error names the file and the field."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,7 +23,7 @@ MOST_SPOKEN_WORDS = 170  # what a calm speaker says in 60 seconds
 
 
 class CatalogError(Exception):
-    """A file of the catalogue is wrong; the message names the file and the field."""
+    """Reports that a file of the catalogue is wrong. The message names the file and the field."""
 
 
 def _speakable(text: str) -> str:
@@ -57,14 +57,14 @@ class _Strict(BaseModel):
 
 
 class ThenNow(_Strict):
-    """What the interviewer may say, in the words of Airflow 1 and 2, and what it is today."""
+    """Pairs what was said of Airflow 1 and 2 with what is true today."""
 
     then: Text
     now: Text
 
 
 class Claim(_Strict):
-    """One statement about the project that can be true or false."""
+    """States one thing about the project that is true or false."""
 
     id: ClaimId
     text: Text
@@ -80,12 +80,12 @@ class Claim(_Strict):
 
     @property
     def question_id(self) -> str:
-        """`q04` for the claim `4.2`."""
+        """Return the question's id: `q04` for the claim `4.2`."""
         return f"q{int(self.id.partition('.')[0]):02}"
 
 
 class Question(_Strict):
-    """One interview question with its answer and the claims that the answer rests on."""
+    """Holds one interview question with its answer and the claims behind it."""
 
     id: QuestionId
     title: Text
@@ -98,7 +98,7 @@ class Question(_Strict):
 
     @property
     def number(self) -> int:
-        """`4` for the question `q04`."""
+        """Return the question's number: 4 for `q04`."""
         return int(self.id[1:])
 
     @model_validator(mode="after")
@@ -112,7 +112,7 @@ class Question(_Strict):
 
 
 class Fault(_Strict):
-    """A change to one file that removes the mechanism a claim rests on; the claim's tests must notice it."""
+    """Describes a change to one file that removes a claim's mechanism. The claim's tests must fail with it."""
 
     id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
     claim: ClaimId
@@ -133,7 +133,7 @@ class Fault(_Strict):
 
 
 def load_questions(root: Path | None = None) -> list[Question]:
-    """Every question of include/questions/q*.yaml, in order.
+    """Load every question of include/questions/q*.yaml, in order.
 
     :param root: the project's folder; this project when None.
     :raises CatalogError: a file is not YAML, a field is wrong (both are named), or an id occurs twice.
@@ -150,7 +150,7 @@ def load_questions(root: Path | None = None) -> list[Question]:
 
 
 def load_faults(root: Path | None = None) -> list[Fault]:
-    """Every fault of tests/faults/*.yaml (each file is a list of faults), ordered by file.
+    """Load every fault of tests/faults/*.yaml, ordered by file. Each file is a list of faults.
 
     :param root: the project's folder; this project when None.
     :raises CatalogError: a file is not a YAML list, a field is wrong (both are named), or an id occurs twice.
@@ -168,7 +168,7 @@ def load_faults(root: Path | None = None) -> list[Fault]:
 
 
 def select_claims(questions: list[Question], asked: list[str]) -> list[Claim]:
-    """The claims that are meant by `asked`: claim ids (`1.4`) and questions (`q01`, `Q1`, `1`); all when it is empty.
+    """Return the claims that `asked` names by claim ids (`1.4`) or questions (`q01`, `Q1`, `1`); all when it is empty.
 
     :raises CatalogError: something asked for is neither a question nor a claim; the message lists what exists.
     """

@@ -1,4 +1,4 @@
-"""Adds a question to the project: its four files, from templates that work and are proven as they are."""
+"""Adds a question to the project: four files from templates that are proven as they are."""
 
 import re
 from contextlib import suppress
@@ -13,7 +13,7 @@ TITLE = re.compile(r"[\w][\w ,.:;'&()/%+-]{0,69}")  # what needs no escape in YA
 
 
 class NewQuestionError(ValueError):
-    """The question cannot be added; the message says why, and what to do."""
+    """Reports that the question cannot be added. The message says why, and what to do."""
 
 
 def add_question(root: Path, question: str, title: str) -> list[Path]:

@@ -1,4 +1,4 @@
-"""`answers prove`: runs the tests of the claims, or tries their faults, and says what is proven."""
+"""Defines `answers prove`: runs the tests of the claims, or tries their faults, and says what is proven."""
 
 import json
 import os
@@ -173,7 +173,7 @@ def _claims(claims: list[Claim], faults: list[Fault], also: Collection[str], as_
 
 
 def _recorded(claims: list[Claim], faults: list[Fault], as_json: bool) -> bool:
-    """Shows what is recorded of the claims, and whether it is still about the code as it is now."""
+    """Shows what is recorded of the claims, and whether their code has changed since."""
     results = recorded(ROOT, load_questions(ROOT), faults)
     _print_results(results, claims, as_json)
     return _all_proven(results, claims)

@@ -1,4 +1,4 @@
-"""Runs pytest in a process of its own, follows it live, and ends it with everything it started."""
+"""Runs pytest in a process of its own, follows its events, and ends it with everything that it started."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ SECONDS_UNTIL_NEXT_SIGNAL = ((signal.SIGINT, 30), (signal.SIGTERM, 10))
 
 @dataclass
 class TestResult:
-    """What became of one test."""
+    """Records the outcome of one test."""
 
     __test__ = False  # not a test class, whatever pytest thinks of the name
 
@@ -38,7 +38,7 @@ class TestResult:
 
 @dataclass
 class TestRun:
-    """One run of pytest."""
+    """Records one run of pytest."""
 
     __test__ = False
 
@@ -49,7 +49,7 @@ class TestRun:
     output: str = ""
 
     def note(self, event: Event) -> None:
-        """Takes an event of the plugin `pytest_claims` in."""
+        """Records an event of the plugin `pytest_claims`."""
         match event:
             case {"event": "collected", "tests": tests}:
                 self.tests = {id_: TestResult(id_, claims) for id_, claims in tests.items()}
@@ -61,11 +61,11 @@ class TestRun:
                 test.message, test.exception = event["message"], event["exception"]
 
     def of(self, claim: str) -> list[TestResult]:
-        """The results of one claim's tests."""
+        """Returns the results of one claim's tests."""
         return [test for test in self.tests.values() if claim in test.claims]
 
     def tail(self, lines: int = 15) -> str:
-        """The last lines that pytest wrote."""
+        """Returns the last lines that pytest wrote."""
         return "\n".join(self.output.strip().splitlines()[-lines:])
 
 
@@ -135,7 +135,7 @@ def _follow(
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Ends the process and all that is left of its group: politely while it runs, at once when it has ended."""
+    """Ends the process and what is left of its group. A running process gets signals first; leftovers are killed at once."""
     try:
         for kind, seconds in SECONDS_UNTIL_NEXT_SIGNAL:
             if process.poll() is not None:

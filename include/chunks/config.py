@@ -21,6 +21,8 @@ from pydantic import (
     model_validator,
 )
 
+from include.errors import PermanentError
+
 HERE = Path(__file__).resolve().parent
 DEFAULT = HERE / "default.json"
 SCHEMA = HERE / "config.schema.json"
@@ -33,7 +35,7 @@ Carrier = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{2}$")]
 Rows = Annotated[int, Field(ge=0, le=1_000_000)]
 
 
-class ConfigInvalid(ValueError):
+class ConfigInvalid(PermanentError, ValueError):
     """The document is wrong; trying again cannot help. The text lists every error with its place."""
 
 

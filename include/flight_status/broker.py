@@ -13,6 +13,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from include.errors import PermanentError
 from include.waiting import Deadline
 
 WAYS = {"event": "flight-status-event", "sensor": "flight-status-sensor", "webhook": "flight-status-webhook"}
@@ -33,6 +34,10 @@ class BrokerUnavailable(ConnectionError):
 
 class TopicMissing(LookupError):
     """There is no such topic."""
+
+
+class MessageGone(PermanentError, LookupError):
+    """There is no such message: its topic is gone, or was made again."""
 
 
 @dataclass(frozen=True)

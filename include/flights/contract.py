@@ -14,6 +14,8 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, available_timezones
 
+from include.errors import PermanentError
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -26,7 +28,7 @@ def midnight(day: date) -> datetime:
     return datetime.combine(day, datetime.min.time(), ZONE)
 
 
-class FeedError(ValueError):
+class FeedError(PermanentError, ValueError):
     """The feed breaks its contract; trying again cannot help. The text names file, row and column."""
 
 

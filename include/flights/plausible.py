@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
+from include.errors import PermanentError
 from include.flights import versions
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
 
-class Implausible(ValueError):
+class Implausible(PermanentError, ValueError):
     """What was published is valid, and yet it can hardly be right."""
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from include.errors import PermanentError
 from include.flights.warehouse import DAYS, FINGERPRINT, create_tables, replace_partition
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ ORDER BY (flight_date, seq)"""
 COLUMNS = ("flight_date", "seq", "action", "version", "before", "by", "prints")
 
 
-class NothingToRestore(LookupError):
+class NothingToRestore(PermanentError, LookupError):
     """There is no version to go to; nothing was changed."""
 
 

@@ -18,6 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from include.errors import PermanentError
 from include.waiting import Deadline
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ ANY_NUMBER_OF_DAYS = {"max_partitions_per_insert_block": 0}  # ClickHouse refuse
 FORGOTTEN = timedelta(days=1)  # a staging table of this age belongs to a run that will not come back
 
 
-class ValidationError(ValueError):
+class ValidationError(PermanentError, ValueError):
     """What was staged may not be published; the published partition is untouched."""
 
 
