@@ -132,7 +132,7 @@ def _status(run: TestRun, claim: str, files: set[str]) -> tuple[str, str | None]
     for bad in (test for test in tests if test.outcome in ("failed", "unfinished")):
         return "failed", f"{bad.id} {'failed' if bad.outcome == 'failed' else 'did not finish'}"
     if not files:
-        return "unproven", "no test has its marker"
+        return "unproven", "no test carries its marker"
     if run.exit_code not in (0, 1, 5):
         return "unproven", f"pytest ended with {run.exit_code}: {run.tail()}"
     if not any(test.outcome == "passed" for test in tests):
