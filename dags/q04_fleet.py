@@ -26,7 +26,7 @@ members = {each.dag_id: each for each in fleet.members}
 
 
 def landed(carrier: str) -> Asset:
-    """What ingest left for transform; the event's `extra` says where."""
+    """Return what ingest left for transform; the event's `extra` says where."""
     return Asset(f"fleet.landed.{carrier}")
 
 

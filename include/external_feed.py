@@ -34,7 +34,7 @@ class FeedBroken(PermanentError, ValueError):
 
 @dataclass(frozen=True)
 class Look:
-    """What one look found. `again_after`: seconds that the other side asks to wait."""
+    """Holds the result of one look. `again_after`: seconds that the other side asks to wait."""
 
     there: bool
     found: str
@@ -110,7 +110,7 @@ def read(feed: str) -> str:
 
 
 def _may_come(status: int) -> bool:
-    """Whether looking again can help after this answer."""
+    """Tell whether looking again can help after this answer."""
     return status == 404 or status in UNWELL or status >= 500
 
 

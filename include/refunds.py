@@ -1,4 +1,4 @@
-"""What airlines owe their passengers for a day's flights, and whether it is overdue.
+"""Finds what airlines owe their passengers for a day's flights, and whether it is overdue.
 
 The rule is 14 CFR part 260 of 2024, applied to flights of 2013 as an example: the fare of a domestic flight that is cancelled, or
 arrives three hours late or later, is paid back within 20 days. Everything that these functions need comes as an argument,

@@ -81,7 +81,7 @@ def one(place: Mapping[str, Any]) -> Find:
 
 
 def announced(triggering_asset_events: Mapping[Any, Iterable[Any]]) -> list[dict[str, Any]]:
-    """What *all* events that started a run say has arrived; none where the clock started it."""
+    """Return what *all* events that started a run say has arrived; none where the clock started it."""
     events = (event for of_asset in triggering_asset_events.values() for event in of_asset)
     payloads = ((event.extra or {}).get("payload") for event in events)
     return [dict(each) for each in payloads if isinstance(each, Mapping)]

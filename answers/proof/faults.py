@@ -18,7 +18,7 @@ from answers.proof.copies import copy_project, hand_out
 from answers.proof.runner import TestRun, run_tests
 
 FAST = ["-m", "not stack and not compose and not kubernetes", "-q", "-p", "no:cacheprovider"]
-# Seconds for the tests of one fault. One that hangs fails after 600 (pyproject.toml), unless an event loop swallows that.
+# Seconds for the tests of one fault. A hanging test fails after 600 (pyproject.toml), but an event loop may swallow that error.
 PATIENCE = 900.0
 TICKET = """# What is wrong here?
 

@@ -54,7 +54,7 @@ UNIQUE = (AfterValidator(_different), Field(min_length=1, json_schema_extra={"un
 
 
 class Thresholds(Strict):
-    """Which path a chunk takes, by its rows: skipped, transformed by the warehouse's engine, or by Spark."""
+    """Chooses a chunk's path by its rows: skipped, transformed by the warehouse's engine, or by Spark."""
 
     skip_up_to_rows: Rows = Field(description="a chunk of at most so many rows is not published")
     spark_from_rows: Rows = Field(description="a chunk of at least so many rows is transformed by Spark")

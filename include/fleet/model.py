@@ -1,4 +1,4 @@
-"""What the fleet consists of: the model of fleet.yaml, who waits for whom, and which weight that gives each DAG.
+"""Models the fleet: the DAGs of fleet.yaml, which of them wait for which, and the weight that this gives each one.
 
 dags/q04_fleet.py imports this at every parse, so it needs nothing but pydantic and yaml, which Airflow has loaded already.
 """
@@ -61,7 +61,7 @@ Owner = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
 
 
 class FleetSettings(Strict):
-    """What all DAGs of the fleet share."""
+    """Holds what all DAGs of the fleet share."""
 
     pool: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = "fleet"
     sensor_timeout: Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)] = 3600
@@ -99,7 +99,7 @@ class Member(NamedTuple):
 
     @property
     def dated(self) -> bool:
-        """Whether its runs have a logical date. A run that an asset event started has none."""
+        """Tell whether its runs have a logical date. A run that an asset event started has none."""
         return self.layer in ("ingest", "transform", "rollup")
 
 

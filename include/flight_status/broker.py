@@ -107,7 +107,7 @@ def committed(opts: Options, name: str, group: str) -> dict[int, int]:
 
 
 def slices(now: Topic, starts: Mapping[int, int]) -> list[Slice]:
-    """What lies between `starts` and the end of each partition. A start that is no place of this topic is its beginning."""
+    """Return what lies between `starts` and each partition's end. A start that is no place of this topic is its beginning."""
     result = []
     for partition, (low, high) in sorted(now.bounds.items()):
         start = starts.get(partition, low)

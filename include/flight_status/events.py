@@ -46,5 +46,5 @@ def parse(value: bytes | None) -> FlightStatus:
 
 
 def coordinates(message: Any) -> dict[str, Any]:
-    """Where a message lies: what AwaitMessageSensor returns. Any message counts, a bad one too: processing judges it."""
+    """Return the place of a message, as AwaitMessageSensor does. A bad message counts, too: processing judges it."""
     return {"topic": message.topic(), "partition": message.partition(), "offset": message.offset()}

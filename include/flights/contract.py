@@ -243,7 +243,7 @@ def _no_hour(texts: pa.Array) -> pa.Array:
 
 
 def _is_key(table: pa.Table, contract: File) -> bool:
-    """Whether the key's columns tell all records apart. Where they are too many values to be numbered, False: look closer.
+    """Tell whether the key's columns tell all records apart. False where they have too many values to be numbered: look closer.
 
     Numbers are compared as numbers, which is many times faster than as texts; 7 and 007 are a reason to look closer.
     """

@@ -1,4 +1,4 @@
-"""Whether a published day can be right: judged against its last good version, as readers would."""
+"""Judges whether a published day can be right, by its last good version, as readers would."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Implausible(PermanentError, ValueError):
-    """What was published is valid, and yet it can hardly be right."""
+    """Says that what was published is valid and yet can hardly be right."""
 
 
 def check(client: Client, day: date, lost_at_most: float) -> dict[str, int | None]:

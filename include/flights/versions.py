@@ -80,7 +80,7 @@ class History:
 
     @property
     def rollbacks(self) -> list[Event]:
-        """Those that an undo would take back, the last one last; a publication ends the matter."""
+        """Return the stack of rollbacks that `undo` can take back, the newest one last. A publication clears it."""
         stack: list[Event] = []
         for event in self.events:
             if event.action == "rollback":
@@ -109,7 +109,7 @@ class History:
 
 
 def history(client: Client, day: date) -> History:
-    """What happened to a day; empty where nothing was ever published."""
+    """Return what happened to a day; empty where nothing was ever published."""
     return _history(client, day) if _there(client) else History(day)
 
 

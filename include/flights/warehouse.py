@@ -36,7 +36,7 @@ KEYS = {
 
 @dataclass(frozen=True)
 class Layout:
-    """What a publication fills: tables called `prefix` + a name of KEYS, and the columns that make one partition."""
+    """Describes what a publication fills: tables called `prefix` + a name of KEYS, and the columns that make one partition."""
 
     prefix: str
     tables: tuple[str, ...]
@@ -65,7 +65,7 @@ FORGOTTEN = timedelta(days=1)  # a staging table of this age belongs to a run th
 
 
 class ValidationError(PermanentError, ValueError):
-    """What was staged may not be published; the published partition is untouched."""
+    """Says that what was staged may not be published. The published partition is untouched."""
 
 
 class WarehouseUnavailable(ConnectionError):
@@ -157,7 +157,7 @@ def held_by(path: Path) -> str | None:
 
 
 def embedded(client: Client) -> bool:
-    """Whether the client's engine runs in this process (chDB) and so reads this machine's files."""
+    """Tell whether the client's engine runs in this process (chDB) and so reads this machine's files."""
     return str(client.uri).startswith("chdb:")
 
 
