@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-EXERCISE = ".answers/exercise.json"  # marks a copy that was handed out, and says which
+EXERCISE = ".answers/exercise.json"  # marks a copy that was handed out
 IS_THIS_PROJECT = re.compile(rb'^name\s*=\s*"airflow-answers"', re.MULTILINE)
-REFUSED = 2  # the exit code of what was asked wrongly
+REFUSED = 2  # the exit code of a wrong request
 
 
 def checkout_of(folder: Path) -> Path | None:
@@ -20,7 +20,7 @@ def checkout_of(folder: Path) -> Path | None:
         metadata = candidate / "pyproject.toml"
         try:
             if IS_THIS_PROJECT.search(metadata.read_bytes()):
-                return metadata.resolve().parent  # a deploy checks DAGs in a folder of links to the checkout
+                return metadata.resolve().parent  # a deploy checks DAGs in a folder of links
         except OSError:
             continue
     return None

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from include.fleet.model import Fleet, Member
 
 Look = TypeVar("Look")
-MOST_COLUMNS = 10  # of a table of runs; DAGs with more tasks are counted by state
+MOST_COLUMNS = 10  # of a table of runs; for DAGs with more tasks it shows counts by state
 COLOURS = {
     "success": "green",
     "failed": "red",

@@ -13,6 +13,7 @@ import typer
 from rich.table import Table
 
 from answers.console import AsJson, err, out, readable_errors
+from answers.interrupts import interruptible
 from answers.operate.kafka import start
 
 app = typer.Typer(help="Question 5: Kafka, its events, their consumers and the audit.", no_args_is_help=True)
@@ -101,7 +102,6 @@ def audit(
 @app.command()
 def relay(most: Annotated[int | None, typer.Option(help="End after so many messages.")] = None) -> None:
     """Relay messages to Airflow's REST API in the foreground, until Ctrl-C."""
-    from answers.interrupts import interruptible
     from answers.operate.relay import NotTaken
     from answers.operate.relay import relay as run
     from answers.stack.client import Airflow, ApiError
@@ -114,7 +114,7 @@ def relay(most: Annotated[int | None, typer.Option(help="End after so many messa
         except KeyboardInterrupt:
             return
         except NotTaken as error:
-            raise ApiError(f"{error} (what was not taken will be relayed next time)") from error
+            raise ApiError(f"{error} (the next relay sends the rest)") from error
 
 
 @app.command("dead-letters")

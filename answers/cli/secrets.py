@@ -62,7 +62,7 @@ def rotate_fernet() -> None:
 
     with readable_errors():
         count = fernet.rotate(_running(), lambda line: out.print(line, style="dim", markup=False))
-        out.print(f"{count} texts are encrypted with the new key, which alone is kept", highlight=False)
+        out.print(f"{count} texts are encrypted with the new key; the old key is gone", highlight=False)
 
 
 def _running() -> Settings:

@@ -69,4 +69,4 @@ def _print(rows: list[Row], pending: int) -> None:
     if not rows:
         out.print("no run of a DAG with a deadline is due yet")
     if pending:
-        out.print(f"{pending} pending: their deadline is still ahead")
+        out.print(f"{pending} pending: their deadline has not passed yet")

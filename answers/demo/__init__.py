@@ -121,7 +121,7 @@ def play(questions: list[str], days: list[date], out: Console, shown: Callable[[
     :raises ValueError: a question is not answered yet, has no part, or is unknown
     """
     chosen = choose(load_questions(), questions)
-    logging.getLogger(warehouse.__name__).setLevel(logging.ERROR)  # that a look waits for a task is no news here
+    logging.getLogger(warehouse.__name__).setLevel(logging.ERROR)  # no warning when a look waits for a task
     course = Course([(question.id, question.title) for question in chosen], out)
     course.announce()
     try:

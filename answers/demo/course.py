@@ -11,8 +11,8 @@ from rich.table import Table
 
 from include.waiting import slowness
 
-# Seconds of each part on the recorded machine: 2 cores, nothing else on it. Taken from a whole run on a third of it
-# (`make slow TARGET=demo`), and divided by what that run was slower.
+# Seconds of each part on the recorded machine: 2 cores, nothing else on it. Measured in a whole run on a third of its time
+# (`make slow TARGET=demo`), and divided by the slowness of that run.
 START = 20
 SECONDS = {
     "q01": 80,
@@ -26,7 +26,7 @@ SECONDS = {
     "q09": 20,
     "q10": 60,
 }
-USUAL = 30  # of a question that is not in the list yet
+USUAL = 30  # for a question that is not in the list yet
 SHOWN, FAILED, NOT_SHOWN = "shown", "failed", "not shown"
 COLOURS = {SHOWN: "green", FAILED: "red", NOT_SHOWN: "yellow"}
 
@@ -73,7 +73,7 @@ class Course:
         except KeyboardInterrupt:
             step.why = "interrupted"
             raise
-        except Exception as error:  # whatever it is, the other questions can be shown
+        except Exception as error:  # the other questions can be shown after any error
             step.outcome, step.why = FAILED, str(error) or type(error).__name__
             self._out.print(f"question {step.question[1:].lstrip('0')} failed: {step.why}", style="red", markup=False)
         else:

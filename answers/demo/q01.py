@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from answers.demo import Demo
 
-AT_ONCE = 2  # days that Spark transforms beside each other: the slots of its pool on two cores
+AT_ONCE = 2  # days that Spark transforms at the same time: the slots of its pool on two cores
 
 
 def play(demo: Demo) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 COUNTS = {"event": 200, "sensor": 100, "webhook": 5}
 POISON = [(b"poison", b"\xff"), (b"poison", None)]
-PATIENCE = 120  # seconds until nothing waits any more
+PATIENCE = 120  # seconds until no message waits
 
 
 def play(demo: Demo) -> None:

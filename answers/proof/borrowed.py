@@ -11,8 +11,8 @@ from answers.checkout import checkout_of
 from answers.stack import preflight
 
 FIRST = "a0_copy.pth"  # Python reads .pth files in the order of their names
-# Runs the lender's script of the same name with the copy's interpreter. The shell finds that beside itself: a copy may be
-# moved, and its path may hold a blank.
+# Runs the lender's script of the same name with the copy's interpreter. The shell looks for it in its own folder, because a copy
+# may be moved, and its path may have a blank.
 DISPATCHER = """#!/bin/sh
 '''exec' "$(dirname "$0")/python" "$0" "$@"
 ' '''
@@ -71,7 +71,7 @@ def _sources_of(file: Path) -> list[Path]:
 def _lend_commands(lender: Path, folder: Path) -> None:
     """Links the commands of an environment. Commands in Python run through the dispatcher, so with the copy's code."""
     if not (lender / "pyvenv.cfg").exists():
-        return  # the commands of a whole machine
+        return  # these are the commands of the whole machine, not of an environment
     dispatcher = folder / ".lent"
     dispatcher.write_text(DISPATCHER.format(commands=str(lender / "bin")), encoding="utf-8")
     dispatcher.chmod(0o755)

@@ -19,7 +19,7 @@ from include.documents import DocumentError, Strict, dotted, mistakes, read_yaml
 ROOT = Path(__file__).resolve().parents[2]
 QUESTIONS = "include/questions"
 FAULTS = "tests/faults"
-MOST_SPOKEN_WORDS = 170  # what a calm speaker says in 60 seconds
+MOST_SPOKEN_WORDS = 170  # a calm speaker needs 60 seconds for them
 
 
 class CatalogError(Exception):

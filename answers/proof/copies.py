@@ -18,9 +18,9 @@ from answers.proof.borrowed import lend_environment
 from answers.proof.catalog import QUESTIONS, load_faults
 
 NOT_COPIED = {".git", ".venv", ".airflow", ".answers", ".env", "results", "node_modules", "__pycache__"}
-# What is never handed out: it tells what is wrong, or how it is put right.
-WITHHELD = ("tests/faults/", "tests/exercises/", "tests/unit/test_handed_out.py", "exercises/", "docs/exercises.md")
-KEPT_BACK = "Whoever handed this copy out knows."
+# Files that tell a fault or its repair. They are never handed out.
+WITHHELD = ("tests/faults/", "tests/exercises/", "tests/service/test_handed_out.py", "exercises/", "docs/exercises.md")
+KEPT_BACK = "Whoever handed out this copy knows."
 TICKET = "TICKET.md"
 SCHEMA = 1
 
@@ -40,7 +40,7 @@ def copy_project(root: Path, target: Path) -> None:
 
 def _require_empty(target: Path) -> None:
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise CopyError(f"{target} is not empty: name a folder that is, or a new one")
+        raise CopyError(f"{target} is not empty: name an empty folder or a new one")
 
 
 def _copy(root: Path, names: list[str], target: Path) -> None:
@@ -58,7 +58,7 @@ def project_files(root: Path, untracked: bool = True) -> list[str]:
         listed = git(root, "ls-files", "-z", *which).split("\0")
     except (OSError, subprocess.CalledProcessError):
         listed = []
-    # A deleted file is listed until the deletion is committed; a submodule is listed as its folder.
+    # Git lists a deleted file until the deletion is committed, and a submodule as its folder.
     files = [name for name in listed if name and ((root / name).is_file() or (root / name).is_symlink())]
     return files or list(_walked_files(root))
 
@@ -180,7 +180,7 @@ def commit_start(copy: Path) -> None:
     git(copy, "init", "--quiet", "--template=", "--initial-branch=main")
     (copy / ".git" / "info").mkdir(exist_ok=True)
     (copy / ".git" / "info" / "exclude").write_text("/.answers/\n/.venv/\n")
-    git(copy, "add", "--all", "--force")  # the files are the project's, whatever this user's own list ignores
+    git(copy, "add", "--all", "--force")  # this user's own ignore list must not leave out a file
     author = ["-c", "user.name=answers", "-c", "user.email=answers@localhost", "-c", "commit.gpgsign=false"]
     git(copy, *author, "-c", "core.hooksPath=/dev/null", "commit", "--quiet", "--no-verify", "--message", "Start")
 

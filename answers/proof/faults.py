@@ -18,7 +18,7 @@ from answers.proof.copies import copy_project, hand_out
 from answers.proof.runner import TestRun, run_tests
 
 FAST = ["-m", "not stack and not compose and not kubernetes", "-q", "-p", "no:cacheprovider"]
-# Seconds for the tests of one fault. One that hangs fails after 600 (pyproject.toml), unless an event loop swallows that.
+# Seconds for the tests of one fault. A hanging test fails after 600 (pyproject.toml), but an event loop may swallow that error.
 PATIENCE = 900.0
 TICKET = """# What is wrong here?
 
@@ -178,7 +178,8 @@ def _targets(scratch: Path, faults: list[Fault]) -> list[str]:
     files = {test.file for test in claimed_tests(scratch) if test.claim in whole and test.tier == "fast"}
     named = {name for fault in faults for name in fault.tests if name.partition("::")[0] not in files}
     chosen = files | {name for name in named if name.partition("::")[0] not in named - {name}}
-    return sorted(chosen, key=lambda name: (not name.startswith("tests/unit/"), name))  # the cheapest tier first
+    # The cheapest tier first.
+    return sorted(chosen, key=lambda name: (not name.startswith("tests/unit/"), name.startswith("tests/dag/"), name))
 
 
 def _try(root: Path, fault: Fault, stop: threading.Event) -> TestRun | FaultError:

@@ -18,7 +18,7 @@ from include.waiting import Deadline, WaitedInVain, wait_until
 
 Event = dict[str, Any]
 
-# How long pytest has to tear its fixtures (a whole stack, perhaps) down before it is asked less kindly.
+# Seconds that pytest has to tear down its fixtures, perhaps a whole stack, before the next and harder signal.
 SECONDS_UNTIL_NEXT_SIGNAL = ((signal.SIGINT, 30), (signal.SIGTERM, 10))
 
 
@@ -26,7 +26,7 @@ SECONDS_UNTIL_NEXT_SIGNAL = ((signal.SIGINT, 30), (signal.SIGTERM, 10))
 class TestResult:
     """Records the outcome of one test."""
 
-    __test__ = False  # not a test class, whatever pytest thinks of the name
+    __test__ = False  # pytest would take it for a test class by its name
 
     id: str
     claims: list[str]
@@ -91,8 +91,8 @@ def run_tests(
     with tempfile.TemporaryDirectory(prefix="answers-prove-") as scratch:
         events, output = Path(scratch, "events"), Path(scratch, "output")
         events.touch()
-        # With "=": pytest takes a file that follows an option which it does not know yet for a test, and its folder for the
-        # root, and then reads no pyproject.toml that would tell it of the option.
+        # With "=": pytest does not know this option yet. Without it, pytest takes the file for a test, its folder for the
+        # root, and then never reads the pyproject.toml that defines the option.
         told = [f"--rootdir={folder}", f"--claim-events={events}"]
         command = [sys.executable, "-m", "pytest", *arguments, *told]
         with events.open(encoding="utf-8") as source, output.open("wb") as sink:
@@ -103,7 +103,7 @@ def run_tests(
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C reaches this process alone, which then ends pytest in good order
+                start_new_session=True,  # Ctrl-C reaches this process only, which then ends pytest in order
             )
             try:
                 for event in _follow(source, process, stop, deadline):

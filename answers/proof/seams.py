@@ -15,7 +15,7 @@ from answers.proof.anchors import claimed_tests
 from answers.proof.catalog import ROOT, load_questions
 
 OURS = ("answers", "dag_integrity", "include", "plugins", "dags")
-Names = dict[str, str]  # a name in a test -> what it stands for, dotted
+Names = dict[str, str]  # a name in a test -> its dotted meaning
 
 
 @dataclass(frozen=True)
