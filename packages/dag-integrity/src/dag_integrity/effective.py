@@ -37,6 +37,13 @@ def fields(task: Any) -> list[Any]:
     return [*(value(task, name) for name in getattr(task, "template_fields", ())), given]
 
 
+def arguments(task: Any) -> list[Mapping[str, Any]]:
+    """Return what a task is made with: its attributes; of a mapped one, the arguments of each task that it is expanded to."""
+    if not is_mapped(task):
+        return [vars(task)]
+    return [{**task.partial_kwargs, **each} for each in _expansions(_written(task)) or [{}]]
+
+
 def instances(task: Any) -> list[Any]:
     """The tasks that run, as Airflow makes them: the task itself, or those that a mapped one is expanded to.
 
