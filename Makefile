@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick test-long test-matrix coverage lint integrity integrity-reports format prove prove-faults bench pictures up down image deploy test-compose test-kubernetes soak slow lock clean
+.PHONY: help setup demo test test-quick test-long test-matrix coverage lint integrity integrity-reports format docs prove prove-faults bench pictures up down image deploy test-compose test-kubernetes soak slow lock clean
 
 # The first Python that is new enough, or the one you name: make PYTHON=/path/to/python3.12
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
@@ -56,6 +56,10 @@ integrity-reports: setup ## The same for CI, in results/: JUnit, SARIF, GitLab's
 format: setup ## Format the code
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: setup ## Make the generated tables and pages anew: README's questions, the checker's rules (docs/, README.md)
+	@$(BIN)/python packages/dag-integrity/readme.py
+	@$(BIN)/python -m answers.proof.pages
 
 prove: setup ## Run the tests of every claim and show what is proven
 	@$(BIN)/answers prove

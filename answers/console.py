@@ -25,7 +25,7 @@ def readable_errors() -> Iterator[None]:
     try:
         yield
     except (StackError, ApiError, WarehouseUnavailable, ValueError, FileNotFoundError) as error:
-        err.print(f"answers: {error}", style="red", markup=False, highlight=False)
+        err.print(f"answers: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from error
 
 

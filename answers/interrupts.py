@@ -19,3 +19,9 @@ def interruptible() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def restore_ctrl_c() -> None:
+    """Let SIGINT raise KeyboardInterrupt where a shell has started this process in the background, with it ignored."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -104,8 +104,8 @@ def fleet() -> dict:
             for priorities, day in ((True, "2013-06-12"), (False, "2013-06-13")):
                 configure(priorities)
                 wanted = 100 if priorities else 1
-                path = "/dags/fleet_rollup_headline/tasks/by_airport"
-                until(lambda p=path, w=wanted: airflow.request("GET", p).json()["priority_weight"] == w)
+                headline = ("fleet_rollup_headline", "by_airport")
+                until(lambda task=headline, w=wanted: airflow.task(*task)["priority_weight"] == w)
                 before, begun = len(recorder.changes()), time.perf_counter()
                 fleet_run.start(airflow, members, date.fromisoformat(day))
                 *_, states = fleet_run.watch(airflow, members, date.fromisoformat(day), 600)
@@ -121,8 +121,8 @@ def fleet() -> dict:
                 for pool in ("fleet", "warehouse"):
                     most[pool] = max(most.get(pool, 0), most_at_once(changes, pool))
                 wanting = most_at_once(changes, "fleet", ("scheduled", *OCCUPIED))
-            slots = {pool["name"]: pool["slots"] for pool in airflow.request("GET", "/pools").json()["pools"]}
-            until(lambda: not [p for p in airflow.request("GET", "/pools").json()["pools"] if p["occupied_slots"]])
+            slots = {name: pool["slots"] for name, pool in airflow.pools().items()}
+            until(lambda: not any(pool["occupied_slots"] for pool in airflow.pools().values()))
             idle = parser_share(settings)
 
     def median(priorities: bool, what: str) -> float:

@@ -30,11 +30,9 @@ def kafka() -> dict:
         opts = kafka_options()
         broker.create_topics(opts, names=[STOCK])
         extra = json.dumps(opts | {"group.id": "stock"})
-        airflow.request(
-            "POST", "/connections", json={"connection_id": "kafka_stock", "conn_type": "kafka", "extra": extra}
-        )
+        airflow.add_connection("kafka_stock", "kafka", extra=extra)
         airflow.find_dag("kafka_stock")
-        airflow.request("PATCH", "/dags/kafka_stock", json={"is_paused": False})
+        airflow.unpause("kafka_stock")
         topics = {**broker.WAYS, "stock": STOCK}
         for topic in topics.values():  # everything is awake once each has had an effect
             _send(opts, topic, 1)

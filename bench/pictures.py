@@ -77,7 +77,7 @@ def ui() -> list[Path]:
     with browser(WIDTH, HEIGHT) as page:
         page.call("Network.setCookie", name="_token", value=token, url=settings.url)
         wanted = [dag_id, run_id, f"{len(run.tasks)} Task Instances", *run.tasks]
-        text = page.show(f"{settings.url}/dags/{dag_id}/runs/{run_id}", wanted)
+        text = page.show(airflow.link(dag_id, run_id), wanted)
         page.picture(IMAGES / "ui.png")
     return [IMAGES / "ui.png", _beside("ui", text)]
 

@@ -138,14 +138,13 @@ def shapes(airflow, counts: dict[str, int], times: Path, name: str = "measured",
     from answers.stack.client import ApiError
 
     until(lambda: {dag for each in dags.values() for dag in each} <= set(airflow.dag_ids()), 180)
-    airflow.request("PATCH", "/dags?dag_id_pattern=~", json={"is_paused": False})
+    airflow.unpause_all()
 
     def trigger(dag: str, name: str) -> int:
         """Until it is accepted; returns how often it was refused. On SQLite the answer may be 500: database is locked."""
-        body = {"dag_run_id": name, "logical_date": None}
         for refused in range(120):
             try:
-                airflow.request("POST", f"/dags/{dag}/dagRuns", json=body, expect=(200, 201, 409))
+                airflow.trigger(dag, name)
             except ApiError:
                 time.sleep(0.25)
             else:

@@ -54,8 +54,7 @@ def throughput() -> dict:
         sustained_by = {}
         with live(**FOR_THROUGHPUT) as (settings, airflow):
             airflow.find_dag("q07")
-            change = {"key": "q07_feed", "value": str(feed)}
-            airflow.request("PATCH", "/variables/q07_feed", json=change)
+            airflow.set_variable("q07_feed", str(feed))
             for path in os.environ.get("BENCH_PATHS", "engine,spark").split(","):
                 sustained_by[path] = sustained(settings, airflow, path, minutes * 60, raw)
                 print(path, sustained_by[path], flush=True)
@@ -90,9 +89,8 @@ def sustained(settings, airflow, path: str, seconds: float, raw: int) -> dict:
         while active or time.perf_counter() - begun < seconds:
             if len(active) < 2 and time.perf_counter() - begun < seconds:
                 run_id = f"bench__{path}__{len(runs)}"
-                body = {"dag_run_id": run_id, "logical_date": None, "conf": {"path": path}}
-                airflow.request("PATCH", f"/dags/{DAG}", json={"is_paused": False})
-                airflow.request("POST", f"/dags/{DAG}/dagRuns", json=body)
+                airflow.unpause(DAG)
+                airflow.trigger(DAG, run_id, {"path": path})
                 runs.append(run_id)
                 active.append(run_id)
             time.sleep(1)  # between two looks

@@ -7,16 +7,16 @@ Produces warehouse.flights, warehouse.daily_delays and warehouse.delay_features,
 
 from pathlib import Path
 
-from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.providers.standard.operators.bash import BashOperator
 from airflow.sdk import DAG, CronDataIntervalTimetable, task
 from pendulum import datetime
 
-from include.flights.spark import EXECUTOR, SMALL_JOB
+from include.flights.spark import SMALL_JOB
 from include.questions import doc_md
 from plugins.failures import permanent
 from plugins.notifiers.failure import TELL_FAILURES, tell_failure
 from plugins.operators.publish_partition import PublishPartitionOperator
+from plugins.operators.spark_transform import spark_transform
 
 PROJECT = Path(__file__).resolve().parents[1]
 ZONE = "America/New_York"
@@ -53,17 +53,7 @@ with DAG(
 
     landed = ingest("{{ var.value.flights_feed }}", "{{ var.value.data_root }}")
 
-    transform = SparkSubmitOperator(
-        task_id="transform",
-        application=str(PROJECT / "include/flights/transform.py"),
-        application_args=[landed["folder"]],
-        name="{{ dag.dag_id }} {{ data_interval_start | ds }}",
-        conf=SMALL_JOB,
-        durable=False,  # the default finds a cleared task's old job and turns green without running
-        executor=EXECUTOR,  # on Kubernetes a pod of its own, beside Celery's workers
-        pool="spark",
-        queue="spark",
-    )
+    transform = spark_transform(landed, SMALL_JOB)  # a SparkSubmitOperator
 
     publish = PublishPartitionOperator(task_id="publish", landed=landed, pool="warehouse")
 

@@ -7,7 +7,6 @@ Produces warehouse.chunk_flights and warehouse.chunk_daily_delays, one partition
 
 from pathlib import Path
 
-from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TaskGroup, TriggerRule, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
@@ -19,6 +18,7 @@ from include.flights.spark import SMALL_JOB
 from include.questions import doc_md
 from plugins.failures import permanent
 from plugins.operators.publish_partition import PublishPartitionOperator
+from plugins.operators.spark_transform import DAY, spark_transform
 
 PROJECT = Path(__file__).resolve().parents[1]
 ZONE = "America/New_York"
@@ -131,16 +131,7 @@ def light(
 def spark_path(airport: str, layers: list, carrier: str, rows: int) -> None:
     """Land a chunk, transform it with Spark, publish it."""
     landed = land(airport=airport, carrier=carrier, rows=rows, feed=FEED, data_root=DATA_ROOT)
-    transform = SparkSubmitOperator(
-        task_id="transform",
-        application=str(PROJECT / "include/flights/transform.py"),
-        application_args=[landed["folder"]],
-        name=f"{{{{ dag.dag_id }}}} {{{{ data_interval_start | ds }}}} {airport} {{{{ ti.map_index }}}}",
-        conf=SMALL_JOB,
-        durable=False,
-        pool="spark",
-        queue="spark",
-    )
+    transform = spark_transform(landed, SMALL_JOB, f"{DAY} {airport} {{{{ ti.map_index }}}}")
     publish = PublishPartitionOperator(
         task_id="publish", landed=landed, layout="chunks", tables=layers, pool="warehouse"
     )

@@ -7,16 +7,15 @@ Needs `answers flights generate`. Produces warehouse.generated_flights, generate
 
 from pathlib import Path
 
-from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.sdk import DAG, Param, TriggerRule, task, task_group
 from pendulum import datetime
 
-from include.flights.spark import EXECUTOR, LARGE_JOB
+from include.flights.spark import LARGE_JOB
 from include.questions import doc_md
 from plugins.failures import permanent
 from plugins.operators.publish_partition import PublishPartitionOperator
+from plugins.operators.spark_transform import spark_transform
 
-PROJECT = Path(__file__).resolve().parents[1]
 DATA_ROOT = "{{ var.value.data_root }}"
 
 
@@ -72,17 +71,7 @@ def forget(landed: dict) -> None:
 def by_spark(folder: str, day: str) -> None:
     """Land a chunk, transform it with Spark, publish it."""
     landed = land(folder=folder, day=day, data_root=DATA_ROOT)
-    transform = SparkSubmitOperator(
-        task_id="transform",
-        application=str(PROJECT / "include/flights/transform.py"),
-        application_args=[landed["folder"]],
-        name="{{ dag.dag_id }} {{ ti.map_index }}",
-        conf=LARGE_JOB,
-        durable=False,
-        executor=EXECUTOR,
-        pool="spark",
-        queue="spark",
-    )
+    transform = spark_transform(landed, LARGE_JOB, "{{ ti.map_index }}")
     publish = PublishPartitionOperator(task_id="publish", landed=landed, layout="generated", pool="warehouse")
     landed >> transform >> publish >> forget(landed)
 

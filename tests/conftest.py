@@ -44,6 +44,12 @@ def pytest_collection_modifyitems(items):
         item.add_marker(pytest.mark.xdist_group(shared.get(item.path, item.path.stem)))
 
 
+def pytest_collection_finish(session):
+    """Refuse to spread the tests of one file over processes: what they share would be started in each of them."""
+    if getattr(session.config.option, "loadgroup", False) and not all("@" in item.nodeid for item in session.items):
+        raise pytest.UsageError("pytest-xdist ignores the groups of the tests: `make setup` installs versions that fit")
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item, nextitem):
     """Give a test as much time until it counts as hung as this machine needs at present."""

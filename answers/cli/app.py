@@ -19,6 +19,7 @@ from answers.cli.deploy import deploy
 from answers.cli.fleet import app as fleet
 from answers.cli.flights import app as flights
 from answers.cli.kafka import app as kafka
+from answers.cli.new import new
 from answers.cli.rollback import rollback
 from answers.cli.secrets import app as secrets
 from answers.cli.sla import sla
@@ -30,12 +31,13 @@ from answers.proof.prove import prove
 from include.waiting import asked, by_default
 
 app = typer.Typer(
-    help="Ten interview questions on Airflow, answered by DAGs that run, with proof.",
+    help="Interview questions on Airflow, answered by DAGs that run, with proof.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,  # a local variable may hold a secret
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(prove)
+app.command()(new)
 app.command()(sla)
 app.command()(rollback)
 app.command()(deploy)

@@ -41,20 +41,10 @@ def up() -> None:
 @app.command()
 def down() -> None:
     """Pause the DAGs, stop relay and broker. Topics and offsets stay."""
-    from answers.operate import audit
-    from answers.stack import kafka, lifecycle
-    from answers.stack.client import Airflow
-    from answers.stack.settings import Settings
+    from answers.operate.kafka import stop
 
     with _errors():
-        settings = Settings.load()
-        if lifecycle.supervisor_process(settings) is None:
-            raise lifecycle.StackError("the stack is not up, and Kafka with it")
-        airflow = Airflow()
-        for dag_id, _ in audit.DAGS.values():
-            airflow.request("PATCH", f"/dags/{dag_id}", json={"is_paused": True}, expect=(200, 404))
-        for program in ("kafka-relay", "kafka"):
-            kafka.stop(settings, program)
+        stop()
 
 
 @app.command()

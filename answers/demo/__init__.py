@@ -1,6 +1,7 @@
-"""`make demo`: each answered question on the embedded stack, and what its claims look like in the data.
+"""Show the answered questions on the embedded stack, and what their claims look like in the data: `make demo`.
 
-A question's part is the module of its name here: `play(demo)` runs what it needs and prints its evidence.
+A question's part is the module of its name here: `play(demo)` runs what it needs and prints its evidence. A question
+without such a module is left out.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any, TypeVar
 
 import clickhouse_connect
@@ -19,14 +21,15 @@ from rich.console import Console
 from rich.table import Table
 
 from answers.demo.course import Course
-from answers.proof.catalog import load_questions
-from answers.stack import lifecycle
+from answers.proof.catalog import Question, load_questions
+from answers.stack import catcher, lifecycle
 from answers.stack.client import Airflow, ApiError, Run
 from answers.stack.settings import Settings
 from include.flights import warehouse
 from include.waiting import wait_until
 
 T = TypeVar("T")
+FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Demo:
         """
         *_, runs = self.shown(self.airflow.watch(dag_id, run_ids, patience=patience))
         if failed := [each.run_id for each in runs if each.state != "success"]:
-            raise ApiError(f"{', '.join(failed)} failed: see {self.settings.url}/dags/{dag_id}")
+            raise ApiError(f"{', '.join(failed)} failed: see {self.airflow.link(dag_id)}")
         return runs
 
     def wait_until(self, ready: Callable[[], T | None], what: str, seconds: float = 60, log: str = "scheduler") -> T:
@@ -68,6 +71,10 @@ class Demo:
         """
         where = self.settings.home / "logs" / f"{log}.log"
         return wait_until(ready, seconds, what, detail=lambda: f"see {where}", error=ApiError)
+
+    def messages(self, path: str) -> list[Any]:
+        """Return the bodies of the messages that the catcher has had at a path, oldest first."""
+        return [message["body"] for message in catcher.messages(self.settings.ports["catcher"], path)]
 
     def warehouse(self) -> AbstractContextManager[Any]:
         """A client of the embedded warehouse; waits while a task holds it."""
@@ -86,6 +93,24 @@ class Demo:
         self.out.print(table)
 
 
+def choose(catalogue: list[Question], asked: list[str], folder: Path = FOLDER) -> list[Question]:
+    """Return the questions to show, in their order: all that can be shown if none is asked for.
+
+    A question can be shown when it is answered and has a part.
+
+    :param folder: of the parts
+    :raises ValueError: one that is asked for cannot be shown
+    """
+    playable = {question.id: question for question in catalogue if question.answered and _has_part(question, folder)}
+    if unknown := [each for each in asked if each not in playable]:
+        raise ValueError(f"{', '.join(unknown)} cannot be shown; there are {', '.join(playable)}")
+    return [question for id_, question in playable.items() if not asked or id_ in asked]
+
+
+def _has_part(question: Question, folder: Path) -> bool:
+    return (folder / f"{question.id}.py").is_file()
+
+
 def play(questions: list[str], days: list[date], out: Console, shown: Callable[[Iterator[Any]], Iterator[Any]]) -> bool:
     """Bring the stack up and show the questions, one after the other. One that fails does not hide the others.
 
@@ -93,14 +118,11 @@ def play(questions: list[str], days: list[date], out: Console, shown: Callable[[
     :param shown: wraps the watching of runs with a display
     :returns: whether all of them were shown
     :raises StackError: the stack does not come up
-    :raises ValueError: a question is not answered yet, or unknown
+    :raises ValueError: a question is not answered yet, has no part, or is unknown
     """
-    answered = [each.id for each in load_questions() if each.answered]
-    if unknown := [each for each in questions if each not in answered]:
-        raise ValueError(f"{', '.join(unknown)} cannot be shown; there are {', '.join(answered)}")
+    chosen = choose(load_questions(), questions)
     logging.getLogger(warehouse.__name__).setLevel(logging.ERROR)  # that a look waits for a task is no news here
-    chosen = [(each.id, each.title) for each in load_questions() if each.id in (questions or answered)]
-    course = Course(chosen, out)
+    course = Course([(question.id, question.title) for question in chosen], out)
     course.announce()
     try:
         settings = lifecycle.up(lambda line: out.print(line, style="dim", markup=False), dags="local")

@@ -40,7 +40,7 @@ def play(demo: Demo) -> None:
 
 
 def _claims(demo: Demo, dag_id: str, reports: list[Any], prints: dict[str, Any]) -> None:
-    tasks = {task["task_id"]: task for task in demo.airflow.request("GET", f"/dags/{dag_id}/tasks").json()["tasks"]}
+    tasks = {task["task_id"]: task for task in demo.airflow.tasks(dag_id)}
     with demo.warehouse() as client:
         clocks = client.query(
             "SELECT min(c), max(c), countIf(toDate(t) != flight_date) FROM (SELECT flight_date, "

@@ -24,12 +24,13 @@ def play(demo: Demo) -> None:
     demo.run(dag_id, days[:-1])
     late = f"answers__{days[-1]}"
     # Only a run that is created gets a deadline; an earlier demonstration may have left one.
-    airflow.request("DELETE", f"/dags/{dag_id}/dagRuns/{late}", expect=(204, 404))
+    airflow.delete_run(dag_id, late)
     delivered = demo.settings.home / "data" / "delivered" / "airlines.csv"
     delivered.unlink(missing_ok=True)
-    before = {key: airflow.request("GET", f"/variables/{key}").json()["value"] for key in ("airlines_feed", WITHIN)}
+    before = {key: airflow.variable(key) for key in ("airlines_feed", WITHIN)}
     try:
-        _set(demo, {"airlines_feed": f"file://{delivered}", WITHIN: "1"})
+        airflow.set_variable("airlines_feed", f"file://{delivered}")
+        airflow.set_variable(WITHIN, "1")
         began = datetime.now(UTC).isoformat()
         airflow.start(dag_id, days[-1])
         miss = demo.wait_until(lambda: _miss(demo, late, began), f"the notification of {late}", log="triggerer")
@@ -38,11 +39,12 @@ def play(demo: Demo) -> None:
             "the waiting sensor",
             log="triggerer",
         )
-        slots = airflow.request("GET", "/pools/default_pool").json()
+        slots = airflow.pools()["default_pool"]
         write_atomically(delivered, external_feed.read(before["airlines_feed"]))
         demo.finish(dag_id, [late])
     finally:
-        _set(demo, before)
+        for key, value in before.items():
+            airflow.set_variable(key, value)
     run_ids = [f"answers__{day}" for day in days]
     for day, run_id in zip(days, run_ids, strict=True):
         report = airflow.xcom(dag_id, run_id, "write_report")
@@ -50,7 +52,7 @@ def play(demo: Demo) -> None:
     judged = judge_history([dag_id], days[0], days[-1], datetime.now(UTC))
     keep(judged)
     total = compliance(judged)[-1]
-    tasks = airflow.request("GET", f"/dags/{dag_id}/tasks").json()["tasks"]
+    tasks = airflow.tasks(dag_id)
     retries = (
         f"{each['task_id']} {each['retries']:.0f}, {each['retry_delay']['seconds'] // 60} min apart" for each in tasks
     )
@@ -72,8 +74,3 @@ def _miss(demo: Demo, run_id: str, since: str) -> dict[str, Any] | None:
     """The record of this run's miss, once its notification has arrived; not that of an earlier demonstration."""
     found = [each for each in misses.recorded(demo.settings.home / "data") if each["run_id"] == run_id]
     return next((each for each in found if each["notified"] and each["recorded_at"] >= since), None)
-
-
-def _set(demo: Demo, variables: dict[str, str]) -> None:
-    for key, value in variables.items():
-        demo.airflow.request("PATCH", f"/variables/{key}", json={"key": key, "value": value})

@@ -23,8 +23,8 @@ def play(demo: Demo) -> None:
     """Run the day with the document as it is and with a smaller one, put the document back, and print the evidence."""
     dag_id = demo.airflow.find_dag("q03")
     first, xcoms = _run(demo, dag_id)
-    version = _versions(demo, dag_id)
-    url = demo.airflow.request("GET", "/variables/q03_config").json()["value"]
+    versions = len(demo.airflow.dag_versions(dag_id))
+    url = demo.airflow.variable("q03_config")
     file = Path(unquote(urlsplit(url).path))
     if not url.startswith("file:"):
         raise ApiError(f"the demonstration changes the document, which it does for file:// only: q03_config is {url}")
@@ -43,7 +43,7 @@ def play(demo: Demo) -> None:
         cells = (report["config"]["version"], " ".join(report["airports"]), *map(str, numbers))
         table.add_row(name, *cells)
     demo.out.print(table)
-    tasks = demo.airflow.request("GET", f"/dags/{dag_id}/tasks").json()["tasks"]
+    tasks = demo.airflow.tasks(dag_id)
     refused = _refused(demo, dag_id)
     why = third["config"]["why"].splitlines()[1].strip()
     seen = {
@@ -52,7 +52,7 @@ def play(demo: Demo) -> None:
         "3.3": f"{len(tasks)} tasks in the graph; {sum_of(first)} chunks on this day, "
         f"{first['light'] + first['spark']} of them mapped over",
         "3.4": f"broken: {why}; {third['config']['version']} version in force; "
-        f"versions of the DAG: {version} before, {_versions(demo, dag_id)} after",
+        f"versions of the DAG: {versions} before, {len(demo.airflow.dag_versions(dag_id))} after",
         "3.5": f"{first['skip']} chunks skipped, {first['light']} light, {first['spark']} Spark; joined each time",
         "3.6": f'airports ["SFO"] was {refused}',
     }
@@ -72,11 +72,11 @@ def _run(demo: Demo, dag_id: str) -> tuple[dict[str, Any], list[int]]:
     return values["report"], [len(json.dumps(value)) for value in values.values()]
 
 
-def _versions(demo: Demo, dag_id: str) -> int:
-    return demo.airflow.request("GET", f"/dags/{dag_id}/dagVersions").json()["total_entries"]
-
-
 def _refused(demo: Demo, dag_id: str) -> str:
-    body = {"dag_run_id": "refused", "logical_date": None, "conf": {"airports": ["SFO"]}}
-    answer = demo.airflow.request("POST", f"/dags/{dag_id}/dagRuns", json=body, expect=(400,))
-    return f"answered {answer.status_code}: {answer.json()['detail'].splitlines()[0]}"
+    try:
+        demo.airflow.trigger(dag_id, "refused", {"airports": ["SFO"]})
+    except ApiError as error:
+        if error.status != 400:
+            raise
+        return f"answered {error.status}: {error.detail.splitlines()[0]}"
+    raise ApiError(f"{dag_id} accepted an airport that it does not know: see {demo.airflow.link(dag_id, 'refused')}")

@@ -30,7 +30,7 @@ def play(demo: Demo) -> None:
     fleet_run.start(airflow, members, day)
     *_, states = show_fleet(fleet, fleet_run.watch(airflow, members, day, patience=600))
     if failed := [each.member.dag_id for each in states if each.state != "success"]:
-        raise ApiError(f"{', '.join(failed)} failed: see {demo.settings.url}/dags/{failed[0]}")
+        raise ApiError(f"{', '.join(failed)} failed: see {airflow.link(failed[0])}")
     ids = [each.dag_id for each in members]
     with demo.warehouse() as client:
         query = "SELECT origin, flights, cancelled, round(mean_dep_delay, 1), round(on_time_share, 2) FROM "
@@ -45,9 +45,8 @@ def play(demo: Demo) -> None:
 
 def _claims(demo: Demo, ids: list[str], all_dags: int, flights: int) -> None:
     airflow = demo.airflow
-    body = {"dag_ids": ids, "page_limit": 100, "order_by": "start_date"}
-    tasks = airflow.request("POST", "/dags/~/dagRuns/~/taskInstances/list", json=body).json()["task_instances"]
-    slots = airflow.request("GET", "/pools/fleet").json()["slots"]
+    tasks = airflow.task_instances_of_dags(ids)
+    slots = airflow.pools()["fleet"]["slots"]
     first = min(tasks, key=lambda each: each["start_date"] or "9")
     waits = [each for each in tasks if each["task_id"].startswith("wait_for_")]
     empty = sum(each["task_id"] in ("start", "ready", "done") for each in tasks)

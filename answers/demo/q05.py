@@ -6,7 +6,8 @@ import time
 from typing import TYPE_CHECKING
 
 from answers.operate import audit
-from answers.operate.kafka import start
+from answers.operate.kafka import start, stop
+from answers.stack import kafka, lifecycle
 from answers.stack.client import ApiError
 from answers.stack.connections import kafka_options
 from include.flight_status import broker, produce
@@ -23,8 +24,19 @@ PATIENCE = 120  # seconds until nothing waits any more
 def play(demo: Demo) -> None:
     """Start the broker, send, wait until the backlog is empty, print the evidence.
 
+    On a stack that ran before, a broker that did not is stopped again.
+
     :raises ApiError: messages still wait after two minutes
     """
+    ran_before = kafka.answers(demo.settings.ports["kafka"])
+    try:
+        _show(demo)
+    finally:
+        if not ran_before and not lifecycle.started_here(demo.settings):
+            stop()
+
+
+def _show(demo: Demo) -> None:
     start(lambda line: demo.out.print(line, style="dim", markup=False))
     opts, batch = kafka_options(), str(time.time_ns())
     for way, count in COUNTS.items():
@@ -32,7 +44,7 @@ def play(demo: Demo) -> None:
         produce.produce_all(opts, broker.WAYS[way], [*poison, *produce.events(count, batch)])
     demo.out.print(f"sent {', '.join(f'{count} to {broker.WAYS[way]}' for way, count in COUNTS.items())}, and poison")
     accounts = {each.way: each for each in _settled(demo, opts)}
-    runs = {way: _runs(demo, way) for way in COUNTS}
+    runs = {way: audit.runs_of_way(demo.airflow, way, "success") for way in COUNTS}
     first = next(iter(runs["webhook"]), {}).get("dag_run_id", "none")
     letters = sum(each.dead for each in accounts.values())
     lost, doubled = (sum(counts) for counts in zip(*((len(a.lost), a.doubled) for a in accounts.values()), strict=True))
@@ -57,14 +69,10 @@ def _settled(demo: Demo, opts: broker.Options) -> list[audit.Account]:
         if not any(each.lag for each in accounts):
             break
     else:
-        raise ApiError(f"messages still wait: {accounts}; see {demo.settings.url}/dags?tags=q05")
+        raise ApiError(f"messages still wait: {accounts}; see {demo.airflow.link(audit.DAGS['webhook'][0])}")
     for _ in looks(PATIENCE, 2):  # a run returns its offsets a moment after it has written
         with demo.warehouse() as client:
             accounts = audit.audit(opts, client, demo.airflow)
         if not any(each.untracked or each.lag for each in accounts):
             break
     return accounts
-
-
-def _runs(demo: Demo, way: str) -> list[dict[str, str]]:
-    return demo.airflow.pages(f"/dags/{audit.DAGS[way][0]}/dagRuns?state=success", "dag_runs")

@@ -32,11 +32,11 @@ def play(demo: Demo) -> None:
     asked = {
         name: count - before.get(name, 0) for name, count in _requests(demo).items() if count > before.get(name, 0)
     }
-    messages = [_delivered(demo)]
+    messages = [demo.messages("/partner")[-1]]
     store.rotate("q06_partner", second)
     airflow.clear(dag_id, run_id, ["sign", "deliver"])
     demo.finish(dag_id, [run_id])
-    messages.append(_delivered(demo))
+    messages.append(demo.messages("/partner")[-1])
     fits = [
         sign(each["manifest"].encode(), secret) == each["signature"]
         for each, secret in zip(messages, (first, second), strict=True)
@@ -65,12 +65,6 @@ def play(demo: Demo) -> None:
 def _requests(demo: Demo) -> dict[str, int]:
     counts: dict[str, int] = httpx.get(f"{demo.settings.parameter_store}/requests", trust_env=False).json()
     return counts
-
-
-def _delivered(demo: Demo) -> dict[str, str]:
-    url = f"http://127.0.0.1:{demo.settings.ports['catcher']}/messages?path=/partner"
-    message: dict[str, str] = httpx.get(url, trust_env=False).json()[-1]["body"]
-    return message
 
 
 def _hunt(folders: tuple[Path, ...], secrets: tuple[str, ...]) -> tuple[int, int]:

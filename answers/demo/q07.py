@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 COPIES = 400  # of each flight: about 35 MB of CSV a day
 DAYS = 2
+FEED = "q07_feed"  # the Variable that says where the feed is
 
 
 def play(demo: Demo) -> None:
@@ -20,21 +21,21 @@ def play(demo: Demo) -> None:
     airflow, days = demo.airflow, demo.days[:DAYS]
     dag_id = airflow.find_dag("q07")
     folder = demo.settings.home / "data" / "demonstrated_feed"
-    before = airflow.request("GET", "/variables/q07_feed").json()["value"]
+    before = airflow.variable(FEED)
     try:
         generate.generate(folder, days, COPIES)
-        _point(demo, str(folder))
+        airflow.set_variable(FEED, str(folder))
         run_id = airflow.start(dag_id, days[0], {"path": "engine"})
         demo.finish(dag_id, [run_id], 600)
         verified = airflow.xcom(dag_id, run_id, "verify")
     finally:
-        _point(demo, before)
+        airflow.set_variable(FEED, before)
         shutil.rmtree(folder, ignore_errors=True)
     times = {
         (task["task_id"].rpartition(".")[2], task["map_index"]): [
             datetime.fromisoformat(task[edge]) for edge in ("start_date", "end_date")
         ]
-        for task in airflow.pages(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", "task_instances")
+        for task in airflow.task_instances(dag_id, run_id)
         if task["state"] == "success" and task["start_date"]
     }
     began = min(start for (task, _), (start, _) in times.items() if task == "land")
@@ -47,7 +48,3 @@ def play(demo: Demo) -> None:
             f"{seconds:.1f} s until the last row was queryable: {megabytes / seconds:.1f} MB/s; every total is the feed's",
         },
     )
-
-
-def _point(demo: Demo, feed: str) -> None:
-    demo.airflow.request("PATCH", "/variables/q07_feed", json={"key": "q07_feed", "value": feed})

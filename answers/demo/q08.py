@@ -7,9 +7,7 @@ import shutil
 import zipfile
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import httpx
+from typing import TYPE_CHECKING
 
 from answers.stack.client import ApiError
 from include.flights import versions
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
     from answers.demo import Demo
 
 LOST = "UA"
+FEED = "flights_feed"  # the Variable that says where the feed is
 PATHS = ("/slack/services/T000/B000/catcher", "/mail")
 
 
@@ -27,23 +26,23 @@ def play(demo: Demo) -> None:
     airflow, day = demo.airflow, demo.days[0]
     dag_id = airflow.find_dag("q08_recovery")
     (run_id,) = demo.run(dag_id, [day])
-    before = airflow.request("GET", "/variables/flights_feed").json()["value"]
+    before = airflow.variable(FEED)
     folder = demo.settings.home / "data" / "feed_without_an_airline"
     feed_without(LOST, day, folder)
     try:
-        _point(demo, str(folder))
+        airflow.set_variable(FEED, str(folder))
         airflow.start(dag_id, day)
         *_, (run,) = demo.shown(airflow.watch(dag_id, [run_id], patience=300))
     finally:
-        _point(demo, before)
+        airflow.set_variable(FEED, before)
         shutil.rmtree(folder)
     if (run.state, run.tasks["rollback"][0]) != ("failed", "success"):
-        raise ApiError(f"{run_id} was not taken back: see {demo.settings.url}/dags/{dag_id}")
+        raise ApiError(f"{run_id} was not taken back: see {airflow.link(dag_id)}")
     report = airflow.xcom(dag_id, run_id, "rollback")
     with demo.warehouse() as client:
         undone = versions.undo(client, day, "the demonstration")
         again = versions.rollback(client, day, "the demonstration")
-    told = {path: [each for each in _caught(demo, path) if run_id in each["text"]] for path in PATHS}
+    told = {path: [each for each in demo.messages(path) if run_id in each["text"]] for path in PATHS}
     if not all(told.values()):
         raise ApiError(f"nobody was told of {run_id}: see the log of its task check")
     demo.out.print(told["/mail"][-1]["text"].replace("<pre>", "").replace("</pre>", ""), highlight=False, markup=False)
@@ -72,12 +71,3 @@ def feed_without(carrier: str, day: date, folder: Path) -> None:
         header = next(rows)
         writer.writerow(header)
         writer.writerows(row for row in rows if row[:3] == wanted and row[header.index("carrier")] != carrier)
-
-
-def _point(demo: Demo, feed: str) -> None:
-    demo.airflow.request("PATCH", "/variables/flights_feed", json={"key": "flights_feed", "value": feed})
-
-
-def _caught(demo: Demo, path: str) -> list[dict[str, Any]]:
-    address = f"http://127.0.0.1:{demo.settings.ports['catcher']}/messages"
-    return [each["body"] for each in httpx.get(address, params={"path": path}, trust_env=False).json()]

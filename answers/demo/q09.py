@@ -5,9 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from datetime import datetime, time, timedelta
-from typing import TYPE_CHECKING, Any
-
-import httpx
+from typing import TYPE_CHECKING
 
 from answers.proof.catalog import ROOT
 from include.flights.contract import ZONE
@@ -43,11 +41,11 @@ def play(demo: Demo) -> None:
 def _tell(demo: Demo, dag_id: str, clock: datetime) -> str:
     """Run the DAG by a clock, and say what was told."""
     airflow, run_id = demo.airflow, f"answers__{demo.days[0]}"
-    airflow.request("DELETE", f"/dags/{dag_id}/dagRuns/{run_id}", expect=(204, 404))
-    before = len(_notices(demo))
+    airflow.delete_run(dag_id, run_id)
+    before = len(demo.messages("/refunds"))
     airflow.start(dag_id, demo.days[0], {"now": clock.isoformat()})
     demo.finish(dag_id, [run_id])
-    found = _notices(demo)[before:]
+    found = demo.messages("/refunds")[before:]
     return f"{clock:%Y-%m-%d %H:%M}: {len(found)} notices, days left {found[0]['days_left']}"
 
 
@@ -55,9 +53,3 @@ def _begin(*arguments: str) -> subprocess.Popen[str]:
     """Start a Python program in the project's folder."""
     pipe = subprocess.PIPE
     return subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=pipe, stderr=pipe, text=True)
-
-
-def _notices(demo: Demo) -> list[dict[str, Any]]:
-    address = f"http://127.0.0.1:{demo.settings.ports['catcher']}/messages"
-    answer = httpx.get(address, params={"path": "/refunds"}, trust_env=False)
-    return [each["body"] for each in answer.json()]

@@ -44,8 +44,7 @@ def play(demo: Demo) -> None:
     hold.touch()
     try:
         run_id = f"before-{mark}"
-        body = {"dag_run_id": run_id, "logical_date": None, "conf": {"hold": str(hold)}}
-        airflow.request("POST", f"/dags/{DAG}/dagRuns", json=body)
+        airflow.trigger(DAG, run_id, {"hold": str(hold)})
         demo.wait_until(
             lambda: airflow.run(DAG, run_id).tasks.get("count", ("",))[0] == "success", f"{run_id} in its middle"
         )
@@ -55,12 +54,11 @@ def play(demo: Demo) -> None:
     finally:
         hold.unlink(missing_ok=True)
     canary = f"deploy__{deployed['deploy']}"
-    *_, runs = demo.shown(airflow.watch(DAG, [run_id, canary], patience=120))
+    watched = [run_id, canary]
+    *_, runs = demo.shown(airflow.watch(DAG, watched, patience=120))
     if any(run.state != "success" for run in runs):
-        raise ApiError(f"a run of {DAG} failed: see {settings.url}/dags/{DAG}")
-    commits = {
-        run.run_id: airflow.request("GET", f"/dags/{DAG}/dagRuns/{run.run_id}").json()["bundle_version"] for run in runs
-    }
+        raise ApiError(f"a run of {DAG} failed: see {airflow.link(DAG)}")
+    commits = {run["dag_run_id"]: run["bundle_version"] for run in airflow.runs(DAG) if run["dag_run_id"] in watched}
     last = {run.run_id: list(run.tasks)[-1] for run in runs}
     (why,) = [each["why"] for each in deployed["changes"] if each["dag_id"] == DAG]
     taken_back = _deploy("--rollback", "--leave", "--canary", "none")

@@ -19,7 +19,11 @@ import typer
 from answers.deploy.shape import PROJECT
 from answers.interrupts import interruptible
 
-SERVICE = "airflow-worker"
+SERVICES = (
+    "airflow-worker",
+    "airflow-partner-worker",
+    "airflow-spark-worker",
+)  # each has workers of its own queues, and keeps its number of them
 IMAGE = "airflow-answers"
 GRACE = 600  # seconds; more than stop_grace_period in docker-compose.yaml, as a roll is in no hurry
 HEALTHY = 180  # seconds for a new worker
@@ -31,10 +35,11 @@ class RollError(RuntimeError):
 
 @dataclass(frozen=True)
 class Worker:
-    """A container of the workers' service."""
+    """A container of a service whose containers are workers."""
 
     id: str
     image: str
+    service: str = SERVICES[0]
 
 
 class Engine(Protocol):
@@ -42,7 +47,7 @@ class Engine(Protocol):
 
     def has_image(self, image: str) -> bool: ...  # noqa: D102 - `Compose` says
     def workers(self, running: bool = True) -> list[Worker]: ...  # noqa: D102
-    def add(self, tag: str, count: int) -> None: ...  # noqa: D102
+    def add(self, service: str, tag: str, count: int) -> None: ...  # noqa: D102
     def stop(self, worker: Worker, grace: int) -> int: ...  # noqa: D102
     def remove(self, worker: Worker) -> None: ...  # noqa: D102
 
@@ -61,12 +66,12 @@ def roll(engine: Engine, tag: str, say: Callable[[str], None], grace: int = GRAC
         raise RollError("no worker runs: `make up` starts the stack")
     replaced = []
     for worker in [each for each in workers if each.image != image]:
-        known = {each.id for each in engine.workers()}
+        known = {each.id for each in engine.workers() if each.service == worker.service}
         try:
-            engine.add(tag, len(known) + 1)
+            engine.add(worker.service, tag, len(known) + 1)
         except BaseException as error:
             for each in engine.workers(running=False):
-                if each.id not in known:
+                if each.service == worker.service and each.id not in known:
                     engine.remove(each)
             if isinstance(error, RollError):
                 raise RollError(f"a worker of {image} does not become healthy; the old ones go on: {error}") from error
@@ -98,15 +103,19 @@ class Compose:
     def workers(self, running: bool = True) -> list[Worker]:
         """The workers that run, the oldest first; with those that do not, too, if asked."""
         which = ("--status", "running") if running else ("--all",)
-        ids = self._compose("ps", "--quiet", *which, SERVICE).stdout.split()
+        there = self._compose("config", "--services").stdout.split()  # without those of a profile that is not chosen
+        ids = self._compose("ps", "--quiet", *which, *(each for each in SERVICES if each in there)).stdout.split()
         if not ids:
             return []
         found = json.loads(self._docker("inspect", *ids).stdout)
         found.sort(key=lambda each: each["Created"])
-        return [Worker(each["Id"], each["Config"]["Image"]) for each in found]
+        return [
+            Worker(each["Id"], each["Config"]["Image"], each["Config"]["Labels"]["com.docker.compose.service"])
+            for each in found
+        ]
 
-    def add(self, tag: str, count: int) -> None:
-        """Have `count` workers, the new ones with an image's tag; returns when all are healthy.
+    def add(self, service: str, tag: str, count: int) -> None:
+        """Have `count` workers of a service, the new ones with an image's tag; returns when all are healthy.
 
         :raises RollError: they are not in time
         """
@@ -120,7 +129,7 @@ class Compose:
             "--wait-timeout",
             str(HEALTHY),
         )
-        self._compose(*arguments, "--scale", f"{SERVICE}={count}", SERVICE, environment={"IMAGE_TAG": tag})
+        self._compose(*arguments, "--scale", f"{service}={count}", service, environment={"IMAGE_TAG": tag})
 
     def stop(self, worker: Worker, grace: int) -> int:
         """SIGTERM, and SIGKILL after `grace` seconds; returns the exit code."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
 from answers.operate.missed_events import hand_over
 from answers.stack.bundles import NAME
@@ -26,7 +25,7 @@ class Server:
 
         :raises ApiError: this Airflow has no DAGs from the bundle
         """
-        dags = self._airflow.pages("/dags?order_by=dag_id", "dags")
+        dags = self._airflow.dags()
         bundles = {each["bundle_name"] for each in dags}
         if dags and NAME not in bundles:
             raise ApiError(
@@ -37,8 +36,7 @@ class Server:
 
     def scheduled_from(self, dag_id: str) -> str | None:
         """The commit of the document that the scheduler makes a DAG's next run from."""
-        query = f"/dags/{dag_id}/dagVersions?order_by=-version_number&limit=1"
-        versions = self._airflow.request("GET", query).json()["dag_versions"]
+        versions = self._airflow.dag_versions(dag_id)
         return versions[0]["bundle_version"] if versions else None
 
     def ask_to_refresh(self, behind: Sequence[str]) -> None:
@@ -47,34 +45,34 @@ class Server:
         Without, Airflow parses at once only what a commit has changed, and what it has not within `min_file_process_interval`.
         Files that are asked for go before all others: not many at a time, lest a busy parser never comes to the rest.
         """
-        dags = self._airflow.pages(f"/dags?bundle_name={NAME}&order_by=dag_id", "dags")
+        dags = self._airflow.dags(bundle_name=NAME)
         wanted = [each for each in dags if each["dag_id"] in behind] or dags[:1]
         for token in list(dict.fromkeys(each["file_token"] for each in wanted))[:AT_ONCE]:
-            self._airflow.request("PUT", f"/parseDagFile/{token}", expect=(200, 201, 404, 409))
+            self._airflow.parse_file(token)
 
     def import_errors(self, since: datetime) -> dict[str, str]:
         """Files of the bundle that could not be parsed since an instant -> the last line of the error."""
-        errors = self._airflow.pages("/importErrors", "import_errors")
         return {
             each["filename"]: each["stack_trace"].strip().splitlines()[-1]
-            for each in errors
+            for each in self._airflow.import_errors()
             if each["bundle_name"] == NAME and datetime.fromisoformat(each["timestamp"]) >= since
         }
 
     def is_paused(self, dag_id: str) -> bool:
         """Whether a DAG is paused; one that Airflow does not know is not."""
-        answer = self._airflow.request("GET", f"/dags/{dag_id}", expect=(200, 404))
-        return answer.status_code == 200 and bool(answer.json()["is_paused"])
+        dag = self._airflow.dag(dag_id)
+        return dag is not None and bool(dag["is_paused"])
 
     def pause(self, dag_id: str, paused: bool) -> None:
         """Pause a DAG, or resume it. One that is gone is left alone."""
-        self._airflow.request("PATCH", f"/dags/{dag_id}", json={"is_paused": paused}, expect=(200, 404))
+        if paused:
+            self._airflow.pause(dag_id)
+        else:
+            self._airflow.unpause(dag_id, if_known=True)
 
     def under_way(self, dag_id: str) -> list[str]:
         """The runs of a DAG that are running or queued."""
-        states = "&".join(f"state={state}" for state in UNDER_WAY)
-        answer = self._airflow.request("GET", f"/dags/{dag_id}/dagRuns?{states}&limit=100", expect=(200, 404))
-        return [run["dag_run_id"] for run in answer.json()["dag_runs"]] if answer.status_code == 200 else []
+        return [run["dag_run_id"] for run in self._airflow.runs_of_dags([dag_id], states=list(UNDER_WAY))]
 
     def hand_over_missed_events(self, dag_id: str) -> list[str]:
         """Have a DAG given the asset events that came while it was paused. Tells how many of which asset."""
@@ -82,14 +80,15 @@ class Server:
 
     def start(self, dag_id: str, run_id: str) -> None:
         """Start a run; where it was started before, that one is it."""
-        body = {"dag_run_id": run_id, "logical_date": None}
-        self._airflow.request("POST", f"/dags/{dag_id}/dagRuns", json=body, expect=(200, 201, 409))
+        self._airflow.trigger(dag_id, run_id)
 
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
         """A run: its `state` and its `bundle_version`, among others."""
-        run: dict[str, Any] = self._airflow.request("GET", f"/dags/{dag_id}/dagRuns/{quote(run_id, safe='')}").json()
+        run = self._airflow.run_record(dag_id, run_id)
+        if run is None:
+            raise ApiError(f"{dag_id} has no run {run_id}: it may have been deleted", 404)
         return run
 
     def link(self, dag_id: str, run_id: str) -> str:
         """Where people see a run."""
-        return f"{self._airflow.url}/dags/{dag_id}/runs/{quote(run_id, safe='')}"
+        return self._airflow.link(dag_id, run_id)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from include.flight_status import broker, process
 
@@ -99,13 +98,13 @@ def _position(way: str, opts: broker.Options, client: Client, now: broker.Topic)
     return broker.committed(opts, now.name, broker.GROUPS[way])
 
 
-def _runs(airflow: Airflow, way: str, *states: str) -> list[dict[str, Any]]:
-    query = "&".join(f"state={state}" for state in states)
-    return airflow.pages(f"/dags/{DAGS[way][0]}/dagRuns?{query}", "dag_runs")
+def runs_of_way(airflow: Airflow, way: str, *states: str) -> list[dict[str, Any]]:
+    """Return the runs of a way's DAG that are in one of the states."""
+    return airflow.runs(DAGS[way][0], state=states)
 
 
 def _unfinished(airflow: Airflow, now: broker.Topic) -> Places:
-    confs = [each["conf"] or {} for each in _runs(airflow, "webhook", "queued", "running")]
+    confs = [each["conf"] or {} for each in runs_of_way(airflow, "webhook", "queued", "running")]
     return {(conf["partition"], conf["offset"]) for conf in confs if conf.get("topic_id") == now.id}
 
 
@@ -113,11 +112,9 @@ def tracked(airflow: Airflow, way: str, topic: str) -> Places:
     """The offsets of a topic in the XComs of the way's runs."""
     dag_id, task_id = DAGS[way]
     found: Places = set()
-    for run in _runs(airflow, way, "success"):
-        path = f"/dags/{dag_id}/dagRuns/{quote(run['dag_run_id'], safe='')}/taskInstances/{task_id}/xcomEntries/return_value"
-        answer = airflow.request("GET", f"{path}?deserialize=true", expect=(200, 404))  # 404: the sensor had timed out
-        ranges = (answer.json()["value"] or {}).get("offsets", {}) if answer.status_code == 200 else {}
-        for place, pairs in ranges.items():
+    for run in runs_of_way(airflow, way, "success"):
+        value = airflow.xcom(dag_id, run["dag_run_id"], task_id, required=False)  # None: the sensor had timed out
+        for place, pairs in (value or {}).get("offsets", {}).items():
             name, _, partition = place.rpartition("-")
             if name == topic:
                 found |= {(int(partition), offset) for first, last in pairs for offset in range(first, last + 1)}

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
-from urllib.parse import quote
 
 from answers.stack.client import FINAL, Airflow, ApiError, run_of
 from include.fleet.model import Member
@@ -39,17 +38,10 @@ class State:
 
 def _runs(airflow: Airflow, members: list[Member], **where: Any) -> dict[str, list[dict[str, Any]]]:
     """Runs of these DAGs by DAG, newest first."""
-    body = {"dag_ids": [each.dag_id for each in members], "page_limit": 100, "order_by": "-id", **where}
-    found: dict[str, list[dict[str, Any]]] = {each.dag_id: [] for each in members}
-    offset = 0
-    while members:
-        page = airflow.request("POST", "/dags/~/dagRuns/list", json={**body, "page_offset": offset}).json()
-        for run in page["dag_runs"]:
-            found[run["dag_id"]].append(run)
-        offset += len(page["dag_runs"])
-        if offset >= page["total_entries"] or not page["dag_runs"]:
-            break
-    return found
+    by_dag: dict[str, list[dict[str, Any]]] = {each.dag_id: [] for each in members}
+    for run in airflow.runs_of_dags(list(by_dag), **where) if members else ():
+        by_dag[run["dag_id"]].append(run)
+    return by_dag
 
 
 def runs_of_days(airflow: Airflow, members: list[Member], days: list[date]) -> dict[tuple[str, date], dict[str, Any]]:
@@ -76,7 +68,7 @@ def require_known(airflow: Airflow, members: list[Member]) -> dict[str, dict[str
 
     :raises ApiError: Airflow does not know one
     """
-    known = {each["dag_id"]: each for each in airflow.pages("/dags?order_by=dag_id", "dags")}
+    known = {each["dag_id"]: each for each in airflow.dags()}
     if missing := [each.dag_id for each in members if each.dag_id not in known]:
         raise ApiError(f"Airflow does not know {', '.join(missing)}: is its ANSWERS_FLEET another file?")
     return known
@@ -92,7 +84,7 @@ def start(airflow: Airflow, members: list[Member], day: date) -> bool:
     """
     airflow.find_dag(members[-1].dag_id)
     require_known(airflow, members)
-    airflow.request("PATCH", "/dags?dag_id_prefix_pattern=fleet_&paused=true&limit=100", json={"is_paused": False})
+    airflow.unpause_all("fleet_")
     existing = _of_day(airflow, members, day)
     under_way = any(run["state"] not in FINAL for run in existing.values())
     for member in members:
@@ -102,7 +94,8 @@ def start(airflow: Airflow, members: list[Member], day: date) -> bool:
             if not under_way:
                 airflow.clear(member.dag_id, run["dag_run_id"])
             continue
-        airflow.request("POST", f"/dags/{member.dag_id}/dagRuns", json=run_of(day))
+        if not airflow.trigger_day(member.dag_id, day):
+            raise ApiError(f"{member.dag_id} has another run called {run_of(day)['dag_run_id']}: delete it in the UI")
     return under_way
 
 
@@ -148,8 +141,7 @@ def _brought(
     if run["start_date"] is None:  # Airflow 3.3.2 answers 500 to the question for a run that has not begun
         return False
     if run["dag_run_id"] not in consumed:
-        path = f"/dags/{run['dag_id']}/dagRuns/{quote(run['dag_run_id'], safe='')}/upstreamAssetEvents"
-        consumed[run["dag_run_id"]] = airflow.request("GET", path).json()["asset_events"]
+        consumed[run["dag_run_id"]] = airflow.events_that_started(run["dag_id"], run["dag_run_id"])
     return any(
         (event["source_dag_id"], event["source_run_id"]) == (source["dag_id"], source["dag_run_id"])
         and event["timestamp"] >= (source["start_date"] or "9")
@@ -168,7 +160,6 @@ def failures(airflow: Airflow, states: list[State]) -> list[dict[str, Any]]:
     runs = {(each.member.dag_id, each.run_id) for each in states if each.state == "failed"}
     if not runs:
         return []
-    body = {"dag_ids": sorted({dag_id for dag_id, _ in runs}), "state": ["failed"], "page_limit": 100}
-    found = airflow.request("POST", "/dags/~/dagRuns/~/taskInstances/list", json=body).json()["task_instances"]
-    mine = [each for each in found if (each["dag_id"], each["dag_run_id"]) in runs]
+    failed = airflow.task_instances_of_dags(sorted({dag_id for dag_id, _ in runs}), state=["failed"])
+    mine = [each for each in failed if (each["dag_id"], each["dag_run_id"]) in runs]
     return sorted(mine, key=lambda each: each["end_date"] or "")

@@ -23,6 +23,27 @@ def start(say: Callable[[str], None] = lambda line: None) -> None:
     airflow = Airflow()
     for dag_id, _ in audit.DAGS.values():
         airflow.find_dag(dag_id)
-        airflow.request("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
+        airflow.unpause(dag_id)
     kafka.start(settings, "kafka-relay")
     say("topics made, relay started, the DAGs of question 5 unpaused")
+
+
+def stop() -> None:
+    """Pause the DAGs, stop relay and broker. Topics and offsets stay.
+
+    :raises answers.stack.lifecycle.StackError: the stack is not up
+    :raises answers.stack.client.ApiError: Airflow does not answer
+    """
+    from answers.operate import audit
+    from answers.stack import kafka, lifecycle
+    from answers.stack.client import Airflow
+    from answers.stack.settings import Settings
+
+    settings = Settings.load()
+    if lifecycle.supervisor_process(settings) is None:
+        raise lifecycle.StackError("the stack is not up, and Kafka with it")
+    airflow = Airflow()
+    for dag_id, _ in audit.DAGS.values():
+        airflow.pause(dag_id)
+    for program in ("kafka-relay", "kafka"):
+        kafka.stop(settings, program)

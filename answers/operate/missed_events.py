@@ -10,9 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
-from answers.stack.client import PAGE, Airflow, ApiError
+from answers.stack.client import Airflow, ApiError
 from include.waiting import looks
 
 BEGINS = 60.0  # seconds for a queued run to begin
@@ -39,40 +38,42 @@ def hand_over(airflow: Airflow, dag_id: str) -> list[Missed]:
     :returns: what was missed, by asset; empty for a DAG that Airflow does not know, or that no asset starts
     :raises ApiError: Airflow does not answer
     """
-    assets = airflow.pages(f"/assets?dag_ids={quote(dag_id)}", "assets")
+    assets = airflow.assets(dag_id)
     consumed = _consumed_until(airflow, dag_id)
     found = []
     for asset in assets:
         for reference in asset["scheduled_dags"]:
             if reference["dag_id"] == dag_id:
                 since = consumed or reference["created_at"]
-                query = f"asset_id={asset['id']}&timestamp_gt={quote(since)}&order_by=timestamp"
-                found.append((asset, _events(airflow, query)))
+                found.append((asset, _events(airflow, asset["id"], since)))
     found = [(asset, events) for asset, events in found if events]
     if not found:
         return []
     # A run is given the events up to the moment at which its DAG was queued: an old place in the queue would leave out the rest.
-    airflow.request("DELETE", f"/dags/{dag_id}/assets/queuedEvents", expect=(204, 404))
+    airflow.drop_queued_events(dag_id)
     for asset, events in found:
-        body = {"asset_id": asset["id"], "extra": events[-1]["extra"], "partition_key": events[-1]["partition_key"]}
-        airflow.request("POST", "/assets/events", json=body)
+        airflow.announce(asset["id"], events[-1]["extra"], events[-1]["partition_key"])
     return [Missed(asset["name"], len(events), _others(asset, dag_id)) for asset, events in found]
 
 
-def _events(airflow: Airflow, query: str) -> list[dict[str, Any]]:
-    """Ask for events. While a run that one of them has started is queued, Airflow 3.3.2 answers 500."""
+def _events(airflow: Airflow, asset_id: int, since: str) -> list[dict[str, Any]]:
+    """Return an asset's events since an instant.
+
+    Airflow 3.3.2 answers 500 while a run that one of them has started is queued, so that is waited out.
+    """
     for _ in looks(BEGINS):
-        if airflow.request("GET", f"/assets/events?{query}&limit={PAGE}", expect=(200, 500)).status_code == 200:
-            return airflow.pages(f"/assets/events?{query}", "asset_events")
+        try:
+            return airflow.asset_events(asset_id=asset_id, timestamp_gt=since)
+        except ApiError as error:
+            if error.status != 500:
+                raise
     raise ApiError("Airflow does not tell the events: a run that one of them started has not begun. Is its DAG paused?")
 
 
 def _consumed_until(airflow: Airflow, dag_id: str) -> str | None:
     """The instant up to which the DAG's runs were given events, as ISO 8601; None without such a run."""
-    path = f"/dags/{quote(dag_id)}/dagRuns?run_type=asset_triggered&order_by=-run_after&limit=1"
-    answer = airflow.request("GET", path, expect=(200, 404))
-    runs = answer.json()["dag_runs"] if answer.status_code == 200 else []
-    return runs[0]["run_after"] if runs else None
+    run = airflow.newest_run(dag_id, run_type="asset_triggered")
+    return run["run_after"] if run else None
 
 
 def _others(asset: dict[str, Any], dag_id: str) -> tuple[str, ...]:

@@ -30,28 +30,16 @@ def post(airflow: Airflow, place: dict[str, Any]) -> bool:
     :raises NotTaken: no answer, or one that another try may change
     """
     run_id = f"kafka__{place['topic']}-{place['partition']}-{place['offset']}"
-    if _ask(airflow, run_id, place):
-        return True
-    known = _request(airflow, "GET", f"/dags/{DAG}/dagRuns/{run_id}").json()
-    if (known.get("conf") or {}).get("topic_id") == place["topic_id"]:
-        return False
-    # The topic was deleted and made again: this is another message, at an offset that was there before.
-    return _ask(airflow, f"{run_id}__{place['topic_id']}", place)
-
-
-def _ask(airflow: Airflow, run_id: str, place: dict[str, Any]) -> bool:
-    body = {"dag_run_id": run_id, "logical_date": None, "conf": place}
-    answer = _request(airflow, "POST", f"/dags/{DAG}/dagRuns", json=body)
-    if answer.status_code not in (200, 201, 409):
-        raise NotTaken(f"{run_id} was answered {answer.status_code}: {answer.text[:300]}")
-    return bool(answer.status_code != 409)
-
-
-def _request(airflow: Airflow, method: str, path: str, **kwargs: Any) -> Any:
     try:
-        return airflow.request(method, path, expect=tuple(range(200, 600)), **kwargs)
+        if airflow.trigger(DAG, run_id, place):
+            return True
+        known = airflow.run_record(DAG, run_id) or {}
+        if (known.get("conf") or {}).get("topic_id") == place["topic_id"]:
+            return False
+        # The topic was deleted and made again: this is another message, at an offset that was there before.
+        return airflow.trigger(DAG, f"{run_id}__{place['topic_id']}", place)
     except ApiError as error:
-        raise NotTaken(str(error)) from error
+        raise NotTaken(f"{run_id}: {error}") from error
 
 
 def relay(airflow: Airflow, opts: broker.Options, most: int | None = None) -> int:

@@ -103,7 +103,7 @@ class Repairer:
         """Resume the paused DAGs that have something due."""
         for repair in self._repairs.values():
             if repair.state == PAUSED:
-                self._airflow.request("PATCH", f"/dags/{repair.dag_id}", json={"is_paused": False})
+                self._airflow.unpause(repair.dag_id)
                 repair.state = DUE
         self._paused -= {dag_id for dag_id, _ in self._repairs}
 
@@ -147,9 +147,8 @@ class Repairer:
         dag_id, day = duty.key
         existing = runs_of_days(self._airflow, [duty.member], [day]).get(duty.key)
         if existing is None:
-            body = run_of(day)
-            self._airflow.request("POST", f"/dags/{dag_id}/dagRuns", json=body, expect=(200, 201, 409))
-            self._repairs[duty.key].run_id = body["dag_run_id"]
+            self._airflow.trigger_day(dag_id, day)
+            self._repairs[duty.key].run_id = run_of(day)["dag_run_id"]
             return
         self._repairs[duty.key].run_id = existing["dag_run_id"]
         if existing["state"] in FINAL:
@@ -170,9 +169,7 @@ class Repairer:
         started = runs_under_way(self._airflow, list(by_event.values()))
         found = []
         for dag_id in by_event:
-            path = f"/dags/{dag_id}/assets/queuedEvents"
-            waiting = self._airflow.request("GET", path, expect=(200, 404))
-            if (waiting.status_code == 200 and waiting.json()["queued_events"]) or any(
+            if self._airflow.queued_events(dag_id) or any(
                 run["run_type"] == "asset_triggered" for run in started.get(dag_id, ())
             ):
                 found.append(dag_id)
@@ -204,7 +201,7 @@ def known(airflow: Airflow, members: list[Member], days: list[date]) -> Known:
 
 def _landed(airflow: Airflow, carriers: set[str]) -> dict[tuple[str, date], Landed]:
     found: dict[tuple[str, date], Landed] = {}
-    for event in airflow.pages(f"/assets/events?name_prefix_pattern={LANDED}&order_by=timestamp", "asset_events"):
+    for event in airflow.asset_events(name_prefix_pattern=LANDED):
         carrier, extra = event["name"].removeprefix(LANDED), event["extra"] or {}
         if carrier in carriers and "rows" in extra:
             at = datetime.fromisoformat(event["timestamp"])

@@ -10,16 +10,12 @@ from include.sla.judge import Run
 
 
 def runs_of(airflow: Airflow, dag_id: str) -> list[Run]:
-    """Every run of a DAG that has a data interval, oldest first.
-
-    Missed deadlines come from the address that the UI asks (`/ui/dags/…/deadlines`): on 3.3 the public API has none.
-    """
+    """Return every run of a DAG that has a data interval, oldest first."""
     missed: dict[str, datetime] = {}
-    path = f"/dags/{dag_id}/dagRuns/~/deadlines?missed=true&order_by=deadline_time"
-    for each in airflow.pages(path, "deadlines", "/ui"):
+    for each in airflow.missed_deadlines(dag_id):
         missed.setdefault(each["dag_run_id"], _instant(each["deadline_time"]))
     runs = []
-    for each in airflow.pages(f"/dags/{dag_id}/dagRuns?order_by=run_after", "dag_runs"):
+    for each in airflow.runs(dag_id, order_by="run_after"):
         if not each["data_interval_start"]:
             continue
         # As plugins.deadlines.RunDue says it.
@@ -46,8 +42,8 @@ def within(airflow: Airflow, asked: Any) -> timedelta:
     if not isinstance(asked, dict):
         return timedelta(seconds=asked)
     key = asked["variable"]
-    value = airflow.request("GET", f"/variables/{key}").json()["value"]
-    if not str(value).isdigit():
+    value = airflow.variable(key)
+    if not value.isdigit():
         raise ApiError(f"the Variable {key} is {value!r}: it should be a number of seconds")
     return timedelta(seconds=int(value))
 

@@ -48,7 +48,8 @@ def _has_symbol(anchor: str) -> str:
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 Anchor = Annotated[Text, AfterValidator(_has_symbol)]
-ClaimId = Annotated[str, StringConstraints(pattern=r"^([1-9]|10)\.[1-9][0-9]?$")]
+QuestionId = Annotated[str, StringConstraints(pattern=r"^q(0[1-9]|[1-9][0-9]+)$")]
+ClaimId = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*\.[1-9][0-9]?$")]
 
 
 class _Strict(BaseModel):
@@ -86,7 +87,7 @@ class Claim(_Strict):
 class Question(_Strict):
     """One interview question with its answer and the claims that the answer rests on."""
 
-    id: Annotated[str, StringConstraints(pattern=r"^q(0[1-9]|10)$")]
+    id: QuestionId
     title: Text
     answered: bool
     dag: Text | None = None
@@ -94,6 +95,11 @@ class Question(_Strict):
     answer: Annotated[Text, AfterValidator(_speakable)] | None = None
     then_now: list[ThenNow] = []
     claims: list[Claim] = []
+
+    @property
+    def number(self) -> int:
+        """`4` for the question `q04`."""
+        return int(self.id[1:])
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:

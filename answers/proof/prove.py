@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import sys
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -15,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from answers.checkout import is_exercise
+from answers.interrupts import interruptible
 from answers.proof.anchors import ELSEWHERE, claimed_tests
 from answers.proof.catalog import ROOT, CatalogError, Claim, Fault, load_faults, load_questions, select_claims
 from answers.proof.copies import TICKET, CopyError
@@ -54,23 +54,22 @@ def prove(
     asked for does not exist or the catalogue is wrong. The results are kept in results/prove.json, with hashes of the code
     that they are about: where that is no longer as it was, "proven" becomes "proven, code changed since".
     """
-    for number in (signal.SIGTERM, signal.SIGINT):  # a shell starts its background jobs with SIGINT ignored
-        signal.signal(number, signal.default_int_handler)
     try:
-        all_faults = load_faults(ROOT)
-        if (faults or apply is not None) and is_exercise(ROOT):
-            raise FaultError(NOT_HERE)
-        if apply is not None or to is not None:
-            _exercise(all_faults, apply, to)
-            return
-        claims = select_claims(load_questions(ROOT), asked or [])
-        if show:
-            good = _recorded(claims, all_faults, as_json)
-        elif faults:
-            good = _faults(claims, all_faults, jobs, as_json)
-        else:
-            also = {tier for tier, wanted in zip(ELSEWHERE, (compose, kubernetes), strict=True) if wanted}
-            good = _claims(claims, all_faults, also, as_json)
+        with interruptible():
+            all_faults = load_faults(ROOT)
+            if (faults or apply is not None) and is_exercise(ROOT):
+                raise FaultError(NOT_HERE)
+            if apply is not None or to is not None:
+                _exercise(all_faults, apply, to)
+                return
+            claims = select_claims(load_questions(ROOT), asked or [])
+            if show:
+                good = _recorded(claims, all_faults, as_json)
+            elif faults:
+                good = _faults(claims, all_faults, jobs, as_json)
+            else:
+                also = {tier for tier, wanted in zip(ELSEWHERE, (compose, kubernetes), strict=True) if wanted}
+                good = _claims(claims, all_faults, also, as_json)
     except (CatalogError, CopyError, FaultError) as error:
         Console(stderr=True).print(f"[red]{escape(str(error))}[/]", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None

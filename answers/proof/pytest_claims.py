@@ -1,12 +1,13 @@
 """pytest plugin: `--claim 1.4` runs the tests of one claim, and the run is told as events to whoever asked for them."""
 
 import json
-import signal
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from answers.interrupts import restore_ctrl_c
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -23,9 +24,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "claim(id): the claim of include/questions that the test proves")
     if file := config.getoption("--claim-events"):
         config.pluginmanager.register(_Teller(Path(file)), "claim-events")
-        # A shell starts background jobs with SIGINT ignored, and `answers prove` ends its tests with SIGINT.
-        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        restore_ctrl_c()  # `answers prove` ends its tests with SIGINT
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -25,14 +25,16 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlencode, urlsplit
 
 KEPT = 1000  # messages in memory
 MAX_BODY = 1 << 20  # bytes
 MOST_UNREAD = 64 << 20  # bytes of a refused body that are waited for
+MESSAGES = "/messages"
 MAX_FILE = 10 << 20  # bytes; a larger file is set aside as FILE.1
 
 
@@ -89,6 +91,19 @@ class Catcher(ThreadingHTTPServer):
             self.messages.clear()
 
 
+def messages(port: int, path: str) -> list[dict[str, Any]]:
+    """Ask this machine's catcher for the messages that were posted to `path`, oldest first.
+
+    :raises OSError: it does not answer
+    """
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    try:
+        connection.request("GET", f"{MESSAGES}?{urlencode({'path': path})}")
+        return list(json.loads(connection.getresponse().read()))
+    finally:
+        connection.close()
+
+
 class _RefusedError(Exception):
     """A request that is not taken: its code and the reason."""
 
@@ -135,12 +150,12 @@ class _Handler(BaseHTTPRequestHandler):
         url = self._url()
         if url.path == "/health":
             return self._answer(200, {"status": "ok"})
-        if url.path == "/messages":
+        if url.path == MESSAGES:
             return self._answer(200, self.server.seen(parse_qs(url.query).get("path", [None])[0]))
         return self._refuse(404, "there are GET /messages and GET /health")
 
     def do_DELETE(self) -> None:
-        if self._url().path != "/messages":
+        if self._url().path != MESSAGES:
             return self._refuse(404, "there is DELETE /messages")
         self.server.forget()
         return self._answer(200, {"status": "ok"})

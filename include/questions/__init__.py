@@ -1,6 +1,6 @@
-"""The ten questions: their answers, claims, code anchors, tests and faults.
+"""Hold the questions, a YAML file each: answer, then and now, claims with their anchors.
 
-A DAG file imports this module, so it needs nothing but `yaml`. The models live in `catalog`, the proof in `prove`.
+A DAG file imports this module, so it needs nothing but `yaml`. The models are in answers/proof/catalog.py.
 """
 
 from functools import cache
@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parent
 def doc_md(question_id: str) -> str:
     """Markdown for a DAG's `doc_md`: the question, its answer, then and now, and the claims with their code anchors.
 
-    :param question_id: `q01` … `q10`.
+    :param question_id: such as `q01`: the name of its file.
 
     The text depends on the YAML file alone (no line numbers, no time), so that parsing a DAG twice gives the same DAG
     version.
@@ -25,7 +25,11 @@ def doc_md(question_id: str) -> str:
     """
     with (FOLDER / f"{question_id}.yaml").open(encoding="utf-8") as file:
         # The C loader is ten times as fast; it is missing where PyYAML was built without libyaml.
-        question: dict[str, Any] = yaml.load(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
+        return markdown(yaml.load(file, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))  # noqa: S506
+
+
+def markdown(question: dict[str, Any]) -> str:
+    """Return a question as Markdown, from what its YAML file says."""
     parts = [f"### {question['title']}", _quote(question["question"])]
     if question.get("answer"):
         parts.append(_one_line_paragraphs(question["answer"]))

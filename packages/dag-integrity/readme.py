@@ -1,15 +1,15 @@
 """Writes the tables of README.md that are made from the code: rules and configuration. With --check, only tells.
 
-Run it after a change of rules or configuration: `python packages/dag-integrity/readme.py`.
+Run it after a change of rules or configuration: `make docs`, or `python packages/dag-integrity/readme.py`.
 """
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
 from dag_integrity.config import Config
+from dag_integrity.marked import fill, write
 from dag_integrity.report import rules_as_markdown
 from dag_integrity.rules import RULES
 
@@ -28,21 +28,9 @@ def configuration() -> str:
 
 def main() -> int:
     """Write or check; returns the exit code."""
-    before = README.read_text(encoding="utf-8")
-    text = before
-    for name, table in (("rules", rules_as_markdown(RULES.values())), ("configuration", configuration())):
-        pattern = rf"(<!-- {name}: made by readme.py -->\n).*?(<!-- end of {name} -->)"
-        text, count = re.subn(
-            pattern, lambda match, table=table: f"{match[1]}\n{table}\n\n{match[2]}", text, flags=re.S
-        )
-        if count != 1:
-            raise SystemExit(f"{README}: should have the marks of {name} once")
-    if "--check" in sys.argv[1:]:
-        if text != before:
-            print(f"{README} is out of date: run python {Path(__file__).name}", file=sys.stderr)
-        return int(text != before)
-    README.write_text(text, encoding="utf-8")
-    return 0
+    tables = {"rules": rules_as_markdown(RULES.values()), "configuration": configuration()}
+    text = fill(README.read_text(encoding="utf-8"), tables)
+    return write({README: text}, f"python {Path(__file__).name}", check="--check" in sys.argv[1:])
 
 
 if __name__ == "__main__":

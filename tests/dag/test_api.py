@@ -15,7 +15,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from answers.cli import app as cli
-from answers.demo import Demo, q02, q05, q06, q07, q08, q09
+from answers.demo import Demo, q02
 from answers.operate import audit, sla_history
 from answers.operate import fleet as fleet_run
 from answers.stack.client import Airflow, ApiError
@@ -84,7 +84,7 @@ def test_every_dag_is_known_however_many_pages_there_are(airflow, monkeypatch):
     everything = airflow.dag_ids()
     assert {member.dag_id for member in load().members} | {Q02, Q09} <= set(everything)
     assert len(everything) == len(set(everything)) > 55
-    monkeypatch.setattr("answers.stack.client.PAGE", 7)
+    monkeypatch.setattr("answers.stack.rest.PAGE", 7)
     assert airflow.dag_ids() == everything
     assert airflow.find_dag("q09") == Q09
     with pytest.raises(ApiError, match="no single DAG 'fleet' among"):
@@ -269,22 +269,18 @@ def test_the_demonstration_runs_days_and_names_what_failed(airflow, demo):
     failing = replace(
         demo, shown=lambda looks: (end(airflow, Q09, "answers__2013-06-13", "failed") or each for each in looks)
     )
-    with pytest.raises(ApiError, match=f"answers__2013-06-13 failed: see http://127.0.0.1:1/dags/{Q09}"):
+    with pytest.raises(ApiError, match=f"answers__2013-06-13 failed: see {airflow.url}/dags/{Q09}"):
         failing.run(Q09, [DAY])
-    assert len(q05._runs(demo, "webhook")) == 0
+    assert audit.runs_of_way(airflow, "webhook", "success") == []
 
 
 def test_the_demonstration_sets_variables_and_reads_what_was_delivered(airflow, demo):
-    value = {key: airflow.request("GET", f"/variables/{key}").json()["value"] for key in ("q07_feed", "flights_feed")}
-    for part, key in ((q07, "q07_feed"), (q08, "flights_feed")):
-        part._point(demo, "elsewhere")
-        assert airflow.request("GET", f"/variables/{key}").json()["value"] == "elsewhere"
-    q02._set(demo, value)
-    assert airflow.request("GET", "/variables/q07_feed").json()["value"] == value["q07_feed"]
+    before = airflow.variable("q07_feed")
+    airflow.set_variable("q07_feed", "elsewhere")
+    assert airflow.request("GET", "/variables/q07_feed").json()["value"] == airflow.variable("q07_feed") == "elsewhere"
+    airflow.set_variable("q07_feed", before)
     assert q02._miss(demo, "answers__1999-01-01", "") is None
     address = f"http://127.0.0.1:{demo.settings.ports['catcher']}"
     for path in ("/partner", "/refunds", "/mail"):
         httpx.post(f"{address}{path}", json={"to": path}, trust_env=False).raise_for_status()
-    assert q06._delivered(demo) == {"to": "/partner"}
-    assert q09._notices(demo) == [{"to": "/refunds"}]
-    assert q08._caught(demo, "/mail") == [{"to": "/mail"}]
+        assert demo.messages(path) == [{"to": path}]

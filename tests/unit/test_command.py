@@ -17,6 +17,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from answers import console, progress
+from answers import demo as demonstration
 from answers.cli import app as cli
 from answers.demo import Demo, q04, q06, q08
 from answers.operate.fleet import State
@@ -252,7 +253,7 @@ def test_without_docker_no_worker_is_replaced_and_that_is_said(monkeypatch, tmp_
     assert "answers roll: docker is not installed" in answers("roll", "--image", "new", code=1)
 
 
-@pytest.mark.parametrize("command", ["", "fleet", "kafka", "secrets", "integrity", "prove", "sla", "rollback"])
+@pytest.mark.parametrize("command", ["", "fleet", "kafka", "secrets", "integrity", "prove", "new", "sla", "rollback"])
 def test_every_command_helps(command):
     done = subprocess.run(
         [sys.executable, "-m", "answers", *command.split(), "--help"], cwd=PROJECT, capture_output=True, text=True
@@ -297,8 +298,15 @@ def test_every_part_of_the_demonstration_can_be_played(question):
     assert part.__doc__.startswith(f"Question {int(question[1:])}")
 
 
-def test_every_answered_question_has_its_part():
-    assert {each.id for each in load_questions() if each.answered} <= set(PARTS_SHOWN)
+def test_a_question_without_a_part_of_the_demonstration_is_left_out(tmp_path):
+    catalogue = load_questions()
+    assert [each.id for each in demonstration.choose(catalogue, [])] == PARTS_SHOWN
+    for question in ("q01", "q04"):
+        (tmp_path / f"{question}.py").touch()
+    assert [each.id for each in demonstration.choose(catalogue, [], tmp_path)] == ["q01", "q04"]
+    assert [each.id for each in demonstration.choose(catalogue, ["q04"], tmp_path)] == ["q04"]
+    with pytest.raises(ValueError, match=r"^q05, q99 cannot be shown; there are q01, q04$"):
+        demonstration.choose(catalogue, ["q05", "q04", "q99"], tmp_path)
 
 
 def test_tasks_that_run_at_the_same_time_are_counted():

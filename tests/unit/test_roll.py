@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from answers.deploy.roll import RollError, Worker, roll
+from answers.deploy.roll import SERVICES, RollError, Worker, roll
 from support import PROJECT
 
 pytestmark = pytest.mark.claim("10.3")
@@ -25,9 +25,10 @@ class Engine:
     def workers(self, running=True):
         return self.running if running else self.running + self.starting
 
-    def add(self, tag, count):
+    def add(self, service, tag, count):
+        there = sum(each.service == service for each in self.running)
         self.starting = [
-            Worker(f"new-{number}", f"airflow-answers:{tag}") for number in range(len(self.running), count)
+            Worker(f"new-{service}-{number}", f"airflow-answers:{tag}", service) for number in range(there, count)
         ]
         if not self.healthy:
             raise RollError("unhealthy")
@@ -49,6 +50,20 @@ def test_each_worker_goes_after_its_successor_is_healthy_and_there_are_never_few
     assert [each["exit_code"] for each in roll(engine, "new", print)] == [0, 0]
     assert engine.happened == [("added", 3), ("stopped", 2), ("added", 3), ("stopped", 2)]
     assert {each.image for each in engine.running} == {NEW}
+
+
+def test_the_workers_of_every_queue_are_replaced_each_by_one_of_its_own_service():
+    engine = Engine(OLD)
+    engine.running += [Worker(f"other-{number}", OLD, SERVICES[1]) for number in range(2)]
+    assert len(roll(engine, "new", print)) == 3
+    assert {each.image for each in engine.running} == {NEW}
+    assert [each.service for each in engine.running] == [SERVICES[0], SERVICES[1], SERVICES[1]]
+
+
+def test_every_service_of_compose_that_runs_workers_is_rolled():
+    services = yaml.safe_load((PROJECT / "docker-compose.yaml").read_text())["services"]
+    workers = {name for name, each in services.items() if {"celery", "worker"} <= set(each.get("command") or [])}
+    assert workers == set(SERVICES)
 
 
 def test_a_roll_that_was_interrupted_goes_on_with_the_workers_that_are_left():

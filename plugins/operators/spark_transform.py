@@ -1,0 +1,35 @@
+"""The Spark job of questions 1, 3 and 7: what was landed, transformed into the tables of the warehouse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+
+from include.flights.spark import EXECUTOR
+
+PROJECT = Path(__file__).resolve().parents[2]
+DAY = "{{ data_interval_start | ds }}"
+
+
+def spark_transform(landed: Any, conf: dict[str, str], name: str = DAY) -> SparkSubmitOperator:
+    """Make the task `transform`, which submits include/flights/transform.py.
+
+    A function and no subclass: Airflow's UI and the metrics know the task as the SparkSubmitOperator that it is.
+
+    :param landed: what `include.flights.feed.land` returned, as an XCom; only its folder is used
+    :param conf: Spark's properties (include/flights/spark.py)
+    :param name: of the job in Spark's UI, after the DAG's id (templated)
+    """
+    return SparkSubmitOperator(
+        task_id="transform",
+        application=str(PROJECT / "include/flights/transform.py"),
+        application_args=[landed["folder"]],
+        name=f"{{{{ dag.dag_id }}}} {name}",
+        conf=conf,
+        durable=False,  # the default finds a cleared task's old job and turns green without running
+        executor=EXECUTOR,  # on Kubernetes a pod of its own, beside Celery's workers
+        pool="spark",
+        queue="spark",
+    )

@@ -1,0 +1,32 @@
+"""The rules of the house that no linter knows: a mechanism lives in one place."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from answers.proof.catalog import ROOT
+
+# What speaks of Airflow's REST API or of the catcher by its address. A docstring that names an address is one, too.
+ADDRESS = re.compile(
+    r"/(dagRuns|taskInstances|xcomEntries|variables/|importErrors|parseDagFile|assets/|pools|connections\"|messages)"
+    r"|f?\"/?(\{[^}]*\})?/dags(/\{|\?)"
+    r"|\"logical_date\": None|\"is_paused\":"
+)
+SPEAKS_TO_AIRFLOW = {"answers/stack/endpoints.py", "answers/stack/catcher.py"}
+# Paths of the parameter store, and of Airflow's pages as a link in a message.
+OTHER_PATHS = {"answers/stack/parameters/names.py"}
+
+
+def modules() -> list[Path]:
+    return [file for room in ("answers", "bench") for file in sorted((ROOT / room).rglob("*.py"))]
+
+
+@pytest.mark.parametrize("file", modules(), ids=lambda file: file.relative_to(ROOT).as_posix())
+def test_no_address_of_the_rest_api_is_built_by_hand(file):
+    name = file.relative_to(ROOT).as_posix()
+    by_hand = [line.strip() for line in file.read_text().splitlines() if ADDRESS.search(line)]
+    if name in SPEAKS_TO_AIRFLOW:
+        assert by_hand, "the pattern no longer finds what it is for"
+    elif name not in OTHER_PATHS:
+        assert by_hand == [], f"{name} builds an address by hand: a method of answers/stack/endpoints.py is its place"
