@@ -11,9 +11,7 @@ EMIT = 'BashOperator(task_id="emit", bash_command="true", outlets=[Asset("x://{0
 ASSET = '**{**GOOD, "schedule": [Asset("x://%s")]}'
 DAILY = '**{**GOOD, "schedule": "@daily"}'
 AT = '**{**GOOD, "schedule": "0 %d * * *"}'
-MAPPED = (
-    'ExternalTaskSensor.partial(task_id="wait_right", external_dag_id="right", timeout=60).expand(external_task_id=["a", "a"])'
-)
+MAPPED = 'ExternalTaskSensor.partial(task_id="wait_right", external_dag_id="right", timeout=60).expand(external_task_id=["a"])'
 BRANCH = "@task.short_circuit\ndef check():\n    return True\ncheck() >> "
 
 

@@ -9,11 +9,14 @@ from itertools import pairwise
 from types import CodeType
 from typing import Any
 
+from dag_integrity.templates import DATED, REMOVED
+
 CONTEXT = {"context", "kwargs"}
+OF_INTEREST = REMOVED | DATED
 
 
 def needed_names(task: Any, module: str) -> set[str]:
-    """Return the names of the context that fail the task where they are missing.
+    """Return the names of the context that fail the task where they are missing; of REMOVED and DATED all of them.
 
     Looks at the function of a task, and at `execute` of an operator that the DAG file itself defines. A name with a default,
     or asked for with `.get`, is not needed.
@@ -35,6 +38,9 @@ def needed_names(task: Any, module: str) -> set[str]:
 
 def _of_function(function: Any, given: set[str], positional: int) -> Iterator[str]:
     function = inspect.unwrap(function)
+    code = getattr(function, "__code__", None)
+    if isinstance(code, CodeType) and OF_INTEREST.isdisjoint((*code.co_varnames, *_texts(code.co_consts))):
+        return  # nearly all functions: a signature takes long
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):
@@ -44,6 +50,10 @@ def _of_function(function: Any, given: set[str], positional: int) -> Iterator[st
         if plain and parameter.default is parameter.empty and parameter.name not in given:
             yield parameter.name
     yield from (name for name in _subscripts(getattr(function, "__code__", None)) if name not in given)
+
+
+def _texts(constants: tuple[object, ...]) -> Iterator[str]:
+    return (each for each in constants if isinstance(each, str))
 
 
 def _subscripts(code: CodeType | None) -> Iterator[str]:

@@ -77,6 +77,8 @@ class Failure:
             return f"{type(error).__name__}: {error.msg}"
         if isinstance(error, SystemExit):
             return f"the file ends its own parsing: sys.exit({error.code!r})"
+        if isinstance(error, KeyError) and raised_by(error) == "os":
+            return f"the environment variable {error} is not set here: env-file gives the check a value"
         if isinstance(error, ImportError):
             return re.sub(r" \((?:/[^()]*|unknown location)\)$", "", short(error))
         return short(error)
@@ -90,9 +92,7 @@ class Failure:
             return f": install what provides {package!r} where the check runs, or put it on the path"
         if isinstance(error, ImportError) and (error.name or "").startswith("airflow."):
             return ": moved or removed in Airflow 3"
-        if isinstance(error, KeyError) and raised_by(error) == "os":
-            return ": this environment variable is not set here; env-file gives the check a value"
-        if self._watch.lookups:
+        if self._watch.lookups and not (isinstance(error, KeyError) and raised_by(error) == "os"):
             kind, key, _ = self._watch.lookups[-1]
             prefix = "VAR" if kind == "variable" else "CONN"
             return f" (after a look-up of {kind} {key!r}: AIRFLOW_{prefix}_{key.upper()} gives the check a value)"

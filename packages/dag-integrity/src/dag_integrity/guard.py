@@ -48,6 +48,8 @@ class Watch:
         self.longest = float("inf")
         """Seconds of sleep that cannot end well: Airflow gives up before."""
         self.active = False
+        self.environment_changed = False
+        """Whether the file has set or removed a variable of the environment."""
         self._roots: tuple[str, ...] = ()
 
     def begin(self, file: str, roots: tuple[str, ...] = ()) -> None:
@@ -55,7 +57,7 @@ class Watch:
 
         :param roots: the folders of the project, each with a slash at its end
         """
-        self._roots = roots
+        self._roots, self.environment_changed = roots, False
         self.file, self.seen, self.lookups, self.slept, self.active = file, [], [], 0.0, True
 
     def line(self) -> int:
@@ -161,6 +163,9 @@ class Watch:
     def _audit(self, event: str, args: Sequence[Any]) -> None:
         if not self.active:
             return
+        if event in ("os.putenv", "os.unsetenv"):
+            self.environment_changed = True
+            return
         if event in ("open", "os.listdir", "os.scandir"):
             if isinstance(path := args[0], str) and path[:1] != "/" and self._asked_by_project(sys._getframe(1)):
                 self.note("AA409", f"reads {path or '.'!r}, wherever Airflow happens to be started")
@@ -185,9 +190,12 @@ class Watch:
                 return
             self.note("AA401", "opens an SQLite database")
             raise Refused("answers integrity: no database while a DAG file is parsed")
+        self._audit_processes(event, args)
+
+    def _audit_processes(self, event: str, args: Sequence[Any]) -> None:
+        """Note the start of a process. A Popen forks, too: it is one finding."""
         if event == "subprocess.Popen":
             self.note("AA404", f"starts {os.path.basename(str(args[0]))}")
-        # A Popen forks, too: it is one finding.
         forks = event in ("os.system", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty")
         if forks and ("AA404", self.line()) not in [entry[:2] for entry in self.seen]:
             self.note("AA404", f"starts a process ({event})")

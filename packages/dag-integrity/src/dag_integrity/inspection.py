@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from dag_integrity import schedules, template_rules
+from dag_integrity.cycles import find_cycle
 from dag_integrity.effective import arguments, fields, instances, kinds, value
 from dag_integrity.facts import Entry, LineOf, plain
 from dag_integrity.template_rules import is_known
@@ -134,21 +135,18 @@ def _crossing_groups(dag: Any) -> list[str]:
     groups: dict[str, Any] = getattr(dag.task_group, "get_task_group_dict", dict)()
     if len(groups) < 2:
         return []
-    import networkx
-
     for group in groups.values():
         place = {}  # task -> the child of this group that it belongs to
         for label, child in group.children.items():
             inside = child.iter_tasks() if hasattr(child, "iter_tasks") else [child]
             place.update({task.task_id: label for task in inside})
-        edges = {
-            (place[task.task_id], place[below]) for task in dag.tasks if task.task_id in place
-            for below in task.downstream_task_ids if below in place
-        }  # fmt: skip
-        graph = networkx.DiGraph((above, below) for above, below in sorted(edges) if above != below)
-        if not networkx.is_directed_acyclic_graph(graph):
-            found = networkx.find_cycle(graph)
-            return [found[0][0], *(edge[1] for edge in found)]
+        edges: dict[str, set[str]] = {}
+        for task in dag.tasks:
+            if (above := place.get(task.task_id)) is not None:
+                below = {place[each] for each in task.downstream_task_ids if each in place}
+                edges.setdefault(above, set()).update(below - {above})
+        if cycle := find_cycle(edges):
+            return cycle
     return []
 
 

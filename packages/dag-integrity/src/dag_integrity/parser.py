@@ -33,6 +33,7 @@ from airflow.sdk.bases.operator import BaseOperator
 from airflow.sdk.definitions._internal.contextmanager import DagContext, TaskGroupContext
 from airflow.serialization import serialized_objects
 
+from dag_integrity.cycles import find_cycle
 from dag_integrity.discovery import DagFile
 from dag_integrity.facts import facts
 from dag_integrity.failures import Failure, short
@@ -40,6 +41,7 @@ from dag_integrity.guard import Watch
 from dag_integrity.imports import Imports
 from dag_integrity.inspection import inspect
 from dag_integrity.lost import Made
+from dag_integrity.plain import plain
 from dag_integrity.protocol import Result
 from dag_integrity.sources import archive_of, is_utf8, read
 from dag_integrity.stability import Suspicion, canonical
@@ -69,6 +71,8 @@ class Parser:
         self._made = Made()
         self._suspicion = Suspicion()
         self._roots: tuple[str, ...] = ()
+        self._place: dict[str, str] = {}
+        self._environment: dict[str, str] = {}
         self._no_plugins = settings.PLUGINS_FOLDER
         self._is_local: dict[str, bool] = {}
         self._stand_ins = Finder(self._local_file) if options["missing"] == "stand-in" else None
@@ -103,15 +107,19 @@ class Parser:
         :param doc: also return the serialised DAGs
         :param later: parse as if it were more than a year later, to see what the clock gets into
         """
-        environment, folder, filters = dict(os.environ), os.getcwd(), warnings.filters[:]
+        folder, filters = os.getcwd(), warnings.filters[:]
         loaded, threads = set(sys.modules), set(threading.enumerate())
         file, added = job.path, (*job.before, *job.roots)
         self._roots, self._is_local = tuple(f"{root.rstrip('/')}/" for root in added), {}
         # Airflow appends: an installed package wins over a DAG file of its name.
         sys.path[:] = [*job.before, *(entry for entry in self._path if entry not in added), *job.roots]
         os.chdir(job.home)
-        os.environ["AIRFLOW_HOME"] = self.options["airflow_home"] or job.home
-        os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = settings.DAGS_FOLDER = job.dags
+        settings.DAGS_FOLDER = job.dags
+        place = {"AIRFLOW_HOME": self.options["airflow_home"] or job.home, "AIRFLOW__CORE__DAGS_FOLDER": job.dags}
+        if place != self._place:
+            self._place = place
+            os.environ.update(place)
+            self._environment = dict(os.environ)
         self._lines.clear()
         self._scheduled.clear()
         self._made.begin(file)
@@ -137,9 +145,9 @@ class Parser:
             for name in [name for name in _added(loaded) if self._local(name)]:
                 del sys.modules[name]
             sys.path[:] = self._path
-            if dict(os.environ) != environment:
+            if self.watch.environment_changed:
                 os.environ.clear()
-                os.environ.update(environment)
+                os.environ.update(self._environment)
             with contextlib.suppress(OSError):
                 if os.getcwd() != folder:
                     os.chdir(folder)
@@ -220,8 +228,9 @@ class Parser:
             dag.validate()
             found += [(rule, at, dag.dag_id, text) for rule, at, text in missing_templates(dag, line_of)]
             dag.resolve_template_files()
-            document = Serialization.serialize_dag(dag)
-            self._texts[dag.dag_id] = json.dumps(document, sort_keys=True, default=str)
+            if doc or not plain(dag):
+                document = Serialization.serialize_dag(dag)
+                self._texts[dag.dag_id] = json.dumps(document, sort_keys=True, default=str)
         except Exception as error:
             found.append(("AA101", line, dag.dag_id, f"Airflow refuses the DAG: {short(error)}"))
             return
@@ -341,7 +350,9 @@ def warm_up() -> None:
             )
             task(warm_up)()
         dag.validate()
+        dag.get_template_env().parse("{{ ds }}")
         Serialization.serialize_dag(dag)
+        plain(dag)
         list(inspect(dag, 1, lambda _: 1, "", {"default_owner": "", "max_catchup_runs": 0, **dict.fromkeys(KNOWN)}))
     DagContext.autoregistered_dags.clear()
 
@@ -357,11 +368,4 @@ def _cycle(dag: Any) -> list[str]:
     with contextlib.suppress(Exception):  # a cycle; Airflow 3.0 has no such method
         dag.check_cycle()
         return []
-    import networkx
-
-    graph = networkx.DiGraph((task.task_id, below) for task in dag.tasks for below in task.downstream_task_ids)
-    try:
-        edges = networkx.find_cycle(graph)
-    except networkx.NetworkXNoCycle:
-        return []
-    return [edges[0][0], *(edge[1] for edge in edges)]
+    return find_cycle({task.task_id: set(task.downstream_task_ids) for task in dag.tasks})

@@ -21,7 +21,7 @@ def is_known(kind: str, key: str, known: list[str]) -> bool:
 
 def templates(dag: Any, line_of: LineOf, options: dict[str, Any]) -> Iterator[Entry]:
     """Find what the templates of the tasks use that is not there."""
-    own = set(dag.user_defined_macros or ())
+    own, known = set(dag.user_defined_macros or ()), dict[str, Used]()
     undated = schedules.undated(dag)
     environment = None
     for task in dag.tasks:
@@ -30,8 +30,9 @@ def templates(dag: Any, line_of: LineOf, options: dict[str, Any]) -> Iterator[En
             continue
         environment = environment or dag.get_template_env()
         for text in texts:
-            needs = with_includes(used(text, environment, own), environment, own)
-            yield from _template(task.task_id, line_of(task), needs, undated, options)
+            if text not in known:  # many tasks of a DAG have the same template
+                known[text] = with_includes(used(text, environment, own), environment, own)
+            yield from _template(task.task_id, line_of(task), known[text], undated, options)
 
 
 def _template(task_id: str, line: int, needs: Used, undated: str, options: dict[str, Any]) -> Iterator[Entry]:
