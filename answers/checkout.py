@@ -1,4 +1,4 @@
-"""Tells checkouts of this project apart, so that `answers` never works on another one than the reader has before them.
+"""Tells checkouts of this project apart: `answers` works only on the one that it was started in.
 
 Standard library only: `answers` asks it before it imports anything else.
 """
@@ -9,18 +9,18 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-EXERCISE = ".answers/exercise.json"  # marks a copy that was handed out, and says which
+EXERCISE = ".answers/exercise.json"  # marks a copy that was handed out
 IS_THIS_PROJECT = re.compile(rb'^name\s*=\s*"airflow-answers"', re.MULTILINE)
-REFUSED = 2  # the exit code of what was asked wrongly
+REFUSED = 2  # the exit code of a wrong request
 
 
 def checkout_of(folder: Path) -> Path | None:
-    """Finds the checkout of this project that a folder lies in, its subfolders included; None outside of any."""
+    """Finds the checkout of this project that a folder lies in. Returns None outside of any."""
     for candidate in (folder, *folder.parents):
         metadata = candidate / "pyproject.toml"
         try:
             if IS_THIS_PROJECT.search(metadata.read_bytes()):
-                return metadata.resolve().parent  # a deploy checks DAGs in a folder of links to the checkout
+                return metadata.resolve().parent  # a deploy checks DAGs in a folder of links
         except OSError:
             continue
     return None
@@ -47,7 +47,7 @@ def _remedy(here: Path) -> str:
 
 
 def refuse_elsewhere() -> None:
-    """Ends the process with a sentence when it was started in another checkout than the one that it was imported from.
+    """Ends the process when it was started in one checkout and its code is from another.
 
     :raises SystemExit: with exit code 2.
     """
@@ -57,5 +57,5 @@ def refuse_elsewhere() -> None:
 
 
 def is_exercise(root: Path) -> bool:
-    """Whether a checkout is a copy that was handed out as an exercise."""
+    """Tells whether a checkout is a copy that was handed out as an exercise."""
     return (root / EXERCISE).exists()

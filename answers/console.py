@@ -1,4 +1,4 @@
-"""Prints, reads days and turns errors into one message, alike for every command."""
+"""Prints messages, reads days and turns errors into one message, in the same way for every command."""
 
 from __future__ import annotations
 

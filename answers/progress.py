@@ -1,4 +1,4 @@
-"""Shows runs while they go on: a live table on a terminal, a line for each change elsewhere."""
+"""Shows runs while they go on: as a live table on a terminal, with one line for each change elsewhere."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from include.fleet.model import Fleet, Member
 
 Look = TypeVar("Look")
-MOST_COLUMNS = 10  # of a table of runs; DAGs with more tasks are counted by state
+MOST_COLUMNS = 10  # of a table of runs; for DAGs with more tasks it shows counts by state
 COLOURS = {
     "success": "green",
     "failed": "red",

@@ -13,7 +13,7 @@ from pendulum import datetime
 
 from include.flights.spark import SMALL_JOB
 from include.questions import doc_md
-from plugins.failures import permanent
+from plugins.failures import RETRY_POLICY
 from plugins.notifiers.failure import TELL_FAILURES, tell_failure
 from plugins.operators.publish_partition import PublishPartitionOperator
 from plugins.operators.spark_transform import spark_transform
@@ -29,7 +29,7 @@ with DAG(
     start_date=datetime(2013, 1, 1, tz=ZONE),
     end_date=datetime(2013, 12, 31, tz=ZONE),
     catchup=False,
-    default_args={"owner": "data-platform", **TELL_FAILURES},
+    default_args={"owner": "data-platform", "retry_policy": RETRY_POLICY, **TELL_FAILURES},
     on_failure_callback=tell_failure,
     tags=["q01", "spark", "clickhouse"],
     doc_md=doc_md("q01"),
@@ -45,11 +45,9 @@ with DAG(
     @task
     def ingest(feed: str, data_root: str, run_id=None, data_interval_start=None, data_interval_end=None) -> dict:
         """Land the records of this data interval as Parquet; a breach of the feed's contract is permanent."""
-        from include.flights.contract import FeedError
         from include.flights.feed import land
 
-        with permanent(FeedError):
-            return land(Path(feed), Path(data_root), data_interval_start, data_interval_end, run_id)
+        return land(Path(feed), Path(data_root), data_interval_start, data_interval_end, run_id)
 
     landed = ingest("{{ var.value.flights_feed }}", "{{ var.value.data_root }}")
 

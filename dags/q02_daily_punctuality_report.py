@@ -15,7 +15,7 @@ from pendulum import datetime
 from include.questions import doc_md
 from plugins.callbacks.deadline_missed import deadline_missed
 from plugins.deadlines import RunDue
-from plugins.failures import permanent
+from plugins.failures import RETRY_POLICY
 from plugins.sensors.external_feed import ExternalFeedSensor
 
 ZONE = "America/New_York"
@@ -35,7 +35,7 @@ with DAG(
         interval=VariableInterval("q02_report_within"),  # seconds; read when a run is created
         callback=AsyncCallback(deadline_missed, kwargs={"owner": OWNER}),
     ),
-    default_args={"owner": OWNER},
+    default_args={"owner": OWNER, "retry_policy": RETRY_POLICY},
     tags=["q02", "clickhouse"],
     doc_md=doc_md("q02"),
 ) as dag:
@@ -56,10 +56,9 @@ with DAG(
         from plugins.warehouse import open_warehouse
 
         day = data_interval_start.in_timezone(ZONE).date()
-        with permanent(report.DayMissing, external_feed.FeedBroken):
-            names = report.airline_names(external_feed.read(feed))
-            with open_warehouse() as client:
-                rows = report.by_carrier(client, day)
-            return report.write(rows, names, day, Path(data_root) / "reports" / "punctuality")
+        names = report.airline_names(external_feed.read(feed))
+        with open_warehouse() as client:
+            rows = report.by_carrier(client, day)
+        return report.write(rows, names, day, Path(data_root) / "reports" / "punctuality")
 
     airlines >> write_report("{{ var.value.airlines_feed }}", "{{ var.value.data_root }}")

@@ -16,7 +16,7 @@ from include.chunks import chunks
 from include.flights.feed import AIRPORTS, local_day
 from include.flights.spark import SMALL_JOB
 from include.questions import doc_md
-from plugins.failures import permanent
+from plugins.failures import RETRY_POLICY
 from plugins.operators.publish_partition import PublishPartitionOperator
 from plugins.operators.spark_transform import DAY, spark_transform
 
@@ -45,22 +45,18 @@ CARRIER = "{{ task.op_kwargs.carrier }}: {{ task.op_kwargs.rows }}"
 @task
 def read_config(url: str, data_root: str) -> dict:
     """Read the document once: the run works with this version, whatever happens to the object meanwhile."""
-    from include.chunks.config import ConfigInvalid
     from include.chunks.in_force import in_force
     from plugins.object_storage import object_at
 
-    with permanent(ConfigInvalid):
-        return in_force(object_at(url), Path(data_root))
+    return in_force(object_at(url), Path(data_root))
 
 
 @task
 def count_flights(feed: str, data_interval_start=None, data_interval_end=None) -> dict:
     """Count the day's flights per airport and carrier, which the chunks are planned from."""
-    from include.flights.contract import FeedError
     from include.flights.feed import count_flights as count
 
-    with permanent(FeedError):
-        return count(Path(feed), data_interval_start, data_interval_end)
+    return count(Path(feed), data_interval_start, data_interval_end)
 
 
 @task
@@ -119,11 +115,10 @@ def light(
     """Land, transform and publish the chunk in this process, with the warehouse's engine."""
     from include.flights.feed import land
     from include.flights.light import transform_and_publish
-    from include.flights.warehouse import ValidationError
     from plugins.warehouse import open_warehouse
 
     landed = land(Path(feed), Path(data_root), data_interval_start, data_interval_end, ti.run_id, airport, carrier)
-    with permanent(ValidationError), open_warehouse() as client:
+    with open_warehouse() as client:
         return transform_and_publish(client, landed, f"{ti.dag_id} {ti.run_id}", layers)
 
 
@@ -141,13 +136,12 @@ def spark_path(airport: str, layers: list, carrier: str, rows: int) -> None:
 @task(pool="warehouse", trigger_rule=WHICHEVER_RAN, templates_exts=[".sql"])
 def settle(airport: str, planned: dict, published: str, params=None, data_interval_start=None) -> dict:
     """Check that the airport's chunks are published, and that nothing else of it is."""
-    from include.flights.warehouse import ValidationError
     from plugins.warehouse import open_warehouse
 
     counts = {"airport": airport, **{path: len(some) for path, some in chunks.by_path(planned).items()}}
     if params["dry_run"]:
         return counts
-    with permanent(ValidationError), open_warehouse() as client:
+    with open_warehouse() as client:
         day = local_day(data_interval_start)
         return counts | chunks.settle(client, airport, day, planned, published)
 
@@ -168,7 +162,7 @@ with DAG(
     params=PARAMS,
     user_defined_macros={"local_day": local_day},
     template_searchpath=[str(PROJECT / "include/chunks/sql")],
-    default_args={"owner": "data-platform"},
+    default_args={"owner": "data-platform", "retry_policy": RETRY_POLICY},
     tags=["q03", "spark", "clickhouse"],
     doc_md=doc_md("q03"),
 ) as dag:

@@ -17,6 +17,7 @@ from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, get_parsing_conte
 from pendulum import datetime
 
 from include.fleet.model import Member, load
+from plugins.failures import RETRY_POLICY
 from plugins.operators.publish_partition import PublishPartitionOperator
 
 ZONE = "America/New_York"
@@ -25,7 +26,7 @@ members = {each.dag_id: each for each in fleet.members}
 
 
 def landed(carrier: str) -> Asset:
-    """What ingest left for transform; the event's `extra` says where."""
+    """Return what ingest left for transform; the event's `extra` says where."""
     return Asset(f"fleet.landed.{carrier}")
 
 
@@ -47,7 +48,12 @@ def dag_of(member: Member, schedule=None) -> DAG:
         tags=["q04", "fleet", member.layer, *filter(None, [member.key])],
         doc_md=f"{member.title}.{waits} Weight {member.weight}. Built by dags/q04_fleet.py; explained in docs/q04.md.",
         # The weights cross DAGs, so they are computed from the YAML; Airflow's rules would add up within one DAG.
-        default_args={"owner": member.owner, "priority_weight": member.weight, "weight_rule": "absolute"},
+        default_args={
+            "owner": member.owner,
+            "priority_weight": member.weight,
+            "weight_rule": "absolute",
+            "retry_policy": RETRY_POLICY,
+        },
     )
 
 
@@ -72,15 +78,12 @@ def wait_for(upstream: Member) -> ExternalTaskSensor:
 @task
 def land(carrier: str, feed: str, data_root: str, **context) -> dict:
     """The carrier's records of this data interval as Parquet; a breach of the feed's contract is permanent."""
-    from include.flights.contract import FeedError
     from include.flights.feed import land
     from plugins.events import announce
-    from plugins.failures import permanent
 
     run = f"{context['dag'].dag_id} {context['run_id']}"
     edges = context["data_interval_start"], context["data_interval_end"]
-    with permanent(FeedError):
-        result = land(Path(feed), Path(data_root), *edges, run, carrier=carrier)
+    result = land(Path(feed), Path(data_root), *edges, run, carrier=carrier)
     announce(context, result)
     return result
 

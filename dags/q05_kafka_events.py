@@ -12,6 +12,7 @@ from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, AssetWatcher, CronTrigg
 from pendulum import datetime
 
 from include.questions import doc_md
+from plugins.failures import RETRY_POLICY
 from plugins.triggers.kafka_events import KafkaEventsTrigger
 
 EVENT, SENSOR, WEBHOOK = "flight-status-event", "flight-status-sensor", "flight-status-webhook"
@@ -21,7 +22,7 @@ COMMON = {
     "start_date": datetime(2026, 1, 1, tz="UTC"),
     "catchup": False,
     "is_paused_upon_creation": True,
-    "default_args": {"owner": "flight-status"},
+    "default_args": {"owner": "flight-status", "retry_policy": RETRY_POLICY},
     "tags": ["q05", "kafka", "clickhouse"],
     "doc_md": doc_md("q05"),
 }
@@ -92,11 +93,8 @@ with DAG(
     @task(pool="warehouse", retries=10, retry_delay=AGAIN)
     def process_message(dag_run=None) -> dict:
         """Handle the message that the run's conf points at; return its offset."""
-        from include.flight_status.broker import TopicMissing
-        from plugins.failures import permanent
         from plugins.kafka import handle, one
 
-        with permanent(TopicMissing, KeyError):
-            return handle(one(dag_run.conf or {}), dag_run)[0]
+        return handle(one(dag_run.conf or {}), dag_run)[0]
 
     process_message()

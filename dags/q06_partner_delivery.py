@@ -12,7 +12,7 @@ from airflow.sdk import DAG, Param, task
 
 from include.flights.spark import EXECUTOR, SMALL_JOB
 from include.questions import doc_md
-from plugins.failures import permanent
+from plugins.failures import RETRY_POLICY
 from plugins.secret_environment import SecretBashOperator, SecretSparkSubmitOperator
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -23,7 +23,7 @@ with DAG(
     schedule=None,
     catchup=False,
     # On a worker of their own, the only one that may read these secrets; on Kubernetes, in pods of their own.
-    default_args={"owner": "data-platform", "queue": "partner", "executor": EXECUTOR},
+    default_args={"owner": "data-platform", "queue": "partner", "executor": EXECUTOR, "retry_policy": RETRY_POLICY},
     params={"note": Param("", type="string", maxLength=1000, description="Goes into the manifest as it is")},
     tags=["q06", "secrets", "spark"],
     doc_md=doc_md("q06"),
@@ -72,7 +72,6 @@ with DAG(
         from plugins.webhook import poster
 
         partner = Connection.get("q06_partner")
-        with permanent(delivery.SignatureStale):
-            return delivery.deliver(Path(folder), signature, partner.password, poster(partner))["signature"]
+        return delivery.deliver(Path(folder), signature, partner.password, poster(partner))["signature"]
 
     pseudonymise >> sign >> deliver(folder, sign.output)

@@ -12,7 +12,7 @@ from pendulum import datetime
 
 from include.flights.spark import LARGE_JOB
 from include.questions import doc_md
-from plugins.failures import permanent
+from plugins.failures import RETRY_POLICY
 from plugins.operators.publish_partition import PublishPartitionOperator
 from plugins.operators.spark_transform import spark_transform
 
@@ -41,21 +41,19 @@ def land(folder: str, day: str, data_root: str, run_id=None) -> dict:
     from datetime import date, timedelta
 
     from include.flights import feed
-    from include.flights.contract import FeedError, midnight
+    from include.flights.contract import midnight
 
     first = date.fromisoformat(day)
-    with permanent(FeedError):
-        return feed.land(Path(folder), Path(data_root), midnight(first), midnight(first + timedelta(days=1)), run_id)
+    return feed.land(Path(folder), Path(data_root), midnight(first), midnight(first + timedelta(days=1)), run_id)
 
 
 @task(pool="warehouse")
 def load_by_engine(landed: dict, ti=None) -> dict:
     """Transform a chunk with the warehouse's own engine and publish it."""
     from include.flights.light import transform_and_publish
-    from include.flights.warehouse import ValidationError
     from plugins.warehouse import open_warehouse
 
-    with permanent(ValidationError), open_warehouse() as client:
+    with open_warehouse() as client:
         return transform_and_publish(client, landed, f"{ti.dag_id} {ti.run_id}", layout="generated")
 
 
@@ -88,10 +86,9 @@ def verify(planned: list) -> dict:
     """Hold what is in the warehouse against the totals that came with the feed."""
     from include.flights.generate import Chunk
     from include.flights.generated import verify
-    from include.flights.warehouse import ValidationError
     from plugins.warehouse import open_warehouse
 
-    with permanent(ValidationError), open_warehouse() as client:
+    with open_warehouse() as client:
         return verify(client, [Chunk(**each) for each in planned])
 
 
@@ -104,7 +101,7 @@ with DAG(
     max_active_runs=2,
     params={"path": Param("spark", type="string", enum=["spark", "engine"], description="what transforms the chunks")},
     # Upstream: the later a task stands in its chunk, the sooner it starts. Rows become queryable while others land.
-    default_args={"owner": "data-platform", "weight_rule": "upstream"},
+    default_args={"owner": "data-platform", "weight_rule": "upstream", "retry_policy": RETRY_POLICY},
     tags=["q07", "spark", "clickhouse"],
     doc_md=doc_md("q07"),
 ) as dag:

@@ -9,6 +9,8 @@ from pathlib import Path
 from airflow.sdk import DAG, CronDataIntervalTimetable, task
 from pendulum import datetime
 
+from plugins.failures import RETRY_POLICY
+
 ZONE = "America/New_York"
 
 
@@ -34,7 +36,7 @@ for name, catchup, end in (("caught_up", True, datetime(2013, 7, 5, tz=ZONE)), (
         end_date=end,
         catchup=catchup,
         is_paused_upon_creation=True,
-        default_args={"owner": "data-platform"},
+        default_args={"owner": "data-platform", "retry_policy": RETRY_POLICY},
         tags=["q08"],
     ):
         count_flights("{{ var.value.flights_feed }}")

@@ -13,7 +13,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, Param, TriggerRule, task
 from pendulum import datetime
 
 from include.questions import doc_md
-from plugins.failures import permanent
+from plugins.failures import RETRY_POLICY
 from plugins.notifiers.failure import TELL_FAILURES, tell_failure
 from plugins.operators.publish_partition import PublishPartitionOperator
 from plugins.operators.rollback_partition import RollbackPartitionOperator
@@ -28,7 +28,7 @@ with DAG(
     end_date=datetime(2013, 12, 31, tz=ZONE),
     catchup=False,
     params={"lost_at_most": Param(0.1, type="number", minimum=0, maximum=1, description="share of flights")},
-    default_args={"owner": "data-platform", **TELL_FAILURES},
+    default_args={"owner": "data-platform", "retry_policy": RETRY_POLICY, **TELL_FAILURES},
     on_failure_callback=tell_failure,  # speaks only where no task could: one that was killed has no callback
     tags=["q08", "clickhouse"],
     doc_md=doc_md("q08"),
@@ -38,11 +38,10 @@ with DAG(
     def prepare(feed: str, data_root: str, run_id=None, data_interval_start=None, data_interval_end=None) -> dict:
         """Land the records of this data interval and transform them with the warehouse's engine."""
         from include.flights import light
-        from include.flights.contract import FeedError
         from include.flights.feed import land
         from plugins.warehouse import open_scratch
 
-        with permanent(FeedError), open_scratch() as client:
+        with open_scratch() as client:
             landed = land(Path(feed), Path(data_root), data_interval_start, data_interval_end, f"q08 {run_id}")
             light.transform(client, Path(landed["folder"]))
         return landed
@@ -53,7 +52,7 @@ with DAG(
         from include.flights import plausible
         from plugins.warehouse import open_warehouse
 
-        with permanent(plausible.Implausible), open_warehouse() as client:
+        with open_warehouse() as client:
             return plausible.check(client, date.fromisoformat(published["first_day"]), params["lost_at_most"])
 
     landed = prepare("{{ var.value.flights_feed }}", "{{ var.value.data_root }}")

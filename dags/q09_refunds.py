@@ -9,7 +9,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, Param, task
 from pendulum import datetime
 
 from include.questions import doc_md
-from plugins.failures import permanent
+from plugins.failures import RETRY_POLICY
 
 ZONE = "America/New_York"
 
@@ -20,7 +20,7 @@ with DAG(
     start_date=datetime(2013, 1, 1, tz=ZONE),
     end_date=datetime(2013, 12, 31, tz=ZONE),
     catchup=False,
-    default_args={"owner": "data-platform"},
+    default_args={"owner": "data-platform", "retry_policy": RETRY_POLICY},
     params={
         "now": Param(
             None,
@@ -39,7 +39,7 @@ with DAG(
         from include import refunds
         from plugins.warehouse import open_warehouse
 
-        with permanent(refunds.DayMissing), open_warehouse() as client:
+        with open_warehouse() as client:
             return refunds.owed(client, data_interval_start.in_timezone(ZONE).date())
 
     @task
@@ -50,8 +50,7 @@ with DAG(
         from include import refunds
         from plugins.webhook import poster
 
-        with permanent(ValueError):
-            now = refunds.clock(params["now"])
+        now = refunds.clock(params["now"])
         found = refunds.notices(owed, data_interval_start.in_timezone(ZONE).date(), now)
         return refunds.send(found, poster(Connection.get("ops_webhook")))
 

@@ -20,19 +20,21 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from include.errors import PermanentError
+
 LONGEST_LOOK = 10.0  # seconds for one look
 MOST_READ = 1 << 16  # bytes; the first line is shorter
 UNWELL = {408, 425, 429}  # and 5xx
 logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO it writes whole addresses, with what is secret in them
 
 
-class FeedBroken(ValueError):
+class FeedBroken(PermanentError, ValueError):
     """The feed is there but wrong, or it is refused: waiting cannot help."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """What one look found. `again_after`: seconds that the other side asks to wait."""
+    """Holds the result of one look. `again_after`: seconds that the other side asks to wait."""
 
     there: bool
     found: str
@@ -108,7 +110,7 @@ def read(feed: str) -> str:
 
 
 def _may_come(status: int) -> bool:
-    """Whether looking again can help after this answer."""
+    """Tell whether looking again can help after this answer."""
     return status == 404 or status in UNWELL or status >= 500
 
 

@@ -1,4 +1,4 @@
-"""What airlines owe their passengers for a day's flights, and whether it is overdue.
+"""Finds what airlines owe their passengers for a day's flights, and whether it is overdue.
 
 The rule is 14 CFR part 260 of 2024, applied to flights of 2013 as an example: the fare of a domestic flight that is cancelled, or
 arrives three hours late or later, is paid back within 20 days. Everything that these functions need comes as an argument,
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from include.errors import PermanentError
 from include.flights.contract import ZONE
 
 if TYPE_CHECKING:
@@ -30,21 +31,28 @@ ORDER BY carrier
 """
 
 
-class DayMissing(ValueError):
+class DayMissing(PermanentError, ValueError):
     """The warehouse has no flights of the day. The text says what to run."""
+
+
+class ClockInvalid(PermanentError, ValueError):
+    """The clock of a run is no instant with an offset."""
 
 
 def clock(instant: str | None = None) -> Clock:
     """The machine's clock, or one that stands still at an instant.
 
     :param instant: ISO 8601 with an offset, e.g. 2013-07-03T12:00:00-04:00; empty for the machine's clock
-    :raises ValueError: no instant, or one without an offset, which is another one on each machine
+    :raises ClockInvalid: no instant, or one without an offset, which is another one on each machine
     """
     if not instant:
         return lambda: datetime.now(UTC)
-    now = datetime.fromisoformat(instant)
+    try:
+        now = datetime.fromisoformat(instant)
+    except ValueError as error:
+        raise ClockInvalid(str(error)) from error
     if now.tzinfo is None:
-        raise ValueError(f"{instant} has no offset from UTC: write {instant}Z, or {instant}-04:00")
+        raise ClockInvalid(f"{instant} has no offset from UTC: write {instant}Z, or {instant}-04:00")
     return lambda: now
 
 

@@ -63,7 +63,7 @@ def measure() -> float:
 
 
 def slowness() -> float:
-    """How many times longer this machine needs, at present, than the recorded one: 1 or more.
+    """Return how many times longer this machine needs, at present, than the recorded one: 1 or more.
 
     :raises ValueError: `ANSWERS_PATIENCE` is no positive number
     """
@@ -120,7 +120,7 @@ class Deadline:
         return time.monotonic() - self._began
 
     def passed(self) -> bool:
-        """Whether the time is up. Measures the machine before it says so, and grants what it needs."""
+        """Tell whether the time is up. Measures the machine before it says so, and grants what it needs."""
         if self.elapsed < self.seconds:
             return False
         if self._scales and self._seconds:

@@ -1,1 +1,1 @@
-"""What extends Airflow: operators, sensors, triggers, notifiers. Imported by name in every Airflow component."""
+"""Extends Airflow: operators, sensors, triggers, notifiers. Imported by name in every Airflow component."""

@@ -1,4 +1,4 @@
-"""What Airflow has to be told of, beyond what DAG files import by name."""
+"""Registers with Airflow what DAG files do not import by name."""
 
 from airflow.plugins_manager import AirflowPlugin
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class RunDue(BaseDeadlineReference):
-    """When the run could begin: a scheduled one at the end of its data interval, another one when it was asked for.
+    """Counts from when the run could begin: a scheduled one at the end of its data interval, another one when it was asked for.
 
     So a scheduler that was down does not move the deadline, a day that is run years later is not late at once, and
     clearing a run does not give it more time. Airflow's own references on 3.3.2: DAGRUN_LOGICAL_DATE counts from the

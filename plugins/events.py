@@ -1,4 +1,4 @@
-"""What travels with an asset event. A run that an event started has no date of its own: the days come in its `extra`."""
+"""Puts days into the `extra` of asset events, and reads them: a run that an event started has no date of its own."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def days(triggering_asset_events: Mapping[Any, Iterable[Any]]) -> list[date]:
 
 
 def latest(events: Iterable[Any], day: date) -> dict[str, Any]:
-    """What the newest event about a day says.
+    """Return what the newest event about a day says.
 
     :raises LookupError: there is none
     """

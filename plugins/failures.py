@@ -1,18 +1,13 @@
-"""Which errors are worth a retry."""
+"""Decides which errors are worth a retry: Airflow's own retry policy, by a mark that the business puts on its errors.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+default_args={"owner": "…", "retry_policy": RETRY_POLICY}
+"""
 
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk import ExceptionRetryPolicy, RetryAction, RetryRule
 
+from include.errors import PermanentError
 
-@contextmanager
-def permanent(*errors: type[Exception]) -> Iterator[None]:
-    """Fail the task at once, without using up its retries, when one of `errors` is raised: retrying cannot help.
-
-    :raises AirflowFailException: with the text of the error
-    """
-    try:
-        yield
-    except errors as error:
-        raise AirflowFailException(f"{type(error).__name__}: {error}") from error
+# All other errors are retried as often as the platform's configuration says.
+RETRY_POLICY = ExceptionRetryPolicy(
+    [RetryRule(PermanentError, RetryAction.FAIL, reason="another try cannot mend this error")]
+)

@@ -61,22 +61,27 @@ def uncommitted(topic: str, group: str) -> Find:
 def one(place: Mapping[str, Any]) -> Find:
     """The one message at {"topic", "topic_id", "partition", "offset"}.
 
-    :raises include.flight_status.broker.TopicMissing: the topic was made again since; what lies there is another message
+    :raises include.flight_status.broker.MessageGone: the topic is gone, or was made again: another message is there now
     """
 
     def find(opts: Options, client: Client) -> list[Slice]:
         from include.flight_status import broker
 
-        now = broker.topic(opts, place["topic"])
+        if lacking := {"topic", "topic_id", "partition", "offset"} - place.keys():
+            raise broker.MessageGone(f"the run's conf names no message, it lacks {', '.join(sorted(lacking))}")
+        try:
+            now = broker.topic(opts, place["topic"])
+        except broker.TopicMissing as error:
+            raise broker.MessageGone(str(error)) from error
         if now.id != place["topic_id"]:
-            raise broker.TopicMissing(f"{now.name} was deleted and made again: its message {dict(place)} is gone")
+            raise broker.MessageGone(f"{now.name} was deleted and made again: its message {dict(place)} is gone")
         return [broker.Slice(now.name, place["partition"], place["offset"], place["offset"] + 1)]
 
     return find
 
 
 def announced(triggering_asset_events: Mapping[Any, Iterable[Any]]) -> list[dict[str, Any]]:
-    """What *all* events that started a run say has arrived; none where the clock started it."""
+    """Return what *all* events that started a run say has arrived; none where the clock started it."""
     events = (event for of_asset in triggering_asset_events.values() for event in of_asset)
     payloads = ((event.extra or {}).get("payload") for event in events)
     return [dict(each) for each in payloads if isinstance(each, Mapping)]

@@ -36,7 +36,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Rules:
-    """Which DAGs may use what, by name."""
+    """Holds which DAGs may use what, by name."""
 
     connections: Mapping[str, list[str]] = field(default_factory=dict)
     variables: Mapping[str, list[str]] = field(default_factory=dict)
@@ -66,11 +66,11 @@ class Rules:
         return cls(**document)
 
     def may_use_queue(self, dag_id: str, queue: str) -> bool:
-        """Whether tasks of a DAG may say that they belong into a queue."""
+        """Tell whether tasks of a DAG may say that they belong into a queue."""
         return dag_id in self.queues.get(queue, [dag_id])
 
     def refusal(self, dag_id: str, method: str, path: str) -> str:
-        """What a task of a DAG may not do by a request to the execution API; empty where it may.
+        """Say what a task of a DAG may not do by a request to the execution API; empty where it may.
 
         :param path: of the request, decoded: "/execution/connections/clickhouse_default"
         """

@@ -1,4 +1,4 @@
-"""`answers airflow …`: Airflow's own command line, with the settings of the embedded stack."""
+"""Runs Airflow's own command line with the settings of the embedded stack: `answers airflow …`."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""The `answers` command: the stack, its runs, its warehouse and the proof of every claim."""
+"""Defines the `answers` command: the stack, its runs, its warehouse and the proof of every claim."""
 
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import sys
 import webbrowser
@@ -82,7 +83,7 @@ def up(
             if lifecycle.started_here(Settings.load()):
                 lifecycle.down(report)
             else:
-                report("this command did not start the stack and leaves it as it is; `answers down` stops it")
+                report("this command did not start the stack, so it stays up; `answers down` stops it")
             raise typer.Exit(0 if foreground else 130) from None
 
 
@@ -159,7 +160,7 @@ def run(
         try:
             *_, runs = show_runs(airflow.watch(dag_id, run_ids, asked(timeout, 3600)), quiet=as_json)
         except KeyboardInterrupt:
-            err.print("no longer watching; the runs go on (see the UI, or `answers run` again)")
+            err.print("stopped watching; the runs go on: see the UI, or `answers run` again")
             raise typer.Exit(130) from None
         failed = [each for each in runs if each.state != "success"]
         if as_json:
@@ -187,8 +188,6 @@ def sql(
     ] = None,
 ) -> None:
     """Ask the warehouse that is configured, as a task would: ClickHouse's server or the embedded engine."""
-    import logging
-
     import clickhouse_connect
     from clickhouse_connect.driver.exceptions import Error
 
@@ -204,7 +203,7 @@ def sql(
             err.print(f"waiting: {holder} holds the embedded warehouse", style="dim", highlight=False)
         with warehouse.connect(lambda: clickhouse_connect.get_client(**options), path, asked(timeout, 600)) as client:
             try:
-                # As the engine formats it, byte for byte: some formats are binary.
+                # Bytes, as the engine formats them: some formats are binary.
                 answer = (
                     client.raw_query(query, fmt=fmt) if _returns_rows(query) else f"{client.command(query)}\n".encode()
                 )
@@ -217,7 +216,7 @@ def sql(
 @app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})
 def integrity(context: typer.Context) -> None:
     """Check the DAG files of any Airflow project: errors, cycles within and across DAGs, and traps."""
-    from dag_integrity.__main__ import main  # not in the image, where the other commands run
+    from dag_integrity.__main__ import main  # the image has the other commands, but not the checker
 
     main(context.args, name="answers integrity")
 

@@ -1,4 +1,4 @@
-"""`answers deploy`: the command line."""
+"""Defines `answers deploy`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def deploy(
     repository: Annotated[Path | None, typer.Option(help="The bare repository, if not the embedded stack's.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document at the end.")] = False,
 ) -> None:  # fmt: skip
-    """Deploy a tag of the DAGs: check, pause what is incompatible, ship, verify, resume; undone where it fails.
+    """Deploy a tag of the DAGs: check, pause what is incompatible, ship, verify, resume. A deploy that fails is undone.
 
     Exit code 0: in force. 1: not, and what was begun is undone. A deploy that was killed is finished by the same command.
     """
@@ -49,7 +49,7 @@ def deploy(
         err.print(f"answers deploy: {error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
-        err.print("answers deploy: interrupted; `answers deploy --status` tells what is in force")
+        err.print("answers deploy: interrupted; `answers deploy --status` shows what is in force")
         raise typer.Exit(130) from None
     if as_json:
         print(json.dumps(answer))
@@ -75,9 +75,7 @@ class _Command:
         if not path.exists():
             from answers.deploy.deploy import DeployError
 
-            raise DeployError(
-                f"there is no repository {path}: `answers up --dags git` makes it, and has Airflow follow it"
-            )
+            raise DeployError(f"there is no repository {path}: `answers up --dags git` makes it")
         self.repository, self.journal = Repository(path), Journal(path.parent / "deploys")
         self._console = console
 
@@ -113,7 +111,7 @@ class _Command:
                 **{key: state.steps.get("planned", {}).get(key, []) for key in ("changes", "beside")}}  # fmt: skip
 
     def _previous(self) -> str:
-        """The tag that was in force before the last deploy."""
+        """Return the tag that was in force before the last deploy."""
         from answers.deploy.deploy import DeployError
         from answers.deploy.journal import State
         from answers.stack.bundles import BRANCH
@@ -127,7 +125,7 @@ class _Command:
                 else:
                     done.append(each)
         if not done or done[-1].new != now:
-            raise DeployError("nothing to roll back to: no deploy has brought this commit into force")
+            raise DeployError("nothing to roll back to: no deploy has shipped this commit")
         tags = self.repository.git("tag", "--points-at", done[-1].old).decode().split()
         if not tags:
             raise DeployError(f"{done[-1].old} was in force before, and has no tag: give it one, and deploy that")
@@ -167,7 +165,10 @@ def _show(out: Console, answer: dict[str, Any]) -> None:
         out.print(line, markup=False, soft_wrap=True)
     if beside := answer["beside"]:
         shown = ", ".join(beside[:5]) + (f" and {len(beside) - 5} more" if len(beside) > 5 else "")
-        out.print(f"not shipped, as they come with the image, and not as they are here: {shown}", soft_wrap=True)
+        out.print(
+            f"not shipped, as they come with the image; the platform's differ from those here: {shown}",
+            soft_wrap=True,
+        )
     words = {"done": f"{answer.get('tag')} is in force", "rolled-back": "rolled back", "given-up": "undone before it was shipped",
              "dry-run": "nothing was done"}  # fmt: skip
     out.print(words[answer["result"]])

@@ -1,4 +1,4 @@
-"""`answers fleet`: what the fleet consists of, a whole day of it, and the repair of days that are not complete."""
+"""Defines `answers fleet`: lists the fleet, runs a whole day of it, repairs days that are not complete."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from include.waiting import asked, by_default
 app = typer.Typer(help="The fleet of question 4: more than fifty DAGs from one YAML file.", no_args_is_help=True)
 
 LOG_LINES = 25
-MOST_LOGS = 3  # the others failed after, and mostly because of, these
+MOST_LOGS = 3  # the first failures; the later ones mostly follow from them
 
 
 @app.command("list")
@@ -68,7 +68,7 @@ def run(
                     fleet, fleet_run.watch(airflow, members, date, asked(timeout, 1800)), quiet=as_json
                 )
         except KeyboardInterrupt:
-            err.print("no longer watching; the runs go on (`answers fleet run` again joins them)")
+            err.print("stopped watching; the runs go on, and `answers fleet run` joins them again")
             raise typer.Exit(130) from None
         failed = fleet_run.failures(airflow, states)
         for number, task in enumerate(failed):
@@ -114,7 +114,7 @@ def repair(
     timeout: Annotated[float | None, typer.Option(help=f"Seconds for all of it{by_default(1800)}")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find what is due and not done for these days, and do it, upstream first.
+    """Find what is due and not done for these days, and run it, upstream first.
 
     A paused or full DAG is not given its events, and a run may have failed or been deleted. The warehouse tells what is
     published, and whether it is what its upstream gives now. A paused DAG stays paused and is told.
@@ -140,7 +140,7 @@ def repair(
                 else:
                     *_, repairs = show_repairs(repairer.repair(), quiet=as_json)
         except KeyboardInterrupt:
-            err.print("no longer repairing; the runs that were started go on, and the same command goes on with them")
+            err.print("stopped repairing; the started runs go on, and the same command continues with them")
             raise typer.Exit(130) from None
     left = [each for each in repairs if each.state != REPAIRED]
     if as_json:
@@ -158,7 +158,7 @@ def _tell(repairs: list[Repair], left: list[Repair], not_begun: int, dry_run: bo
     done = "nothing was done" if dry_run else f"{len(repairs) - len(left)} repaired, {len(left)} left"
     out.print(f"{len(repairs)} due: {done}" if repairs else "nothing is due", highlight=False)
     if any(each.state == PAUSED for each in left):
-        out.print("paused DAGs are left alone: --unpause resumes those that have something due", style="dim")
+        out.print("paused DAGs stay paused: --unpause resumes those with days that are due", style="dim")
     if not_begun:
-        line = f"not begun: {not_begun} days of carriers of which nothing was landed; --begin ingests them"
+        line = f"not begun: {not_begun} days of carriers without any landed data; --begin ingests them"
         out.print(line, style="dim", highlight=False)

@@ -1,4 +1,4 @@
-"""`answers flights`: make feeds of any size from the real flights."""
+"""Defines `answers flights`: makes feeds of any size from the real flights."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ def generate(
         bool, typer.Option("--json", help="Print one JSON document: the days and control totals.")
     ] = False,
 ) -> None:
-    """Make a feed of the real flights, each copied many times with other numbers and delays. The same options, the same bytes."""
+    """Make a feed from the real flights: each is copied many times, with other numbers and delays.
+
+    The same options give the same bytes.
+    """
     from answers.stack.settings import Settings
     from include.flights import generate as generator
 

@@ -1,4 +1,4 @@
-"""`answers kafka`: the broker, its topics and what became of their messages."""
+"""Defines `answers kafka`: the broker, its topics and what became of their messages."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import typer
 from rich.table import Table
 
 from answers.console import AsJson, err, out, readable_errors
+from answers.interrupts import interruptible
 from answers.operate.kafka import start
 
 app = typer.Typer(help="Question 5: Kafka, its events, their consumers and the audit.", no_args_is_help=True)
@@ -71,7 +72,7 @@ def audit(
     as_json: AsJson = False,
     xcom: Annotated[bool, typer.Option(help="Also compare with the XComs, through Airflow's API.")] = True,
 ) -> None:
-    """Compare broker, warehouse and XCom: lost, doubled, waiting. Exit code 1 unless nothing is."""
+    """Compare broker, warehouse and XCom. Exit code 1 when a message is lost, doubled or waiting."""
     import clickhouse_connect
 
     from answers.operate.audit import audit as account
@@ -101,7 +102,6 @@ def audit(
 @app.command()
 def relay(most: Annotated[int | None, typer.Option(help="End after so many messages.")] = None) -> None:
     """Relay messages to Airflow's REST API in the foreground, until Ctrl-C."""
-    from answers.interrupts import interruptible
     from answers.operate.relay import NotTaken
     from answers.operate.relay import relay as run
     from answers.stack.client import Airflow, ApiError
@@ -114,7 +114,7 @@ def relay(most: Annotated[int | None, typer.Option(help="End after so many messa
         except KeyboardInterrupt:
             return
         except NotTaken as error:
-            raise ApiError(f"{error} (what was not taken will be relayed next time)") from error
+            raise ApiError(f"{error} (the next relay sends the rest)") from error
 
 
 @app.command("dead-letters")
@@ -136,7 +136,7 @@ def dead_letters(as_json: AsJson = False) -> None:
 
 @app.command()
 def replay() -> None:
-    """Send the dead letters that were not yet replayed to their topics again, once what refused them is mended."""
+    """Send dead letters to their topics again. Do it once the reason of their refusal is mended."""
     from answers.stack.connections import kafka_options
     from include.flight_status.dead_letters import replay as run
 

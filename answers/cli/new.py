@@ -1,4 +1,4 @@
-"""`answers new`: a question more."""
+"""Defines `answers new`: adds a question."""
 
 from __future__ import annotations
 

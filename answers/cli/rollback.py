@@ -1,4 +1,4 @@
-"""`answers rollback`: put the last good version of a published day back, take that back, or show what is kept."""
+"""Defines `answers rollback`: restores the last good version of a day, undoes that, or lists the versions."""
 
 from __future__ import annotations
 
@@ -43,9 +43,9 @@ def rollback(
     options = warehouse_options()
     with readable_errors():
         if undo and to is not None:
-            raise ValueError("--undo goes back to what was live before the rollback: give it or --to, not both")
+            raise ValueError("--undo restores the version from before the rollback: give --undo or --to, not both")
         chosen = date.fromisoformat(day)
-        by = f"{getpass.getuser()}@{socket.gethostname()} {uuid4().hex[:8]}"  # each command is an order of its own
+        by = f"{getpass.getuser()}@{socket.gethostname()} {uuid4().hex[:8]}"  # two commands are two orders
         with warehouse.connect(
             lambda: clickhouse_connect.get_client(**options), options.get("path"), asked(timeout, 600)
         ) as client:
@@ -58,13 +58,13 @@ def rollback(
                 raise ValueError(f"nothing was changed: {error}") from error
             except Error as error:
                 raise warehouse.WarehouseUnavailable(
-                    f"the warehouse failed in the middle; run the same command again, it completes what was begun: {error}"
+                    f"the warehouse failed half-way; run the same command again to complete the rollback: {error}"
                 ) from error
         if as_json:
             print(json.dumps(report))
             return
         rows = ", ".join(f"{table} {count}" for table, count in report["rows"].items())
-        said = f"put right, it is version {report['to']}" if report["action"] == "repair" else ""
+        said = f"repaired, it is version {report['to']}" if report["action"] == "repair" else ""
         said = said or f"version {report['to']} is live again instead of {report['from']}"
         out.print(f"{day}: {said} (rows: {rows})", highlight=False)
 

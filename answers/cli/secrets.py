@@ -1,4 +1,4 @@
-"""`answers secrets`: the parameter store of the embedded stack, and its Fernet key."""
+"""Defines `answers secrets`: the parameter store of the embedded stack, and its Fernet key."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Name = Annotated[
 
 @app.command("list")
 def show() -> None:
-    """What is kept in the parameter store: names, versions, and when they changed. No values."""
+    """Show what the parameter store has: names, versions, and when they changed. No values."""
     with readable_errors():
         for each in _store(_running()).names():
             line = (
@@ -33,7 +33,7 @@ def show() -> None:
 
 @app.command()
 def seed() -> None:
-    """Write what the stack starts with, over what was rotated since."""
+    """Write the values that the stack starts with. They replace what was rotated since."""
     with readable_errors():
         settings = _running()
         for parameter in _store(settings).seed(settings.parameters()):
@@ -45,7 +45,7 @@ def rotate(
     name: Name,
     stdin: Annotated[bool, typer.Option("--stdin", help="Read the new value from standard input.")] = False,
 ) -> None:
-    """Give a connection another password, or a Variable another value: a new random one. The next task uses it."""
+    """Give a connection a new random password, or a Variable a new random value. The next task uses it."""
     from answers.stack import dotenv
     from answers.stack.parameters.client import read_secret
 
@@ -57,12 +57,12 @@ def rotate(
 
 @app.command("rotate-fernet")
 def rotate_fernet() -> None:
-    """Encrypt what lies in the metadata database with a new key, while DAGs run."""
+    """Encrypt the secrets of the metadata database with a new key, while DAGs run."""
     from answers.operate import fernet
 
     with readable_errors():
         count = fernet.rotate(_running(), lambda line: out.print(line, style="dim", markup=False))
-        out.print(f"{count} texts are encrypted with the new key, which alone is kept", highlight=False)
+        out.print(f"{count} texts are encrypted with the new key; the old key is gone", highlight=False)
 
 
 def _running() -> Settings:

@@ -1,4 +1,4 @@
-"""`answers sla`: judge the history, keep the verdicts in the warehouse, print and plot them."""
+"""Defines `answers sla`: judges the history, keeps the verdicts in the warehouse, prints and plots them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ def sla(
     plot: Annotated[Path | None, typer.Option(help="Draw the picture to this PNG or SVG file.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """On-time runs / scheduled runs of every DAG with a deadline, by ISO week; failed, missing and late ones are misses.
+    """Show on-time runs / scheduled runs of every DAG with a deadline, by ISO week.
+
+    Failed, missing and late runs are misses.
 
     The verdict on each interval is written to warehouse.sla_intervals; warehouse.sla_compliance sums them up.
     """
@@ -67,4 +69,4 @@ def _print(rows: list[Row], pending: int) -> None:
     if not rows:
         out.print("no run of a DAG with a deadline is due yet")
     if pending:
-        out.print(f"{pending} pending: their deadline is still ahead")
+        out.print(f"{pending} pending: their deadline has not passed yet")

@@ -34,7 +34,7 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class Demo:
-    """What a part of the demonstration works with. `days` are the local days that it shows, `shown` displays runs."""
+    """Holds what a part of the demonstration needs. `days` are the local days that it shows, `shown` displays runs."""
 
     airflow: Airflow
     settings: Settings
@@ -63,7 +63,7 @@ class Demo:
         return runs
 
     def wait_until(self, ready: Callable[[], T | None], what: str, seconds: float = 60, log: str = "scheduler") -> T:
-        """The first true answer of `ready`.
+        """Wait until `ready` gives a true answer, and return it.
 
         :param seconds: to wait, on the recorded machine (include/waiting.py)
         :param log: the part of the stack whose log says more
@@ -77,7 +77,7 @@ class Demo:
         return [message["body"] for message in catcher.messages(self.settings.ports["catcher"], path)]
 
     def warehouse(self) -> AbstractContextManager[Any]:
-        """A client of the embedded warehouse; waits while a task holds it."""
+        """Open the embedded warehouse. Waits while a task holds it."""
         path = str(self.settings.warehouse)
         return warehouse.connect(lambda: clickhouse_connect.get_client(interface="chdb", path=path), path)
 
@@ -121,7 +121,7 @@ def play(questions: list[str], days: list[date], out: Console, shown: Callable[[
     :raises ValueError: a question is not answered yet, has no part, or is unknown
     """
     chosen = choose(load_questions(), questions)
-    logging.getLogger(warehouse.__name__).setLevel(logging.ERROR)  # that a look waits for a task is no news here
+    logging.getLogger(warehouse.__name__).setLevel(logging.ERROR)  # no warning when a look waits for a task
     course = Course([(question.id, question.title) for question in chosen], out)
     course.announce()
     try:

@@ -1,4 +1,4 @@
-"""The course of a demonstration: how long it will take here, how far it is, and which questions were shown in the end."""
+"""Says how long a demonstration takes here, how far it is, and which questions were shown."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from rich.table import Table
 
 from include.waiting import slowness
 
-# Seconds of each part on the recorded machine: 2 cores, nothing else on it. Taken from a whole run on a third of it
-# (`make slow TARGET=demo`), and divided by what that run was slower.
+# Seconds of each part on the recorded machine: 2 cores, nothing else on it. Measured in a whole run on a third of its time
+# (`make slow TARGET=demo`), and divided by the slowness of that run.
 START = 20
 SECONDS = {
     "q01": 80,
@@ -26,14 +26,14 @@ SECONDS = {
     "q09": 20,
     "q10": 60,
 }
-USUAL = 30  # of a question that is not in the list yet
+USUAL = 30  # for a question that is not in the list yet
 SHOWN, FAILED, NOT_SHOWN = "shown", "failed", "not shown"
 COLOURS = {SHOWN: "green", FAILED: "red", NOT_SHOWN: "yellow"}
 
 
 @dataclass
 class Step:
-    """One question of the course: what became of it, and why if it failed."""
+    """Records one question of the course: its outcome, and the reason of a failure."""
 
     question: str
     title: str
@@ -43,7 +43,7 @@ class Step:
 
 
 class Course:
-    """The questions in their order, and the time that they take."""
+    """Plays the questions in their order, and says what time they take."""
 
     def __init__(self, questions: Iterable[tuple[str, str]], out: Console) -> None:
         self.steps = [Step(question, title) for question, title in questions]
@@ -53,17 +53,17 @@ class Course:
 
     @property
     def failed(self) -> list[Step]:
-        """The questions that failed."""
+        """Return the questions that failed."""
         return [step for step in self.steps if step.outcome == FAILED]
 
     def announce(self) -> None:
-        """Say how long it will take, as this machine is at present."""
+        """Say how long it takes at the present speed of this machine."""
         seconds = self._slowness * (START + _recorded(self.steps))
         why = f": it is {self._slowness:.1f} times slower than the recorded one at present" * (self._slowness >= 1.5)
         self._out.print(f"{len(self.steps)} questions, about {_minutes(seconds)} on this machine{why}", highlight=False)
 
     def play(self, step: Step, part: Callable[[], None]) -> None:
-        """Show one question. One that fails is told, and hides no other."""
+        """Show one question. A failure is printed; the next questions are still shown."""
         number = self.steps.index(step) + 1
         self._out.rule(f"Question {step.question[1:].lstrip('0')} · {step.title}")
         self._out.print(f"{number} of {len(self.steps)}, {self._progress(number)}", style="dim", highlight=False)
@@ -73,7 +73,7 @@ class Course:
         except KeyboardInterrupt:
             step.why = "interrupted"
             raise
-        except Exception as error:  # whatever it is, the other questions can be shown
+        except Exception as error:  # the other questions can be shown after any error
             step.outcome, step.why = FAILED, str(error) or type(error).__name__
             self._out.print(f"question {step.question[1:].lstrip('0')} failed: {step.why}", style="red", markup=False)
         else:
@@ -82,18 +82,18 @@ class Course:
             step.seconds = time.monotonic() - began
 
     def _progress(self, number: int) -> str:
-        """The time so far and the time to come: at the pace so far, or that of the measurement while there is none."""
+        """Say the time so far and the time to come, at the pace so far."""
         passed = time.monotonic() - self._began
         pace = max(1.0, passed / (START + _recorded(self.steps[: number - 1])))
         return f"{_minutes(passed)} so far, about {_minutes(pace * _recorded(self.steps[number - 1 :]))} to go"
 
     def conclude(self) -> None:
-        """Print what became of the questions, if any was begun."""
+        """Print the outcome of the questions, if one was begun."""
         if any(step.seconds for step in self.steps):
             self._out.print(self.summary())
 
     def summary(self) -> Table:
-        """Every question and what became of it."""
+        """Return a table of the questions and their outcomes."""
         table = Table("question", "", "outcome", "took", "why")
         for step in self.steps:
             took = f"{step.seconds:.0f} s" if step.seconds else ""

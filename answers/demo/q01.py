@@ -1,4 +1,4 @@
-"""Question 1 for some real days, one of them twice, and what each claim looks like in the data."""
+"""Question 1: runs some real days, one of them twice, and shows each claim in the data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from answers.demo import Demo
 
-AT_ONCE = 2  # days that Spark transforms beside each other: the slots of its pool on two cores
+AT_ONCE = 2  # days that Spark transforms at the same time: the slots of its pool on two cores
 
 
 def play(demo: Demo) -> None:
@@ -61,12 +61,12 @@ def _claims(demo: Demo, dag_id: str, reports: list[Any], prints: dict[str, Any])
 
 
 def _run(demo: Demo, dag_id: str, days: list[date]) -> list[Any]:
-    """The reports of the days' runs, which are over."""
+    """Return the reports of the days' finished runs."""
     return [demo.airflow.xcom(dag_id, run_id, "publish") for run_id in demo.run(dag_id, days)]
 
 
 def _fingerprints(demo: Demo, days: list[date]) -> dict[str, dict[str, tuple[int, str]]]:
-    """Rows and a hash over all columns, per day and table; the order of the rows does not matter."""
+    """Return the rows and a hash over all columns for each day and table. The order of the rows does not matter."""
     prints: dict[str, dict[str, tuple[int, str]]] = {}
     with demo.warehouse() as client:
         for table in warehouse.DAYS.tables:

@@ -1,4 +1,4 @@
-"""Question 2: reports that are punctual, one that is late, and compliance from their history."""
+"""Question 2: writes punctual reports and a late one, and computes the compliance from their history."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WITHIN = "q02_report_within"
 
 
 def play(demo: Demo) -> None:
-    """Write the report for the days of question 1; the last one's feed is late, and so is the report. Print the evidence."""
+    """Write the reports for the days of question 1 and print the evidence. The last day's feed is late, and so its report."""
     airflow, days = demo.airflow, demo.days
     dag_id = airflow.find_dag("q02")
     demo.run(dag_id, days[:-1])
@@ -71,6 +71,6 @@ def play(demo: Demo) -> None:
 
 
 def _miss(demo: Demo, run_id: str, since: str) -> dict[str, Any] | None:
-    """The record of this run's miss, once its notification has arrived; not that of an earlier demonstration."""
+    """Return the record of this run's miss once its notification has arrived. Ignore those of earlier demonstrations."""
     found = [each for each in misses.recorded(demo.settings.home / "data") if each["run_id"] == run_id]
     return next((each for each in found if each["notified"] and each["recorded_at"] >= since), None)

@@ -1,4 +1,4 @@
-"""Question 3: one day through all three paths, then once more with another document, and what each claim looks like."""
+"""Question 3: runs one day on all three paths, then again with another document, and shows each claim."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ def play(demo: Demo) -> None:
 
 
 def sum_of(report: dict[str, Any]) -> int:
-    """The chunks of a run, whichever path they took."""
+    """Return the chunks of a run on all paths."""
     return sum(report[path] for path in ("skip", "light", "spark"))
 
 
 def _run(demo: Demo, dag_id: str) -> tuple[dict[str, Any], list[int]]:
-    """The report of a run of the day, and the sizes of the XComs that shape it."""
+    """Return the report of a run of the day, and the sizes of the XComs that it is made from."""
     (run_id,) = demo.run(dag_id, [DAY])
     names = ("read_config", "count_flights", "EWR.plan", "JFK.plan", "LGA.plan", "report")
     values = {name: demo.airflow.xcom(dag_id, run_id, name) for name in names}

@@ -1,4 +1,4 @@
-"""Question 4: the part of the fleet that the headline needs, for one real day, and what each claim looks like."""
+"""Question 4: runs the part of the fleet that `headline` needs, for one real day, and shows each claim."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _claims(demo: Demo, ids: list[str], all_dags: int, flights: int) -> None:
 
 
 def _most_at_once(tasks: Iterable[dict[str, Any]]) -> int:
-    """The most task instances that ran at the same time, by their start and end."""
+    """Count the task instances that ran at the same time, at most, by their start and end."""
     edges: list[tuple[datetime, int]] = []
     for each in tasks:
         if each["start_date"] and each["end_date"]:

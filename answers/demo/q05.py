@@ -1,4 +1,4 @@
-"""Question 5: a burst of messages to each of the three ways, poison among them, and the audit of what became of them."""
+"""Question 5: sends many messages on each of the three ways, some of them broken, and audits what became of them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 COUNTS = {"event": 200, "sensor": 100, "webhook": 5}
 POISON = [(b"poison", b"\xff"), (b"poison", None)]
-PATIENCE = 120  # seconds until nothing waits any more
+PATIENCE = 120  # seconds until no message waits
 
 
 def play(demo: Demo) -> None:

@@ -1,4 +1,4 @@
-"""Question 6: a delivery signed with a secret from the parameter store, again after a rotation, and the hunt for both."""
+"""Question 6: signs a delivery with a secret, rotates the secret, signs again, and looks for both secrets everywhere."""
 
 from __future__ import annotations
 
@@ -74,6 +74,6 @@ def _hunt(folders: tuple[Path, ...], secrets: tuple[str, ...]) -> tuple[int, int
 
 
 def _environments(demo: Demo) -> dict[str, set[str]]:
-    """The names in the environment of each part."""
+    """Return the names in the environment of each part."""
     pids = {part["part"]: part["pid"] for part in lifecycle.status(demo.settings) if part["pid"]}
     return {part: set(psutil.Process(pid).environ()) for part, pid in pids.items()}

@@ -1,4 +1,4 @@
-"""Question 7: a generated feed, two real days 400 times, through the warehouse's engine: its totals and its rate."""
+"""Question 7: loads a generated feed, two real days 400 times, with the warehouse's engine; shows totals and rate."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FEED = "q07_feed"  # the Variable that says where the feed is
 
 
 def play(demo: Demo) -> None:
-    """Generate two days, take them through q07_scale, and say what it took."""
+    """Generate two days, run q07_scale on them, and say how long it took."""
     airflow, days = demo.airflow, demo.days[:DAYS]
     dag_id = airflow.find_dag("q07")
     folder = demo.settings.home / "data" / "demonstrated_feed"

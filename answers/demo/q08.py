@@ -1,4 +1,4 @@
-"""Question 8: a day that loses an airline is published, doubted, taken back and told; and what a person can do about it."""
+"""Question 8: publishes a day that lacks an airline; it is found, rolled back and reported, and a person can undo that."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATHS = ("/slack/services/T000/B000/catcher", "/mail")
 
 
 def play(demo: Demo) -> None:
-    """Publish the first day, publish it again from a feed without an airline, and show what came of it."""
+    """Publish the first day, publish it again from a feed without an airline, and show the result."""
     airflow, day = demo.airflow, demo.days[0]
     dag_id = airflow.find_dag("q08_recovery")
     (run_id,) = demo.run(dag_id, [day])
@@ -58,7 +58,7 @@ def play(demo: Demo) -> None:
 
 
 def feed_without(carrier: str, day: date, folder: Path) -> None:
-    """Write the feed's files, of the flights one day's only, without those of an airline."""
+    """Write a feed with the flights of one day only, without those of an airline."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for name in ("weather", "planes", "airports"):

@@ -1,4 +1,4 @@
-"""Question 9: one day's notices under two clocks, the checker on the DAGs, and tests of the first tier."""
+"""Question 9: sends one day's notices with two clocks, checks the DAGs, and runs tests of the first tier."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TESTS = ("test_refunds.py", "test_seams.py", "test_ci.py")
 
 
 def play(demo: Demo) -> None:
-    """Run the DAG by each of the clocks, check the DAG files, and run the tests that need no Airflow."""
+    """Run the DAG with each clock, check the DAG files, and run the tests that need no Airflow."""
     dag_id = demo.airflow.find_dag("q09")
     tests = [str(ROOT / "tests" / "unit" / name) for name in TESTS]
     with (
@@ -39,7 +39,7 @@ def play(demo: Demo) -> None:
 
 
 def _tell(demo: Demo, dag_id: str, clock: datetime) -> str:
-    """Run the DAG by a clock, and say what was told."""
+    """Run the DAG with a clock, and return the notices."""
     airflow, run_id = demo.airflow, f"answers__{demo.days[0]}"
     airflow.delete_run(dag_id, run_id)
     before = len(demo.messages("/refunds"))

@@ -1,4 +1,4 @@
-"""Question 10: a breaking change is deployed while a run is in its middle, and taken back."""
+"""Question 10: deploys a breaking change while a run is in its middle, and rolls it back."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def play(demo: Demo) -> None:
 
 
 def _deploy(*arguments: str) -> dict[str, Any]:
-    """`answers deploy`, as a user would type it."""
+    """Run `answers deploy` as a user types it."""
     command = [sys.executable, "-m", "answers", "deploy", *arguments, "--json"]
     done = subprocess.run(command, cwd=PROJECT, env=dict(os.environ), stdout=subprocess.PIPE, text=True)
     if done.returncode:

@@ -27,7 +27,7 @@ class DeployError(RuntimeError):
 
 
 class Airflow(Protocol):
-    """What a deploy asks of Airflow; answers/deploy/server.py asks it by REST."""
+    """Describes what a deploy asks of Airflow; answers/deploy/server.py asks it by REST."""
 
     def versions(self) -> dict[str, str | None]: ...  # noqa: D102 - said there
     def scheduled_from(self, dag_id: str) -> str | None: ...  # noqa: D102
@@ -44,7 +44,7 @@ class Airflow(Protocol):
 
 @dataclass(frozen=True)
 class Options:
-    """What the caller chooses.
+    """Holds what the caller chooses.
 
     :param wait: seconds for the runs under way of DAGs with an incompatible change to end
     :param wait_exactly: these seconds, however slow the machine is
@@ -66,7 +66,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a deploy will do: the DAGs that change, and those of the new commit."""
+    """Holds what a deploy will do: the DAGs that change, and those of the new commit."""
 
     changes: list[Change]
     dags: list[str]

@@ -1,4 +1,4 @@
-"""What a deploy has done, a JSON object a line, on the disk before the next step: a killed one can be finished or undone."""
+"""Records each step of a deploy on the disk before the next one begins, so that a killed deploy can be finished or undone."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class State:
 
     @property
     def end(self) -> str | None:
-        """How it ended; None if it has not."""
+        """Return how it ended; None if it has not."""
         return next((step for step in ENDS if step in self.steps), None)
 
 

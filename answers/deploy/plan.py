@@ -51,7 +51,7 @@ def planner(repository: Repository, back: bool = False) -> Planner:
 
 
 def _told(ours: Path, theirs: Path) -> list[str]:
-    """What the checker finds in the new checkout and what does not stop a deploy.
+    """Return what the checker finds in the new checkout and what does not stop a deploy.
 
     :raises DeployError: it finds what is new and wrong
     """
@@ -69,7 +69,7 @@ def _told(ours: Path, theirs: Path) -> list[str]:
 def compare_findings(
     found: list[Finding], in_force: Callable[[], list[Finding]]
 ) -> tuple[list[Finding], list[Finding]]:
-    """Those that are new, and those that the DAGs in force have as well: the same rule, the same file, the same DAG.
+    """Separate new findings from those that the DAGs in force have as well: the same rule, the same file, the same DAG.
 
     Where one of two such findings is new, the one with the words of before is the inherited one.
 
@@ -86,7 +86,7 @@ def compare_findings(
 
 
 def _parsed(before: Future[Parsed], after: Future[Parsed]) -> tuple[Parsed | None, Parsed]:
-    """What is in force, None if it cannot be parsed at all, and what is new.
+    """Parse what is in force (None if it cannot be parsed at all) and what is new.
 
     :raises DeployError: the new one has a file that cannot be parsed and that can be in what is in force
     """
@@ -129,7 +129,7 @@ def checkout(repository: Repository, commit: str, folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Finding:
-    """What the checker found."""
+    """Holds one finding of the checker."""
 
     file: str
     line: int
@@ -139,7 +139,7 @@ class Finding:
 
     @property
     def place(self) -> tuple[str, str, str]:
-        """What stays the same when lines move."""
+        """Return what stays the same when lines move."""
         return self.rule, self.file, self.dag_id or ""
 
     def __str__(self) -> str:
@@ -147,7 +147,7 @@ class Finding:
 
 
 def check(folder: Path) -> list[Finding]:
-    """What `answers integrity` finds in a checkout.
+    """Return what `answers integrity` finds in a checkout.
 
     :raises DeployError: it could not be checked
     """

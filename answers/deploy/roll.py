@@ -43,7 +43,7 @@ class Worker:
 
 
 class Engine(Protocol):
-    """What rolling asks of docker compose."""
+    """Describes what rolling asks of docker compose."""
 
     def has_image(self, image: str) -> bool: ...  # noqa: D102 - `Compose` says
     def workers(self, running: bool = True) -> list[Worker]: ...  # noqa: D102
@@ -97,7 +97,7 @@ class Compose:
         self._arguments, self._environment = arguments, environment or dict(os.environ)
 
     def has_image(self, image: str) -> bool:
-        """Whether the engine has an image."""
+        """Tell whether the engine has an image."""
         return self._docker("image", "inspect", image, check=False).returncode == 0
 
     def workers(self, running: bool = True) -> list[Worker]:

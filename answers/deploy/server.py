@@ -1,4 +1,4 @@
-"""What a deploy asks of Airflow: its REST API, nothing else."""
+"""Asks Airflow what a deploy needs to know, by its REST API and nothing else."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Server:
         }
 
     def is_paused(self, dag_id: str) -> bool:
-        """Whether a DAG is paused; one that Airflow does not know is not."""
+        """Tell whether a DAG is paused; one that Airflow does not know is not."""
         dag = self._airflow.dag(dag_id)
         return dag is not None and bool(dag["is_paused"])
 
@@ -90,5 +90,5 @@ class Server:
         return run
 
     def link(self, dag_id: str, run_id: str) -> str:
-        """Where people see a run."""
+        """Return the address at which people see a run."""
         return self._airflow.link(dag_id, run_id)

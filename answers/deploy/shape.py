@@ -1,4 +1,4 @@
-"""What a commit's DAGs look like to the scheduler, and which differences a run or a schedule cannot live through.
+"""Compares a commit's DAGs as the scheduler sees them, and finds the differences that a run or a schedule cannot survive.
 
 As a program, `python -m answers.deploy.shape DAGS_FOLDER` prints {"dags": {dag id: document}, "errors": {file: text}}; it
 runs in a process of its own because parsing DAG files is running them. Documents are Airflow's own serialisation.
@@ -27,7 +27,7 @@ class ShapeError(RuntimeError):
 
 @dataclass(frozen=True)
 class Change:
-    """What a deploy changes about a DAG. `why`: what makes it incompatible, empty if nothing does.
+    """Names what a deploy changes about a DAG. `why`: what makes it incompatible, empty if nothing does.
 
     `must_end`: its runs under way cannot go on once it is shipped, whatever commit they started on.
     """
@@ -61,7 +61,7 @@ def compare(old: dict[str, Any], new: dict[str, Any], files: list[str] = ()) -> 
 
 
 def _incompatible(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """Why two versions of a DAG cannot be in force one beside the other."""
+    """Say why two versions of a DAG cannot be in force one beside the other."""
     found = []
     if before["relative_fileloc"] != after["relative_fileloc"]:
         # Airflow looks for a run's file in the commit of the run, but by the name that it has now.
@@ -107,7 +107,7 @@ def _tasks(document: dict[str, Any]) -> dict[str, str]:
 
 
 def _edges(document: dict[str, Any]) -> set[str]:
-    """What ties the DAG to others: assets, triggers, sensors."""
+    """Return what ties the DAG to others: assets, triggers, sensors."""
     edges = {
         f"{each['source']} -> {each['target']} by {each.get('label') or each.get('dependency_id') or 'itself'}"
         for each in document.get("dag_dependencies") or ()
@@ -121,7 +121,7 @@ def _edges(document: dict[str, Any]) -> set[str]:
 
 @dataclass(frozen=True)
 class Parsed:
-    """What a folder's DAG files are: documents by DAG id, and for each file that cannot be parsed the last line of its error."""
+    """Holds a folder's DAGs: documents by DAG id, and for each file that cannot be parsed the last line of its error."""
 
     documents: dict[str, Any] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)

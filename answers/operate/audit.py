@@ -23,7 +23,7 @@ Places = set[tuple[int, int]]  # (partition, offset)
 
 @dataclass
 class Account:
-    """What became of a topic's messages. `lag`: none of its consumers has come that far. `lost`: one has, without effect.
+    """Accounts for a topic's messages. `lag`: none of its consumers has come that far. `lost`: one has, without effect.
 
     `untracked`: handled, but in no run's XCom; None if Airflow was not asked. `doubled`: events with more than one effect.
     """
@@ -41,7 +41,7 @@ class Account:
 
     @property
     def clean(self) -> bool:
-        """Whether nothing is lost, doubled, untracked or waiting."""
+        """Tell whether nothing is lost, doubled, untracked or waiting."""
         return not (self.lost or self.doubled or self.lag or self.untracked)
 
 
@@ -92,7 +92,7 @@ def _account(way: str, opts: broker.Options, client: Client, airflow: Airflow | 
 
 
 def _position(way: str, opts: broker.Options, client: Client, now: broker.Topic) -> dict[int, int]:
-    """How far the way's consumer has come."""
+    """Return how far the way's consumer has come."""
     if way == "event":
         return process.positions(client, now)
     return broker.committed(opts, now.name, broker.GROUPS[way])

@@ -79,7 +79,7 @@ def texts(settings: Settings) -> Iterator[tuple[str, str]]:
 
 
 def opens(text: str, key: str) -> bool:
-    """Whether a key, by itself, decrypts a text."""
+    """Tell whether a key, by itself, decrypts a text."""
     from cryptography.fernet import Fernet, InvalidToken
 
     try:

@@ -32,7 +32,7 @@ class State:
 
     @property
     def done(self) -> bool:
-        """Whether nothing more will happen."""
+        """Tell whether nothing more will happen."""
         return self.state in (*FINAL, NO_EVENT)
 
 
@@ -137,7 +137,7 @@ def _look(airflow: Airflow, members: list[Member], day: date, consumed: dict[str
 def _brought(
     airflow: Airflow, run: dict[str, Any], source: dict[str, Any], consumed: dict[str, list[dict[str, Any]]]
 ) -> bool:
-    """Whether the run was started, perhaps among others, by an event of the run `source`."""
+    """Tell whether the run was started, perhaps among others, by an event of the run `source`."""
     if run["start_date"] is None:  # Airflow 3.3.2 answers 500 to the question for a run that has not begun
         return False
     if run["dag_run_id"] not in consumed:

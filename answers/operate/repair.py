@@ -40,7 +40,7 @@ class Repair:
 
 @dataclass(frozen=True)
 class Request:
-    """What to repair.
+    """Names what to repair.
 
     :param members: with all that they wait for, upstream ones first
     :param begin: days of which nothing was landed as well
@@ -164,7 +164,7 @@ class Repairer:
         return not self._busy(duties)
 
     def _busy(self, duties: list[Duty]) -> list[Duty]:
-        """Those whose DAG has an event, or a run that an event has started, under way."""
+        """Return those whose DAG has an event, or a run that an event has started, under way."""
         by_event = {each.member.dag_id: each.member for each in duties if not each.member.dated}
         started = runs_under_way(self._airflow, list(by_event.values()))
         found = []

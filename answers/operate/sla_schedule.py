@@ -1,4 +1,4 @@
-"""What the DAG files schedule: intervals and deadlines. Run in a process of its own, since parsing imports Airflow.
+"""Reads intervals and deadlines from the DAG files. Run in a process of its own, since parsing imports Airflow.
 
 `python -m answers.operate.sla_schedule '{"from": "2013-06-10", "to": "2013-06-16", "dags": []}'` prints one JSON document:
 {dag_id: {"within": seconds or {"variable": key}, "slots": [[start, end], ...]}} of the DAGs that have a deadline.

@@ -1,4 +1,4 @@
-"""Where claims touch the code: anchors resolved to line numbers, and the tests that carry a claim's marker."""
+"""Finds where claims touch the code: the lines of their anchors, and the tests that carry their markers."""
 
 import ast
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ SLOW_TIERS = (*ELSEWHERE, "stack")
 
 
 def resolve_anchor(anchor: str, root: Path | None = None) -> int:
-    """The line (from 1) that an anchor points at.
+    """Return the line (from 1) that an anchor points at.
 
     :param anchor: `path:symbol`. In Python files the symbol is a function, class or assigned name, also within `with`,
         `if` and `try` blocks, dotted for what is inside (`Class.method`). In other files it is text that must occur.
@@ -28,7 +28,7 @@ def resolve_anchor(anchor: str, root: Path | None = None) -> int:
 
 
 def line_in(source: str, anchor: str) -> int:
-    """The line (from 1) that an anchor points at in the content of its file.
+    """Return the line (from 1) that an anchor points at in the content of its file.
 
     :raises CatalogError: the symbol does not exist.
     """
@@ -59,7 +59,7 @@ def _python_line(source: str, symbol: str, anchor: str) -> int | None:
 
 
 def _definitions(body: list[ast.stmt]) -> Iterator[tuple[ast.stmt, set[str], int]]:
-    """Every name that the statements define in their own scope, through blocks but not into functions or classes."""
+    """Yield the names that the statements define in their own scope: inside blocks, not inside functions or classes."""
     for node in body:
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
@@ -83,7 +83,7 @@ def _names(*targets: ast.expr) -> set[str]:
 
 @dataclass(frozen=True)
 class ClaimedTest:
-    """A test function that carries a claim's marker, found without importing it."""
+    """Describes a test function that carries a claim's marker. It is found without importing it."""
 
     claim: str
     node_id: str
@@ -135,7 +135,7 @@ def _pytestmark(body: list[ast.stmt], file: str) -> set[str]:
 
 
 def _marks(expressions: list[ast.expr], file: str) -> set[str]:
-    """Names of the pytest marks in the expressions; a claim's as `claim 1.4`."""
+    """Return the names of the pytest marks in the expressions; a claim's mark as `claim 1.4`."""
     marks: set[str] = set()
     for node in (node for expression in expressions for node in ast.walk(expression)):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Attribute) and node.value.attr == "mark":

@@ -11,8 +11,8 @@ from answers.checkout import checkout_of
 from answers.stack import preflight
 
 FIRST = "a0_copy.pth"  # Python reads .pth files in the order of their names
-# Runs the lender's script of the same name with the copy's interpreter. The shell finds that beside itself: a copy may be
-# moved, and its path may hold a blank.
+# Runs the lender's script of the same name with the copy's interpreter. The shell looks for it in its own folder, because a copy
+# may be moved, and its path may have a blank.
 DISPATCHER = """#!/bin/sh
 '''exec' "$(dirname "$0")/python" "$0" "$@"
 ' '''
@@ -25,7 +25,7 @@ runpy.run_path(str(Path({commands!r}, Path(sys.argv[0]).name)), run_name="__main
 
 
 def lend_environment(copy: Path) -> None:
-    """Makes `.venv` of a copy from the environment of this process: 0.1 s and 64 KB, as it has no package of its own.
+    """Makes `.venv` of a copy from the environment of this process. It takes 0.1 s and 64 KB: it has no package of its own.
 
     `answers`, `python -m pytest` and `make test` in the copy then run the copy's code on this environment's packages.
     `make setup` in the copy leaves it alone while this environment and the copy's lock are as they were.
@@ -51,17 +51,17 @@ def lend_environment(copy: Path) -> None:
 
 
 def _holds_any(packages: str) -> bool:
-    """Tells whether a folder has packages; that of an environment which is itself borrowed has none."""
+    """Tells whether a folder has packages. The folder of a borrowed environment has none."""
     return any(Path(packages).glob("*.dist-info"))
 
 
 def _sources(packages: Path) -> list[Path]:
-    """Lists the folders of this project, relative to its root, that are installed as editable."""
+    """Lists the folders of this project that are installed as editable, relative to its root."""
     return [source for file in sorted(packages.glob("*.pth")) for source in _sources_of(file)]
 
 
 def _sources_of(file: Path) -> list[Path]:
-    """Lists the folders of a checkout of this project that a .pth file puts on the path, relative to the checkout's root."""
+    """Lists the folders of a checkout that a .pth file puts on the path, relative to the checkout's root."""
     lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
     paths = [(file.parent / line).resolve() for line in lines if line and not line.startswith(("#", "import "))]
     found = [(path, checkout_of(path)) for path in paths if path.is_dir()]
@@ -69,9 +69,9 @@ def _sources_of(file: Path) -> list[Path]:
 
 
 def _lend_commands(lender: Path, folder: Path) -> None:
-    """Links the commands of an environment; Python's run by way of the dispatcher, and so with the copy's code."""
+    """Links the commands of an environment. Commands in Python run through the dispatcher, so with the copy's code."""
     if not (lender / "pyvenv.cfg").exists():
-        return  # the commands of a whole machine
+        return  # these are the commands of the whole machine, not of an environment
     dispatcher = folder / ".lent"
     dispatcher.write_text(DISPATCHER.format(commands=str(lender / "bin")), encoding="utf-8")
     dispatcher.chmod(0o755)

@@ -1,29 +1,29 @@
-"""Models of the questions, claims and faults, and the code that loads them with errors a writer can act on."""
+"""Models and loads the questions, claims and faults. An error names the file and the field."""
 
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StringConstraints,
     ValidationError,
     model_validator,
 )
 
+from include.documents import DocumentError, Strict, dotted, mistakes, read_yaml
+
 ROOT = Path(__file__).resolve().parents[2]
 QUESTIONS = "include/questions"
 FAULTS = "tests/faults"
-MOST_SPOKEN_WORDS = 170  # what a calm speaker says in 60 seconds
+MOST_SPOKEN_WORDS = 170  # a calm speaker needs 60 seconds for them
 
 
 class CatalogError(Exception):
-    """A file of the catalogue is wrong; the message names the file and the field."""
+    """Reports that a file of the catalogue is wrong. The message names the file and the field."""
 
 
 def _speakable(text: str) -> str:
@@ -52,19 +52,15 @@ QuestionId = Annotated[str, StringConstraints(pattern=r"^q(0[1-9]|[1-9][0-9]+)$"
 ClaimId = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*\.[1-9][0-9]?$")]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class ThenNow(_Strict):
-    """What the interviewer may say, in the words of Airflow 1 and 2, and what it is today."""
+class ThenNow(Strict):
+    """Pairs what was said of Airflow 1 and 2 with what is true today."""
 
     then: Text
     now: Text
 
 
-class Claim(_Strict):
-    """One statement about the project that can be true or false."""
+class Claim(Strict):
+    """States one thing about the project that is true or false."""
 
     id: ClaimId
     text: Text
@@ -80,12 +76,12 @@ class Claim(_Strict):
 
     @property
     def question_id(self) -> str:
-        """`q04` for the claim `4.2`."""
+        """Return the question's id: `q04` for the claim `4.2`."""
         return f"q{int(self.id.partition('.')[0]):02}"
 
 
-class Question(_Strict):
-    """One interview question with its answer and the claims that the answer rests on."""
+class Question(Strict):
+    """Holds one interview question with its answer and the claims behind it."""
 
     id: QuestionId
     title: Text
@@ -93,12 +89,12 @@ class Question(_Strict):
     dag: Text | None = None
     question: Text
     answer: Annotated[Text, AfterValidator(_speakable)] | None = None
-    then_now: list[ThenNow] = []
-    claims: list[Claim] = []
+    then_now: list[ThenNow] = Field(default_factory=list)
+    claims: list[Claim] = Field(default_factory=list)
 
     @property
     def number(self) -> int:
-        """`4` for the question `q04`."""
+        """Return the question's number: 4 for `q04`."""
         return int(self.id[1:])
 
     @model_validator(mode="after")
@@ -111,8 +107,8 @@ class Question(_Strict):
         return self
 
 
-class Fault(_Strict):
-    """A change to one file that removes the mechanism a claim rests on; the claim's tests must notice it."""
+class Fault(Strict):
+    """Describes a change to one file that removes a claim's mechanism. The claim's tests must fail with it."""
 
     id: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]*$")]
     claim: ClaimId
@@ -121,7 +117,7 @@ class Fault(_Strict):
     find: Annotated[str, StringConstraints(min_length=1)]
     replace: str
     symptom: Text
-    tests: list[Text] = []
+    tests: list[Text] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _changes_the_product(self) -> Self:
@@ -133,7 +129,7 @@ class Fault(_Strict):
 
 
 def load_questions(root: Path | None = None) -> list[Question]:
-    """Every question of include/questions/q*.yaml, in order.
+    """Load every question of include/questions/q*.yaml, in order.
 
     :param root: the project's folder; this project when None.
     :raises CatalogError: a file is not YAML, a field is wrong (both are named), or an id occurs twice.
@@ -141,7 +137,7 @@ def load_questions(root: Path | None = None) -> list[Question]:
     folder = (root or ROOT) / QUESTIONS
     questions = []
     for path in sorted(folder.glob("q*.yaml")):
-        question = _validated(Question, _read_yaml(path), f"{QUESTIONS}/{path.name}")
+        question = _validated(Question, _read(path), f"{QUESTIONS}/{path.name}")
         if question.id != path.stem:
             raise CatalogError(f"{QUESTIONS}/{path.name}: id: is {question.id!r}, the file's name says {path.stem!r}")
         questions.append(question)
@@ -150,7 +146,7 @@ def load_questions(root: Path | None = None) -> list[Question]:
 
 
 def load_faults(root: Path | None = None) -> list[Fault]:
-    """Every fault of tests/faults/*.yaml (each file is a list of faults), ordered by file.
+    """Load every fault of tests/faults/*.yaml, ordered by file. Each file is a list of faults.
 
     :param root: the project's folder; this project when None.
     :raises CatalogError: a file is not a YAML list, a field is wrong (both are named), or an id occurs twice.
@@ -159,7 +155,7 @@ def load_faults(root: Path | None = None) -> list[Fault]:
     faults = []
     for path in sorted(folder.glob("*.yaml")):
         name = f"{FAULTS}/{path.name}"
-        entries = _read_yaml(path)
+        entries = _read(path)
         if not isinstance(entries, list):
             raise CatalogError(f"{name}: should be a list of faults")
         faults += [_validated(Fault, entry, name, f"[{number}]") for number, entry in enumerate(entries)]
@@ -168,7 +164,7 @@ def load_faults(root: Path | None = None) -> list[Fault]:
 
 
 def select_claims(questions: list[Question], asked: list[str]) -> list[Claim]:
-    """The claims that are meant by `asked`: claim ids (`1.4`) and questions (`q01`, `Q1`, `1`); all when it is empty.
+    """Return the claims that `asked` names by claim ids (`1.4`) or questions (`q01`, `Q1`, `1`); all when it is empty.
 
     :raises CatalogError: something asked for is neither a question nor a claim; the message lists what exists.
     """
@@ -189,24 +185,19 @@ def select_claims(questions: list[Question], asked: list[str]) -> list[Claim]:
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def _read_yaml(path: Path) -> Any:
+def _read(path: Path) -> Any:
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise CatalogError(f"{path.parent.name}/{path.name}: not valid YAML: {error}") from error
+        return read_yaml(path, f"{path.parent.name}/{path.name}")
+    except DocumentError as error:
+        raise CatalogError(str(error)) from error
 
 
 def _validated(model: type[Model], value: Any, name: str, prefix: str = "") -> Model:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        lines = []
-        for problem in error.errors():
-            field = ".".join([prefix, *map(str, problem["loc"])] if prefix else map(str, problem["loc"]))
-            given = problem["input"]
-            hint = f" (quote it: '{given}')" if problem["type"] == "string_type" and isinstance(given, float) else ""
-            lines.append(f"{name}: {field + ': ' if field else ''}{problem['msg']}{hint}")
-        raise CatalogError("\n".join(lines)) from error
+        lines = mistakes(error, lambda location: dotted((prefix, *location) if prefix else location))
+        raise CatalogError("\n".join(f"{name}: {line}" for line in lines)) from error
 
 
 def _require_unique(ids: Iterable[str], where: str) -> None:

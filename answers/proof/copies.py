@@ -1,4 +1,4 @@
-"""Copies of the project: whole ones to try faults on, and those that are handed out, which tell no solution."""
+"""Copies the project: whole, to try faults on it, or without its solutions, to hand it out."""
 
 import contextlib
 import json
@@ -18,19 +18,19 @@ from answers.proof.borrowed import lend_environment
 from answers.proof.catalog import QUESTIONS, load_faults
 
 NOT_COPIED = {".git", ".venv", ".airflow", ".answers", ".env", "results", "node_modules", "__pycache__"}
-# What is never handed out: it tells what is wrong, or how it is put right.
+# Files that tell a fault or its repair. They are never handed out.
 WITHHELD = ("tests/faults/", "tests/exercises/", "tests/unit/test_handed_out.py", "exercises/", "docs/exercises.md")
-KEPT_BACK = "Whoever handed this copy out knows."
+KEPT_BACK = "Whoever handed out this copy knows."
 TICKET = "TICKET.md"
 SCHEMA = 1
 
 
 class CopyError(Exception):
-    """A copy of the project cannot be made."""
+    """Reports that a copy of the project cannot be made."""
 
 
 def copy_project(root: Path, target: Path) -> None:
-    """Copies the project's own files, tracked by git or at least not ignored, to an empty or missing folder.
+    """Copies the files of the project that Git tracks, or does not ignore, to an empty or missing folder.
 
     :raises CopyError: the folder holds something already.
     """
@@ -40,7 +40,7 @@ def copy_project(root: Path, target: Path) -> None:
 
 def _require_empty(target: Path) -> None:
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise CopyError(f"{target} is not empty: name a folder that is, or a new one")
+        raise CopyError(f"{target} is not empty: name an empty folder or a new one")
 
 
 def _copy(root: Path, names: list[str], target: Path) -> None:
@@ -52,13 +52,13 @@ def _copy(root: Path, names: list[str], target: Path) -> None:
 
 
 def project_files(root: Path, untracked: bool = True) -> list[str]:
-    """Lists the project's own files, relative to its root: those that Git tracks and, unless told not to, those it might."""
+    """Lists the project's own files, relative to its root: those that Git tracks, and the new ones that it does not ignore."""
     which = ["--cached", "--others", "--exclude-standard"] if untracked else ["--cached"]
     try:
         listed = git(root, "ls-files", "-z", *which).split("\0")
     except (OSError, subprocess.CalledProcessError):
         listed = []
-    # A deleted file is listed until the deletion is committed; a submodule is listed as its folder.
+    # Git lists a deleted file until the deletion is committed, and a submodule as its folder.
     files = [name for name in listed if name and ((root / name).is_file() or (root / name).is_symlink())]
     return files or list(_walked_files(root))
 
@@ -78,7 +78,7 @@ def _is_ignored(name: str) -> bool:
 def hand_out(
     root: Path, target: Path, ticket: str, prepare: Callable[[Path], None], about: dict[str, Any], lend: bool = True
 ) -> None:
-    """Makes a working copy for somebody who is to change the project, in a folder that is empty or missing.
+    """Makes a working copy for a candidate, in a folder that is empty or missing.
 
     The copy has the files that Git tracks, as they are now, without WITHHELD and without what documents and catalogue tell of
     faults; TICKET.md; one commit, named Start; the packages of this environment; and .answers/exercise.json.
@@ -116,7 +116,7 @@ def hand_out(
 
 
 def remove_spoilers(copy: Path) -> None:
-    """Cuts what tells of faults: `break:` of the claims, sections called Exercises, and what the changelog says."""
+    """Cuts the texts that tell a fault: `break:` of the claims, sections called Exercises, and the changelog."""
     for path in sorted((copy / QUESTIONS).glob("q*.yaml")):
         path.write_text(_without_breaks(path.read_text(encoding="utf-8")), encoding="utf-8")
     for path in sorted(copy.rglob("*.md")):
@@ -127,7 +127,7 @@ def remove_spoilers(copy: Path) -> None:
 
 
 def _without_breaks(text: str) -> str:
-    """Replaces the value of each claim's `break`, however it is written; all else stays as it is, comments included."""
+    """Replaces the value of each claim's `break`. All else stays as it is, comments included."""
     document = yaml.compose(text, Loader=yaml.SafeLoader)
     for value in reversed(_values(_values([document], "claims"), "break")):
         whole = text[value.start_mark.index : value.end_mark.index]
@@ -136,14 +136,14 @@ def _without_breaks(text: str) -> str:
 
 
 def _values(nodes: Sequence[yaml.Node | None], key: str) -> list[yaml.Node]:
-    """Lists what the mappings among the nodes, and in the lists among them, have under a key."""
+    """Lists the values of a key in the mappings among the nodes, and in the lists among them."""
     mappings = [each for node in nodes for each in (node.value if isinstance(node, yaml.SequenceNode) else [node])]
     pairs = [pair for mapping in mappings if isinstance(mapping, yaml.MappingNode) for pair in mapping.value]
     return [value for name, value in pairs if name.value == key]
 
 
 def _without_exercises(text: str) -> str:
-    """Cuts sections called Exercises, each to the next heading of its level or a higher one."""
+    """Cuts the sections called Exercises, up to the next heading of the same or a higher level."""
     kept, cut_below, in_code = [], 0, False
     for line in text.splitlines(keepends=True):
         in_code ^= line.startswith("```")
@@ -157,7 +157,7 @@ def _without_exercises(text: str) -> str:
 
 
 def _require_no_spoiler(root: Path, copy: Path) -> None:
-    """Refuses a copy in which a fault is named: a document that was written since may name one where nothing is cut.
+    """Refuses a copy in which a fault is named. A new document may name one in a section that is not cut.
 
     :raises CopyError: with the file, the line and the fault.
     """
@@ -176,11 +176,11 @@ def _require_no_spoiler(root: Path, copy: Path) -> None:
 
 
 def commit_start(copy: Path) -> None:
-    """Makes the copy a Git repository with one commit of all its files; what this user has configured does not matter."""
+    """Makes the copy a Git repository with one commit of all its files. This user's Git settings do not matter."""
     git(copy, "init", "--quiet", "--template=", "--initial-branch=main")
     (copy / ".git" / "info").mkdir(exist_ok=True)
     (copy / ".git" / "info" / "exclude").write_text("/.answers/\n/.venv/\n")
-    git(copy, "add", "--all", "--force")  # the files are the project's, whatever this user's own list ignores
+    git(copy, "add", "--all", "--force")  # this user's own ignore list must not leave out a file
     author = ["-c", "user.name=answers", "-c", "user.email=answers@localhost", "-c", "commit.gpgsign=false"]
     git(copy, *author, "-c", "core.hooksPath=/dev/null", "commit", "--quiet", "--no-verify", "--message", "Start")
 
@@ -198,7 +198,7 @@ def _note(root: Path, copy: Path, about: dict[str, Any]) -> None:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Runs Git in a folder, whichever repository the caller is in.
+    """Runs Git in a folder, without regard to the caller's repository.
 
     :returns: what it printed.
     :raises subprocess.CalledProcessError: it failed.

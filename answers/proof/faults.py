@@ -1,4 +1,4 @@
-"""Faults: applied to a scratch copy of the project, each must make its claim's tests fail."""
+"""Applies faults to scratch copies of the project. Each must make its claim's tests fail."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ from answers.proof.copies import copy_project, hand_out
 from answers.proof.runner import TestRun, run_tests
 
 FAST = ["-m", "not stack and not compose and not kubernetes", "-q", "-p", "no:cacheprovider"]
-# Seconds for the tests of one fault. One that hangs fails after 600 (pyproject.toml), unless an event loop swallows that.
+# Seconds for the tests of one fault. A hanging test fails after 600 (pyproject.toml), but an event loop may swallow that error.
 PATIENCE = 900.0
 TICKET = """# What is wrong here?
 
@@ -36,12 +36,12 @@ NOT_A_SYMPTOM = {"SyntaxError", "IndentationError", "ImportError", "ModuleNotFou
 
 
 class FaultError(Exception):
-    """A fault cannot be applied."""
+    """Reports that a fault cannot be applied."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the claim's tests noticed a fault: `caught`, `not caught`, or `error` when that could not be told."""
+    """Says whether the claim's tests noticed a fault: `caught`, `not caught`, or `error` when they show neither."""
 
     fault: Fault
     verdict: str
@@ -50,13 +50,13 @@ class Verdict:
     reason: str | None = None
 
     def as_data(self) -> dict[str, Any]:
-        """The verdict as it stands in the results file."""
+        """Returns the verdict as it is written into the results file."""
         keys = ("verdict", "seconds", "failing_test", "reason")
         return {key: getattr(self, key) for key in keys}
 
 
 def faulted_text(root: Path, fault: Fault) -> str:
-    """The content of the fault's file once the fault is in.
+    """Returns the content of the fault's file with the fault in it.
 
     :raises FaultError: the file is missing, or the text to find is not there exactly once.
     """
@@ -78,7 +78,7 @@ def apply_fault(root: Path, fault: Fault) -> None:
 
 
 def make_exercise(root: Path, fault: Fault, target: Path) -> None:
-    """Hands out a copy of the project that misbehaves, with the fault's symptom as its ticket, and nothing that tells the fault.
+    """Hands out a copy of the project with the fault. Its ticket tells the symptom; nothing in it tells the fault.
 
     The copy notes the fault as a salted hash, so that the checkout which made it can tell which one it is.
 
@@ -99,7 +99,7 @@ def make_exercise(root: Path, fault: Fault, target: Path) -> None:
 
 
 def fault_token(fault_id: str, salt: str) -> str:
-    """Stands for a fault in a copy that must not name it."""
+    """Returns a hash that stands for a fault in a copy. The copy must not name it."""
     return hashlib.sha256(f"{salt} {fault_id}".encode()).hexdigest()
 
 
@@ -111,7 +111,7 @@ def _scratch_copy(root: Path) -> Iterator[Path]:
 
 
 def scratch_environment(root: Path, scratch: Path) -> dict[str, str]:
-    """The environment of now, with the scratch copy's code first and no Airflow setting that leads back to `root`."""
+    """Returns this environment with the scratch copy's code first, and without Airflow settings that lead back to `root`."""
     kept = {
         key: value
         for key, value in os.environ.items()
@@ -173,7 +173,7 @@ def _run(root: Path, fault: Fault | None, faults: list[Fault], stop: threading.E
 
 
 def _targets(scratch: Path, faults: list[Fault]) -> list[str]:
-    """What pytest collects to try the faults: the tests they name, else each file with a fast test of their claim."""
+    """Returns what pytest collects for the faults: the tests that they name, else each file with a fast test of their claim."""
     whole = {fault.claim for fault in faults if not fault.tests}
     files = {test.file for test in claimed_tests(scratch) if test.claim in whole and test.tier == "fast"}
     named = {name for fault in faults for name in fault.tests if name.partition("::")[0] not in files}
@@ -206,7 +206,7 @@ def _judge(fault: Fault, run: TestRun | FaultError, baseline: TestRun) -> Verdic
 
 
 def _why_unfit(fault: Fault, baseline: TestRun) -> str | None:
-    """Why the run without a fault says nothing about this one; None when its tests pass as they should."""
+    """Says why the run without a fault is no baseline for this one. Returns None when it is."""
     tests = baseline.of(fault.claim)
     if fault.tests:
         named = [test for test in tests if any(_is_within(test.id, name) for name in fault.tests)]

@@ -1,4 +1,4 @@
-"""Adds a question to the project: its four files, from templates that work and are proven as they are."""
+"""Adds a question to the project: four files from templates that are proven as they are."""
 
 import re
 from contextlib import suppress
@@ -9,11 +9,11 @@ from answers.proof.catalog import FAULTS, QUESTIONS, load_questions
 from answers.proof.templates import DAG, FAULT, QUESTION, TEST
 from include.files import write_atomically
 
-TITLE = re.compile(r"[\w][\w ,.:;'&()/%+-]{0,69}")  # what needs no escape in YAML, Python and Markdown
+TITLE = re.compile(r"[\w][\w ,.:;'&()/%+-]{0,69}")  # characters that need no escape in YAML, Python and Markdown
 
 
 class NewQuestionError(ValueError):
-    """The question cannot be added; the message says why, and what to do."""
+    """Reports that the question cannot be added. The message says why, and what to do."""
 
 
 def add_question(root: Path, question: str, title: str) -> list[Path]:
@@ -41,7 +41,7 @@ def add_question(root: Path, question: str, title: str) -> list[Path]:
             write_atomically(root / file, text)
     except BaseException as error:
         for path in written:
-            with suppress(OSError):  # what was to be written last may be the reason
+            with suppress(OSError):  # the file that could not be written is not there
                 path.unlink()
         if isinstance(error, OSError):
             raise NewQuestionError(f"{question} cannot be written: {error}; nothing was added") from error

@@ -1,4 +1,6 @@
-"""Writes what the documents say of the questions from their YAML files: `make docs`. With --check, only says what is stale.
+"""Writes the parts of the documents that are made from the questions' YAML files: `make docs`.
+
+With --check, only says what is stale.
 
 These are README's table of questions, and docs/qNN.md of a question without a page written by hand.
 """

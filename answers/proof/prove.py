@@ -1,4 +1,4 @@
-"""`answers prove`: runs the tests of the claims, or tries their faults, and says what is proven."""
+"""Defines `answers prove`: runs the tests of the claims, or tries their faults, and says what is proven."""
 
 import json
 import os
@@ -23,7 +23,7 @@ from answers.proof.results import recorded, results_path, save_results, take_sna
 from answers.proof.runner import Event, TestRun, run_tests
 
 COLOURS = {"proven": "green", "caught": "green", "failed": "red", "not caught": "red", "error": "red"}
-NOT_HERE = "this copy was handed out as an exercise: its faults are with whoever made it"
+NOT_HERE = "this copy was handed out as an exercise and has no faults: ask whoever made it"
 MARKS = {"passed": "[green]✓[/]", "failed": "[red]✗[/]", "skipped": "[yellow]-[/]"}
 
 
@@ -173,7 +173,7 @@ def _claims(claims: list[Claim], faults: list[Fault], also: Collection[str], as_
 
 
 def _recorded(claims: list[Claim], faults: list[Fault], as_json: bool) -> bool:
-    """Shows what is recorded of the claims, and whether it is still about the code as it is now."""
+    """Shows what is recorded of the claims, and whether their code has changed since."""
     results = recorded(ROOT, load_questions(ROOT), faults)
     _print_results(results, claims, as_json)
     return _all_proven(results, claims)
@@ -226,7 +226,7 @@ def _progress(console: Console) -> Progress:
 
 
 def _coloured(word: str) -> str:
-    return f"[{COLOURS.get(word, 'yellow')}]{word}[/]"  # what was seen of other code is yellow, whatever it was
+    return f"[{COLOURS.get(word, 'yellow')}]{word}[/]"  # a result of other code is yellow
 
 
 def _print_failure(console: Console, title: str, text: str) -> None:
@@ -250,7 +250,7 @@ def _print_json(results: dict[str, Any], claims: list[Claim]) -> None:
 def _table(*headings: str) -> Table:
     table = Table()
     for heading in headings:
-        table.add_column(heading, overflow="fold")  # what is too long goes on in the next line, for all to be read
+        table.add_column(heading, overflow="fold")  # a long text goes on in the next line
     return table
 
 

@@ -1,4 +1,4 @@
-"""pytest plugin: `--claim 1.4` runs the tests of one claim, and the run is told as events to whoever asked for them."""
+"""Adds `--claim 1.4` to pytest, which runs the tests of one claim, and writes the events of the run to a file."""
 
 import json
 from collections.abc import Generator
@@ -20,7 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Registers the marker, and the teller of events when asked for."""
+    """Registers the marker, and the writer of events when a file is given."""
     config.addinivalue_line("markers", "claim(id): the claim of include/questions that the test proves")
     if file := config.getoption("--claim-events"):
         config.pluginmanager.register(_Teller(Path(file)), "claim-events")
@@ -40,12 +40,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def claims_of(item: pytest.Item) -> list[str]:
-    """The ids of the claims that a test carries."""
+    """Returns the ids of the claims that a test carries."""
     return sorted({str(claim) for mark in item.iter_markers("claim") for claim in mark.args})
 
 
 def _words(claim: str) -> set[str]:
-    """What one may write after --claim to mean this claim."""
+    """Returns the words that mean this claim after --claim."""
     question = claim.partition(".")[0]
     return {claim, question, f"q{question}", f"q{question:0>2}"}
 

@@ -1,4 +1,4 @@
-"""The results file: what is proven, by which tests, of which code. What has changed since is told by hashes, not by trust."""
+"""Keeps the results: what is proven, by which tests, for which code. Hashes tell what has changed since."""
 
 import hashlib
 import importlib.metadata
@@ -27,12 +27,12 @@ PACKAGES = ("apache-airflow", "pyspark", "chdb-core", "clickhouse-connect", "pyt
 
 
 def results_path(root: Path) -> Path:
-    """The results file: prove.json in the folder that ANSWERS_RESULTS names, else in results/ of the project."""
+    """Returns the path of the results file: prove.json in the folder that ANSWERS_RESULTS names, else in results/."""
     return Path(os.environ.get("ANSWERS_RESULTS") or root / "results") / "prove.json"
 
 
 def load_results(root: Path) -> dict[str, Any]:
-    """What the results file holds; without a file of this schema, no claim."""
+    """Reads the results file. Without a file of this schema there is no claim in it."""
     try:
         results: dict[str, Any] = json.loads(results_path(root).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -42,7 +42,7 @@ def load_results(root: Path) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The code that a proof is about. It is taken before the tests run, so that an edit made meanwhile counts as a change.
+    """Holds the state of the code that a proof is about. It is taken before the tests run: a later edit counts as a change.
 
     :param root: the project's folder.
     :param questions: its whole catalogue.
@@ -61,7 +61,7 @@ class Snapshot:
     anchors: dict[str, list[dict[str, Any]]]
 
     def of(self, claim: Claim) -> dict[str, Any]:
-        """What a proof or a verdict carries of the code that it is about."""
+        """Returns what a proof or a verdict records of its code."""
         return {**self.stamp, "files": self.files[claim.id], "proven_text": claim.text}
 
 
@@ -78,21 +78,21 @@ def take_snapshot(root: Path, questions: list[Question], faults: list[Fault]) ->
 
 
 def files_of(claim: Claim, faults: list[Fault], tests: list[ClaimedTest]) -> list[str]:
-    """Lists the files that a claim rests on: of its anchors, of its tests, and of the faults that remove its mechanism."""
+    """Lists the files that a claim rests on: those of its anchors, of its tests and of its faults."""
     anchored = {anchor.partition(":")[0] for anchor in claim.anchor}
     tested = {test.file for test in tests if test.claim == claim.id}
     return sorted(anchored | tested | {fault.file for fault in faults if fault.claim == claim.id})
 
 
 class Hashes:
-    """SHA-256 of files of a project, each read once."""
+    """Computes the SHA-256 of files of a project. Each file is read once."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._known: dict[str, str | None] = {}
 
     def of(self, path: str) -> str | None:
-        """The hash of a file, given relative to the project's root; None when there is no such file."""
+        """Returns the hash of a file, given relative to the project's root; None when there is no such file."""
         if path not in self._known:
             try:
                 self._known[path] = hashlib.sha256((self.root / path).read_bytes()).hexdigest()
@@ -102,7 +102,7 @@ class Hashes:
 
 
 def tree_digest(root: Path) -> str:
-    """Identifies all that may change what a test says: the project's files but documents and recorded measurements."""
+    """Computes a hash of all that may change a test's outcome: the files without documents and recorded measurements."""
     hashes = Hashes(root)
     paths = [path for path in project_files(root) if not path.endswith(".md") and not path.startswith(NOT_CODE)]
     lines = [f"{hashes.of(path)} {path}" for path in sorted(paths)]
@@ -131,7 +131,7 @@ def save_results(
 
 
 def recorded(root: Path, questions: list[Question], faults: list[Fault]) -> dict[str, Any]:
-    """What the results file holds of each claim and fault, with states; the file stays as it is.
+    """Returns what the results file has of each claim and fault, with states. The file stays as it is.
 
     :raises CatalogError: an anchor does not resolve, or a test file is not valid Python.
     """
@@ -142,7 +142,7 @@ def recorded(root: Path, questions: list[Question], faults: list[Fault]) -> dict
 def _merged(
     snapshot: Snapshot, proofs: dict[str, dict[str, Any]], verdicts: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
-    """The content of the results file with new proofs and verdicts in it."""
+    """Returns the content of the results file with the new proofs and verdicts in it."""
     results = load_results(snapshot.root)
     old = results["claims"]
     now = {key: value for key, value in snapshot.stamp.items() if key != "checked_at"}
@@ -172,7 +172,7 @@ def _verdict_of(known: dict[str, Any]) -> dict[str, Any]:
 
 
 def with_states(results: dict[str, Any], root: Path, questions: list[Question], faults: list[Fault]) -> dict[str, Any]:
-    """Adds what can be said of each claim and fault now, which no file can hold.
+    """Adds the state of each claim and fault as of now.
 
     `state` is the recorded status or verdict, with ", code changed since" where a file that the claim rests on, or its text,
     is not as it was; `changed` names those. `elsewhere_changed` tells that they are as they were and other code is not. What
@@ -206,7 +206,7 @@ def with_states(results: dict[str, Any], root: Path, questions: list[Question], 
 
 
 def anchor_lines(claim: Claim, root: Path) -> list[dict[str, Any]]:
-    """Anchors of a claim with the file and the line they point at; in an exercise, None where its repair has moved them.
+    """Returns the anchors of a claim with file and line. In an exercise the line is None where the repair has moved the code.
 
     :raises CatalogError: an anchor does not resolve.
     """
@@ -223,7 +223,7 @@ def anchor_lines(claim: Claim, root: Path) -> list[dict[str, Any]]:
 
 
 def tests_as_data(tests: Iterable[TestResult]) -> list[dict[str, Any]]:
-    """Tests as they stand in the results file: id, outcome, duration in seconds, message of a failure or skip."""
+    """Returns tests as the results file has them: id, outcome, duration in seconds, message of a failure or skip."""
     return [
         {"id": t.id, "outcome": t.outcome, "seconds": t.seconds, "message": t.message and t.message[-LONGEST_MESSAGE:]}
         for t in tests
@@ -231,7 +231,7 @@ def tests_as_data(tests: Iterable[TestResult]) -> list[dict[str, Any]]:
 
 
 def stamp(root: Path) -> dict[str, Any]:
-    """When, and of which tree: UTC time, folder and digest, Git commit (None outside of Git), uncommitted changes or not."""
+    """Returns time and tree: UTC time, folder and digest, Git commit (None outside of Git), uncommitted changes or not."""
     commit, changes = _git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain")
     tree = {"path": str(root), "digest": tree_digest(root)}
     checked_at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -246,7 +246,7 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 
 def versions() -> dict[str, str | None]:
-    """Versions of Python and of the packages that the answers rest on."""
+    """Returns the versions of Python and of the packages that the answers rest on."""
     found: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:
         try:

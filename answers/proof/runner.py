@@ -1,4 +1,4 @@
-"""Runs pytest in a process of its own, follows it live, and ends it with everything it started."""
+"""Runs pytest in a process of its own, follows its events, and ends it with everything that it started."""
 
 import contextlib
 import json
@@ -18,15 +18,15 @@ from include.waiting import Deadline, WaitedInVain, wait_until
 
 Event = dict[str, Any]
 
-# How long pytest has to tear its fixtures (a whole stack, perhaps) down before it is asked less kindly.
+# Seconds that pytest has to tear down its fixtures, perhaps a whole stack, before the next and harder signal.
 SECONDS_UNTIL_NEXT_SIGNAL = ((signal.SIGINT, 30), (signal.SIGTERM, 10))
 
 
 @dataclass
 class TestResult:
-    """What became of one test."""
+    """Records the outcome of one test."""
 
-    __test__ = False  # not a test class, whatever pytest thinks of the name
+    __test__ = False  # pytest would take it for a test class by its name
 
     id: str
     claims: list[str]
@@ -38,7 +38,7 @@ class TestResult:
 
 @dataclass
 class TestRun:
-    """One run of pytest."""
+    """Records one run of pytest."""
 
     __test__ = False
 
@@ -49,7 +49,7 @@ class TestRun:
     output: str = ""
 
     def note(self, event: Event) -> None:
-        """Takes an event of the plugin `pytest_claims` in."""
+        """Records an event of the plugin `pytest_claims`."""
         match event:
             case {"event": "collected", "tests": tests}:
                 self.tests = {id_: TestResult(id_, claims) for id_, claims in tests.items()}
@@ -61,11 +61,11 @@ class TestRun:
                 test.message, test.exception = event["message"], event["exception"]
 
     def of(self, claim: str) -> list[TestResult]:
-        """The results of one claim's tests."""
+        """Returns the results of one claim's tests."""
         return [test for test in self.tests.values() if claim in test.claims]
 
     def tail(self, lines: int = 15) -> str:
-        """The last lines that pytest wrote."""
+        """Returns the last lines that pytest wrote."""
         return "\n".join(self.output.strip().splitlines()[-lines:])
 
 
@@ -91,8 +91,8 @@ def run_tests(
     with tempfile.TemporaryDirectory(prefix="answers-prove-") as scratch:
         events, output = Path(scratch, "events"), Path(scratch, "output")
         events.touch()
-        # With "=": pytest takes a file that follows an option which it does not know yet for a test, and its folder for the
-        # root, and then reads no pyproject.toml that would tell it of the option.
+        # With "=": pytest does not know this option yet. Without it, pytest takes the file for a test, its folder for the
+        # root, and then never reads the pyproject.toml that defines the option.
         told = [f"--rootdir={folder}", f"--claim-events={events}"]
         command = [sys.executable, "-m", "pytest", *arguments, *told]
         with events.open(encoding="utf-8") as source, output.open("wb") as sink:
@@ -103,7 +103,7 @@ def run_tests(
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C reaches this process alone, which then ends pytest in good order
+                start_new_session=True,  # Ctrl-C reaches this process only, which then ends pytest in order
             )
             try:
                 for event in _follow(source, process, stop, deadline):
@@ -135,7 +135,7 @@ def _follow(
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Ends the process and all that is left of its group: politely while it runs, at once when it has ended."""
+    """Ends the process and what is left of its group. A running process gets signals first; leftovers are killed at once."""
     try:
         for kind, seconds in SECONDS_UNTIL_NEXT_SIGNAL:
             if process.poll() is not None:

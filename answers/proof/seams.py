@@ -1,4 +1,4 @@
-"""Finds tests that replace what they are to prove: with the code under test mocked, a test passes whatever that code does.
+"""Finds tests that mock the code of their own claim. Such a test passes whatever that code does.
 
 A seam is where the world outside comes in: a connection, a clock, an argument, a patience in seconds. Tests replace what
 is there. What a claim's anchors point at is what the claim's tests must run. This reads the test files and imports nothing.
@@ -15,12 +15,12 @@ from answers.proof.anchors import claimed_tests
 from answers.proof.catalog import ROOT, load_questions
 
 OURS = ("answers", "dag_integrity", "include", "plugins", "dags")
-Names = dict[str, str]  # a name in a test -> what it stands for, dotted
+Names = dict[str, str]  # a name in a test -> its dotted meaning
 
 
 @dataclass(frozen=True)
 class Replacement:
-    """One place in a test file that puts something else where code of the project is.
+    """Describes one place in a test file that replaces code of the project.
 
     `test` is the test's function; None where a fixture or a helper does it, so that all tests of the file are concerned.
     `symbols` are the places in the code, as anchors name them: where the name is used, and where it is imported from.
@@ -33,7 +33,7 @@ class Replacement:
 
 
 def replacements(file: Path, root: Path = ROOT) -> list[Replacement]:
-    """What a test file replaces by `monkeypatch.setattr`, `mock.patch`, `patch.object` or an assignment, spies left out.
+    """Lists what a test file replaces by `monkeypatch.setattr`, `mock.patch`, `patch.object` or an assignment, without spies.
 
     A spy is a function of the test that calls what it stands in for.
     """
@@ -53,7 +53,7 @@ def replacements(file: Path, root: Path = ROOT) -> list[Replacement]:
 
 
 def mocked(root: Path = ROOT) -> list[str]:
-    """A line for each test that replaces what its claim's anchors point at: file, line, test, claim and symbol."""
+    """Returns a line for each test that replaces an anchor of its claim: file, line, test, claim and symbol."""
     anchors = {claim.id: claim.anchor for question in load_questions(root) for claim in question.claims}
     claims: dict[tuple[str, str], set[str]] = {}
     for marked in claimed_tests(root):
@@ -84,7 +84,7 @@ def _functions(body: list[ast.stmt]) -> Iterator[ast.FunctionDef | ast.AsyncFunc
 
 
 def _names(nodes: list[ast.stmt] | list[ast.AST], known: Names) -> Names:
-    """What names stand for after these statements: imports, and assignments of what is known."""
+    """Returns what the names mean after these statements: imports, and assignments of known names."""
     names = dict(known)
     for node in nodes:
         match node:
@@ -111,7 +111,7 @@ def _dotted(node: ast.AST | None, names: Names) -> str | None:
 
 
 def _replaced(node: ast.AST, names: Names) -> Iterator[tuple[str, ast.AST | None]]:
-    """(What is replaced, dotted; by what) in this node."""
+    """Returns the dotted name that this node replaces, and what replaces it."""
     match node:
         case ast.Call(func=ast.Attribute(attr="setattr" | "delattr"), args=[ast.Constant(value=str(path)), *rest]):
             yield path, rest[0] if rest else None
@@ -130,7 +130,7 @@ def _replaced(node: ast.AST, names: Names) -> Iterator[tuple[str, ast.AST | None
 
 
 def _is_spy(stand_in: ast.AST | None, target: str, function: ast.AST, names: Names) -> bool:
-    """Whether what is put there is a function of the test that calls the original."""
+    """Tells whether the replacement is a function of the test that calls the original."""
     if not isinstance(stand_in, ast.Name):
         return False
     bodies = [
@@ -144,7 +144,7 @@ def _is_spy(stand_in: ast.AST | None, target: str, function: ast.AST, names: Nam
 
 
 def _symbols(target: str, root: Path) -> frozenset[str]:
-    """The anchors (`path:symbol`) of a dotted name of the project; empty for what is not the project's."""
+    """Returns the anchors (`path:symbol`) of a dotted name of the project; none for a name of another package."""
     parts = target.split(".")
     if parts[0] not in OURS:
         return frozenset()

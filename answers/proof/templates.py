@@ -1,4 +1,6 @@
-"""Templates of a question's four files: one DAG, one claim with its anchor, one test, one fault. They work as they are.
+"""Holds templates of a question's four files: one DAG, one claim with its anchor, one test, one fault.
+
+They work as they are.
 
 Names and sentences carry the question's number, so that neither the fault nor what it changes is told by this file.
 """
@@ -38,6 +40,7 @@ from airflow.sdk import DAG, CronDataIntervalTimetable, task
 from pendulum import datetime
 
 from include.questions import doc_md
+from plugins.failures import RETRY_POLICY
 
 ZONE = "America/New_York"
 
@@ -48,7 +51,7 @@ with DAG(
     start_date=datetime(2013, 1, 1, tz=ZONE),
     end_date=datetime(2013, 12, 31, tz=ZONE),
     catchup=False,
-    default_args={"owner": "data-platform"},
+    default_args={"owner": "data-platform", "retry_policy": RETRY_POLICY},
     tags=["$id"],
     doc_md=doc_md("$id"),
 ) as dag:

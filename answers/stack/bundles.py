@@ -1,4 +1,4 @@
-"""Where Airflow takes its DAGs from: a Git bundle on a bare repository, and that repository's making.
+"""Makes the bare repository that Airflow takes its DAGs from, and the settings of the Git bundle on it.
 
 Kept apart from Airflow, which reads the settings that are made here.
 """
@@ -58,7 +58,7 @@ def repository(home: Path) -> Path:
 
 
 def chosen(home: Path) -> str:
-    """Where the embedded stack in `home` has its DAGs from: "local" or "git"."""
+    """Return where the embedded stack in `home` has its DAGs from: "local" or "git"."""
     file = home / "dags-from"
     return file.read_text() if file.exists() else "local"
 

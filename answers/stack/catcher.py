@@ -77,7 +77,7 @@ class Catcher(ThreadingHTTPServer):
             return [message for message in self.messages if path in (None, message["path"])]
 
     def misbehave(self, path: str) -> dict[str, Any] | None:
-        """How to answer a post to `path` instead of keeping it; None: as usual."""
+        """Return how to answer a post to `path` instead of keeping it; None: as usual."""
         with self._writing:
             told = self.behaviour
             if not told or not path.startswith(told["path"]) or told.get("times", 1) < 1:

@@ -27,7 +27,7 @@ class Run:
 
     @property
     def done(self) -> bool:
-        """Whether the run has ended."""
+        """Tell whether the run has ended."""
         return self.state in FINAL
 
 

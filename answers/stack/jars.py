@@ -94,7 +94,7 @@ def _central() -> str:
 
 
 def cache() -> Path:
-    """Where the jars are kept, outside of the project."""
+    """Return the folder of the jars, outside of the project."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "airflow-answers" / "jars"
 
 

@@ -82,7 +82,7 @@ def command(folder: Path, port: int, controller: int) -> tuple[list[str], dict[s
 
 
 def answers(port: int) -> bool:
-    """Whether a broker on loopback tells its topics."""
+    """Tell whether a broker on loopback lists its topics."""
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
 

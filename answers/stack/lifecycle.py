@@ -140,7 +140,7 @@ def end(processes: list[psutil.Process], patience: float = 15) -> None:
 
 
 def _still_alive(processes: list[psutil.Process], patience: float) -> list[psutil.Process]:
-    """Those of these processes that have not ended in time."""
+    """Return those of these processes that have not ended in time."""
     deadline = Deadline(patience)
     while processes and not deadline.passed():
         processes = psutil.wait_procs(processes, timeout=deadline.seconds - deadline.elapsed)[1]
@@ -185,12 +185,12 @@ def health(settings: Settings) -> dict[str, str]:
 
 
 def healthy(settings: Settings) -> bool:
-    """Whether every part of Airflow says that it is healthy."""
+    """Tell whether every part of Airflow says that it is healthy."""
     return all_healthy(health(settings))
 
 
 def all_healthy(parts: Mapping[str, str]) -> bool:
-    """Whether what `health` returned is good news."""
+    """Tell whether what `health` returned is good news."""
     wanted = ("metadatabase", "scheduler", "triggerer", "dag_processor")
     return all(parts.get(part) == "healthy" for part in wanted)
 

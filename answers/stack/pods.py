@@ -1,4 +1,4 @@
-"""What single tasks' pods may use and have on Kubernetes: configuration of the deployment, not of a DAG.
+"""Gives single tasks' pods their resources on Kubernetes, from the configuration of the deployment and not of a DAG.
 
 ANSWERS_POD_RESOURCES is JSON, {"DAG.TASK": {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"memory": "2Gi"}}}. It is
 set in deploy/kubernetes/settings.env; config/airflow_local_settings.py has Airflow ask here for each pod that it makes.

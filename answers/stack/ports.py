@@ -1,4 +1,4 @@
-"""Which ports the embedded stacks of this user were given, so that two that start at the same moment get different ones.
+"""Remembers the ports of this user's embedded stacks, so that two that start at the same moment get different ones.
 
 A port that was free when it was looked for is bound seconds later. Until then, and as long as its stack runs, it is listed in
 `ports.json` of the user's cache: {home of a stack: {"ports": [...], "starter": [process id, time it was created]}}.
@@ -40,7 +40,7 @@ def claim(home: Path, choose: Callable[[set[int]], dict[str, int]]) -> dict[str,
 
 
 def _is_used(home: Path, claim: dict) -> bool:
-    """Whether the stack runs, or the process that wants to start it."""
+    """Tell whether the stack runs, or the process that wants to start it."""
     number, created = claim["starter"]
     try:
         if psutil.Process(number).create_time() == created:

@@ -47,7 +47,7 @@ def memory_available() -> int:
 
 
 def problems() -> list:
-    """What keeps this machine from running the project, each with its remedy."""
+    """Return what keeps this machine from running the project, each with its remedy."""
     found = []
     version = sys.version_info[:2]
     if not OLDEST <= version <= NEWEST:
@@ -79,7 +79,7 @@ def disk_available(folder: Path) -> int:
 
 
 def up_to_date() -> bool:
-    """Whether the environment is made from the lock as it is, or lent by another checkout."""
+    """Tell whether the environment is made from the lock as it is, or lent by another checkout."""
     return is_borrowed() or (STAMP.exists() and STAMP.read_text() == digest())
 
 
@@ -96,7 +96,7 @@ def lock_digest(project: Path) -> str:
 
 
 def stamp_of(packages: Path) -> "str | None":
-    """What tells one state of an environment's packages from another: its stamp; None where it has none."""
+    """Return the stamp that tells one state of an environment's packages from another; None where it has none."""
     try:
         return (packages.parents[2] / STAMP.name).read_text()
     except OSError:
@@ -104,7 +104,7 @@ def stamp_of(packages: Path) -> "str | None":
 
 
 def is_borrowed() -> bool:
-    """Whether the environment uses the packages of another one, as an exercise's does; says why it no longer does."""
+    """Tell whether the environment uses the packages of another one, as an exercise's does. Says why it no longer does."""
     try:
         lent = json.loads((VENV / LENT).read_text())
     except (OSError, ValueError):

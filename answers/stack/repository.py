@@ -128,7 +128,7 @@ class Repository:
         return self.git("diff", "--name-only", "--no-renames", "-z", old, new).decode().rstrip("\0").split("\0")
 
     def differs(self, commit: str, folder: Path, *paths: str) -> list[str]:
-        """Those of `paths` whose content at a commit is not what lies in a folder."""
+        """Return those of `paths` whose content at a commit is not what lies in a folder."""
         with tempfile.TemporaryDirectory() as scratch:
             known = [each for each in paths if self.git("ls-tree", "--name-only", commit, each)]
             self.export(commit, Path(scratch), *known)

@@ -1,4 +1,4 @@
-"""Where the embedded stack lives, its ports and secrets, and the environment that its parts run with.
+"""Settles where the embedded stack lives, its ports and secrets, and the environment that its parts run with.
 
 Everything is kept below one folder, `.airflow` in the project or ANSWERS_HOME: secrets.env (0600), ports.json, the
 PostgreSQL data, the embedded warehouse, the landed files and the logs. Removing it resets the stack.
@@ -172,7 +172,7 @@ class Settings:
         return inherited | own
 
     def core(self) -> dict[str, str]:
-        """What any Airflow process of this project needs, live stack or test."""
+        """Return what any Airflow process of this project needs, live stack or test."""
         logs = self.home / "logs"
         return {
             "AIRFLOW_HOME": str(self.home / "airflow"),

@@ -1,4 +1,4 @@
-"""What the tasks of q10_canary.py do. It lies beside that file so that Git pins both together."""
+"""Implements the tasks of q10_canary.py. It lies beside that file so that Git pins both together."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def seats_by_maker(feed: str) -> dict[str, int]:
 
 
 def released(hold: str) -> bool:
-    """Whether nothing holds the run: no file of this name, or no name."""
+    """Tell whether nothing holds the run: no file of this name, or no name."""
     return not hold or not Path(hold).exists()
 
 

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 
 def file_of(folder: Path, dag_id: str, run_id: str, key: str) -> Path:
-    """Where the record of something in a run is: FOLDER/DAG/RUN__KEY.json."""
+    """Return the path of a record about a run: FOLDER/DAG/RUN__KEY.json."""
     # A run's id may be 250 characters, of which quoting makes more than a file's name may have.
     return folder / quote(dag_id, safe="") / f"{quote(run_id, safe='')[:150]}__{key}.json"
 
@@ -44,7 +44,7 @@ def note_notified(file: Path) -> None:
 
 
 def notified(file: Path) -> bool:
-    """Whether the notification of this record is known to have arrived."""
+    """Tell whether the notification of this record is known to have arrived."""
     return file.with_suffix(".notified").exists()
 
 

@@ -1,4 +1,4 @@
-"""Which failures are told, so that people read what they are told: one message per run and cause, a digest in a storm.
+"""Throttles failure notifications: one message per run and cause, and a digest when many arrive at once.
 
 State is on the disk that all of the platform's processes share: a record for each run and cause below DATA_ROOT/failures
 (include/alerts/records.py), and the count of the present storm beside them, in a file that is locked for the time of a look.
@@ -25,12 +25,12 @@ FOLDER = "failures"
 STORM = 5  # messages in a WINDOW that are sent singly
 WINDOW = 60.0  # seconds
 LOCK_PATIENCE = 1.0  # seconds that a failing task waits for another one's look
-FRESH = 60.0  # seconds after which whoever recorded a failure and did not tell it has died
+FRESH = 60.0  # seconds; a record that is older and not notified was left by a notifier that crashed: send it again
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What to do about a failure: `send` is "message", "digest" or "nothing"; `untold` are earlier ones, by DAG."""
+    """Says what to do about a failure: `send` is "message", "digest" or "nothing"; `untold` are earlier ones, by DAG."""
 
     send: str
     why: str = ""
@@ -38,7 +38,9 @@ class Verdict:
 
 
 def cause(error: str, stage: str, round: str) -> str:
-    """What makes two failures of a run the same, as twelve characters: the error without its numbers, stage and round.
+    """Return the cause of a failure as twelve characters: a hash of the error without its numbers, of stage and round.
+
+    Failures of a run with the same cause are one failure.
 
     :param error: type and text
     :param stage: "retry" or "failed", so that the last word on a task is told even if its first failure was
@@ -66,8 +68,8 @@ def admit(data_root: Path, failure: dict[str, Any], now: float | None = None) ->
         return _count(storm, failure["dag_id"], now), file
 
 
-def told(data_root: Path, dag_id: str, run_id: str, since: str) -> bool:
-    """Whether somebody was told that a task of this run has failed for good.
+def final_failure_notified(data_root: Path, dag_id: str, run_id: str, since: str) -> bool:
+    """Tell whether somebody was notified that a task of this run has failed for good.
 
     :param since: when the run began, or began anew: an instant as in the records
     """

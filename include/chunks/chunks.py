@@ -21,7 +21,7 @@ PATHS = ("skip", "light", "spark")
 def plan(
     document: Mapping[str, Any], airport: str, counts: Mapping[str, int], spark_from_rows: int | None = None
 ) -> dict[str, Any]:
-    """What a run does with one airport: its chunks, largest first, and what the document says about them.
+    """Plan what a run does with one airport: its chunks, largest first, and what the document says about them.
 
     :param document: the configuration in force, as JSON
     :param counts: flights of the day from this airport, per carrier

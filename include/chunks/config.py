@@ -6,13 +6,11 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -20,6 +18,9 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+
+from include.documents import Strict, json_path, mistakes, read_json
+from include.errors import PermanentError
 
 HERE = Path(__file__).resolve().parent
 DEFAULT = HERE / "default.json"
@@ -33,7 +34,7 @@ Carrier = Annotated[str, StringConstraints(pattern=r"^[A-Z0-9]{2}$")]
 Rows = Annotated[int, Field(ge=0, le=1_000_000)]
 
 
-class ConfigInvalid(ValueError):
+class ConfigInvalid(PermanentError, ValueError):
     """The document is wrong; trying again cannot help. The text lists every error with its place."""
 
 
@@ -52,12 +53,8 @@ def _not_bool(value: Any) -> Any:
 UNIQUE = (AfterValidator(_different), Field(min_length=1, json_schema_extra={"uniqueItems": True}))
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class Thresholds(_Strict):
-    """Which path a chunk takes, by its rows: skipped, transformed by the warehouse's engine, or by Spark."""
+class Thresholds(Strict):
+    """Chooses a chunk's path by its rows: skipped, transformed by the warehouse's engine, or by Spark."""
 
     skip_up_to_rows: Rows = Field(description="a chunk of at most so many rows is not published")
     spark_from_rows: Rows = Field(description="a chunk of at least so many rows is transformed by Spark")
@@ -69,7 +66,7 @@ class Thresholds(_Strict):
         return self
 
 
-class Config(_Strict):
+class Config(Strict):
     """One version of the document."""
 
     model_config = ConfigDict(title="Shape of q03_partitions")
@@ -100,7 +97,7 @@ def parse(data: bytes, where: str) -> Config:
     try:
         return Config.model_validate(_decode(data))
     except ValidationError as error:
-        problems = [_problem(each) for each in error.errors()]
+        problems = mistakes(error, json_path, _message)
     except (ValueError, RecursionError) as error:
         problems = [str(error) if isinstance(error, ValueError) else "nested too deeply"]
     count = f"{len(problems)} errors" if len(problems) > 1 else "an error"
@@ -118,25 +115,8 @@ def schema_text() -> str:
     return json.dumps(schema(), indent=2) + "\n"
 
 
-class _Object(dict[str, Any]):
-    """A JSON object that remembers which of its keys it was given twice."""
-
-    twice: tuple[str, ...] = ()
-
-
-def _object(pairs: list[tuple[str, Any]]) -> _Object:
-    result = _Object(pairs)
-    keys = [key for key, _ in pairs]
-    result.twice = tuple(sorted({key for key in keys if keys.count(key) > 1}))
-    return result
-
-
-def _no_number(text: str) -> None:
-    raise ValueError(f"{text} is no number in JSON")
-
-
 def _decode(data: bytes) -> Any:
-    """What the JSON text says. A key given twice is an error: readers of JSON differ in which of the two counts."""
+    """Parse the object's bytes, and say what they seem to be where they are no document."""
     if len(data) > LARGEST:
         raise ValueError(f"larger than {LARGEST} bytes: is this the right object?")
     if not data.strip():
@@ -145,46 +125,19 @@ def _decode(data: bytes) -> Any:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"not UTF-8: byte {data[error.start]:#04x} at offset {error.start}") from error
-    try:
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_no_number)
-    except json.JSONDecodeError as error:
-        at_end = error.pos >= len(text.rstrip()) - 1 and not error.msg.startswith("Extra")
-        ends = at_end or error.msg.startswith("Unterminated")
-        cut = ": was it cut off, or is it being written?" if ends else ""
-        raise ValueError(f"line {error.lineno}, column {error.colno}: not JSON: {error.msg}{cut}") from error
-    if twice := list(_given_twice(value)):
-        raise ValueError("\n  ".join(f"{path}: given twice, keep one" for path in twice))
-    return value
+    return read_json(text)
 
 
-def _given_twice(value: Any, at: tuple[str | int, ...] = ()) -> list[str]:
-    if isinstance(value, list):
-        return [path for n, item in enumerate(value) for path in _given_twice(item, (*at, n))]
-    if not isinstance(value, _Object):
-        return []
-    here = [_path((*at, key)) for key in value.twice]
-    return here + [path for key, item in value.items() for path in _given_twice(item, (*at, key))]
-
-
-def _path(location: tuple[str | int, ...]) -> str:
-    """A location as JSONPath (RFC 9535): $.thresholds.skip_up_to_rows, $.airports[1]."""
-    steps = [
-        f"[{step}]" if isinstance(step, int) else f".{step}" if re.fullmatch(r"[A-Za-z_]\w*", step) else f"[{step!r}]"
-        for step in location
-        if step != "[key]"
-    ]
-    return "$" + "".join(steps)
-
-
-def _problem(error: Any) -> str:
-    given = json.dumps(error["input"], default=str)
+def _message(problem: Any) -> str:
+    """Say what is wrong in JSON's terms, and what was given."""
+    if problem["type"] == "missing":
+        return "missing"
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key (known: {', '.join(_known(problem['loc']))})"
+    given = json.dumps(problem["input"], default=str)
     shown = given if len(given) <= SHOWN else f"{given[:SHOWN]}…"
-    said = error["msg"].removeprefix("Value error, ")
-    if error["type"] == "missing":
-        return f"{_path(error['loc'])}: missing"
-    if error["type"] == "extra_forbidden":
-        return f"{_path(error['loc'])}: unknown key (known: {', '.join(_known(error['loc']))})"
-    return f"{_path(error['loc'])}: {said[0].lower()}{said[1:]}, given {shown}"
+    text = problem["msg"].removeprefix("Value error, ")
+    return f"{text[0].lower()}{text[1:]}, given {shown}"
 
 
 def _known(location: tuple[str | int, ...]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Which version of the document a run works with: the current one, or the last good one while that is broken or gone.
+"""Chooses the document that a run works with: the current version, or the last good one while that is broken or gone.
 
 A run reads the document once and hands the version to its tasks, so what happens to the object meanwhile is the next
 run's affair. Every good version is kept, with its digest, for the day on which the object is not.
@@ -27,7 +27,7 @@ class ConfigUnreadable(OSError):
 
 
 class Source(Protocol):
-    """What is needed of a path: `ObjectStoragePath`, `pathlib.Path`."""
+    """Describes what is needed of a path: `ObjectStoragePath`, `pathlib.Path`."""
 
     def open(self, mode: str = ...) -> AbstractContextManager[Any]:
         """Open it."""

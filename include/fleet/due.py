@@ -37,7 +37,7 @@ class Landed:
 
 @dataclass(frozen=True)
 class Published:
-    """What the warehouse has for some days."""
+    """Holds what the warehouse has for some days."""
 
     flights: Mapping[tuple[str, date], int]
     """(carrier, day) -> flights in its partition; HALF where its two tables disagree"""
@@ -47,7 +47,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Known:
-    """What Airflow knows of some days."""
+    """Holds what Airflow knows of some days."""
 
     landed: Mapping[tuple[str, date], Landed]
     """(carrier, day) -> the newest event of a landing"""
@@ -60,7 +60,7 @@ class Known:
 
 @dataclass
 class Duty:
-    """What one DAG owes for one day."""
+    """Names what one DAG owes for one day."""
 
     member: Member
     day: date

@@ -1,4 +1,4 @@
-"""What the fleet consists of: the model of fleet.yaml, who waits for whom, and which weight that gives each DAG.
+"""Models the fleet: the DAGs of fleet.yaml, which of them wait for which, and the weight that this gives each one.
 
 dags/q04_fleet.py imports this at every parse, so it needs nothing but pydantic and yaml, which Airflow has loaded already.
 """
@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
-import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+
+from include.documents import DocumentError, Strict, mistakes, read_yaml
 
 FILE = Path(__file__).parent / "fleet.yaml"
 # Those of the feed, with the names of its file airlines.csv.
@@ -59,12 +60,8 @@ Text = Annotated[str, Field(min_length=1, max_length=200)]
 Owner = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]*$")]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class FleetSettings(_Strict):
-    """What all DAGs of the fleet share."""
+class FleetSettings(Strict):
+    """Holds what all DAGs of the fleet share."""
 
     pool: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = "fleet"
     sensor_timeout: Annotated[float, Field(gt=0, le=86400, allow_inf_nan=False)] = 3600
@@ -72,14 +69,14 @@ class FleetSettings(_Strict):
     priorities: bool = True
 
 
-class Carrier(_Strict):
+class Carrier(Strict):
     """One carrier of the feed, by its IATA code."""
 
     code: Annotated[str, AfterValidator(_known)]
     owner: Owner = "flight-operations"
 
 
-class Rollup(_Strict):
+class Rollup(Strict):
     """Totals over carriers, published once everything that it waits for has published the same day."""
 
     id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
@@ -102,7 +99,7 @@ class Member(NamedTuple):
 
     @property
     def dated(self) -> bool:
-        """Whether its runs have a logical date. A run that an asset event started has none."""
+        """Tell whether its runs have a logical date. A run that an asset event started has none."""
         return self.layer in ("ingest", "transform", "rollup")
 
 
@@ -114,12 +111,12 @@ class Product(NamedTuple):
     keys: dict[str, str]
 
 
-class Fleet(_Strict):
+class Fleet(Strict):
     """The document."""
 
     settings: FleetSettings = FleetSettings()
     carriers: Annotated[list[Carrier], Field(min_length=1)]
-    rollups: list[Rollup] = []
+    rollups: list[Rollup] = Field(default_factory=list)
     scorecard_after: str | None = None
 
     @model_validator(mode="after")
@@ -211,20 +208,6 @@ class Fleet(_Strict):
         return [each for each in self.members if (each.key in wanted if each.key else last)]
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """Refuses what YAML takes in silence: a key that occurs twice, where the last one would win."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(None, None, "a key should be a word", key.start_mark)
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{key.value} occurs twice", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
 def load(file: Path | str | None = None) -> Fleet:
     """The fleet of a file: ANSWERS_FLEET, or the fleet.yaml beside this module.
 
@@ -235,23 +218,10 @@ def load(file: Path | str | None = None) -> Fleet:
     """
     file = Path(file or os.environ.get("ANSWERS_FLEET") or FILE)
     try:
-        document = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506
+        return Fleet.model_validate(read_yaml(file, file))
     except OSError as error:
         raise FleetError(f"{file}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = getattr(error, "problem_mark", None)
-        line = f", line {where.line + 1}" if where else ""
-        raise FleetError(f"{file}{line}: not valid YAML: {getattr(error, 'problem', None) or error}") from error
-    try:
-        return Fleet.model_validate(document)
     except ValidationError as error:
-        raise FleetError("\n".join(_line(file, problem) for problem in error.errors(include_url=False))) from None
-
-
-def _line(file: Path, problem: Any) -> str:
-    where = ".".join(map(str, problem["loc"]))
-    text = problem["msg"].removeprefix("Value error, ")
-    given = problem["input"]
-    if problem["type"] == "string_type" and isinstance(given, bool | int | float):
-        text += f" (quote it: '{given}')"
-    return f"{file}: {where + ': ' if where else ''}{text}"
+        raise FleetError("\n".join(f"{file}: {mistake}" for mistake in mistakes(error))) from None
+    except DocumentError as error:
+        raise FleetError(str(error)) from error

@@ -1,4 +1,4 @@
-"""What the fleet computes from the carriers' published partitions: reports, roll-ups, the scorecard.
+"""Computes the fleet's totals from the carriers' published partitions: reports, roll-ups, the scorecard.
 
 Each is one partition of one table: computed into a staging table, validated against the carriers' own daily figures,
 swapped in atomically. Doing it again gives the same contents. `compare` tells which days are missing, or are no longer what

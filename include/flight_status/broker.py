@@ -13,6 +13,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from include.errors import PermanentError
 from include.waiting import Deadline
 
 WAYS = {"event": "flight-status-event", "sensor": "flight-status-sensor", "webhook": "flight-status-webhook"}
@@ -33,6 +34,10 @@ class BrokerUnavailable(ConnectionError):
 
 class TopicMissing(LookupError):
     """There is no such topic."""
+
+
+class MessageGone(PermanentError, LookupError):
+    """There is no such message: its topic is gone, or was made again."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,7 @@ def committed(opts: Options, name: str, group: str) -> dict[int, int]:
 
 
 def slices(now: Topic, starts: Mapping[int, int]) -> list[Slice]:
-    """What lies between `starts` and the end of each partition. A start that is no place of this topic is its beginning."""
+    """Return what lies between `starts` and each partition's end. A start that is no place of this topic is its beginning."""
     result = []
     for partition, (low, high) in sorted(now.bounds.items()):
         start = starts.get(partition, low)

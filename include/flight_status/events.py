@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, Field, ValidationError
+
+from include.documents import Strict, dotted, mistakes
 
 LARGEST_EVENT = 64 << 10  # bytes; an event has about 200
 
@@ -13,13 +15,11 @@ class BadEvent(ValueError):
     """A message that no retry can make an event. The text is the reason that its dead letter carries."""
 
 
-class FlightStatus(BaseModel):
+class FlightStatus(Strict):
     """One change of a flight's status.
 
     `event_id` names the change: a message that is sent again carries the same one. `at` is an instant with offset.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     event_id: str = Field(min_length=1, max_length=64)
     flight: str = Field(pattern=r"^\d{4}-\d\d-\d\d/\w{2}\d{1,4}/[A-Z]{3}$", description="day/carrier and number/origin")
@@ -41,12 +41,10 @@ def parse(value: bytes | None) -> FlightStatus:
     except UnicodeDecodeError as error:
         raise BadEvent(f"not UTF-8: byte 0x{value[error.start]:02x} at {error.start}") from error
     except ValidationError as error:
-        found = ("; ".join(f"{'.'.join(map(str, each['loc'])) or 'value'}: {each['msg']}" for each in error.errors()))[
-            :500
-        ]
-        raise BadEvent(f"not a flight status: {found}") from error
+        reasons = "; ".join(mistakes(error, lambda location: dotted(location) or "value"))
+        raise BadEvent(f"not a flight status: {reasons[:500]}") from error
 
 
 def coordinates(message: Any) -> dict[str, Any]:
-    """Where a message lies: what AwaitMessageSensor returns. Any message counts, a bad one too: processing judges it."""
+    """Return the place of a message, as AwaitMessageSensor does. A bad message counts, too: processing judges it."""
     return {"topic": message.topic(), "partition": message.partition(), "offset": message.offset()}

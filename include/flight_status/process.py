@@ -101,7 +101,7 @@ def handled(client: Client, ids: dict[str, str], batch: Iterable[broker.Message]
 
 
 def positions(client: Client, now: broker.Topic) -> dict[int, int]:
-    """Where processing goes on, by partition: behind the last message that the inbox knows of this very topic."""
+    """Return where processing goes on, by partition: behind the last message that the inbox knows of this very topic."""
     create_tables(client)
     rows = client.query(
         f"SELECT partition, max(offset) + 1 FROM {INBOX} "
@@ -112,7 +112,7 @@ def positions(client: Client, now: broker.Topic) -> dict[int, int]:
 
 
 def handled_by(client: Client, run_id: str) -> dict[str, Any]:
-    """What a run has handled, see `process`."""
+    """Return what a run has handled, see `process`."""
     rows = client.query(
         f"SELECT topic, partition, offset, outcome FROM {INBOX} FINAL WHERE run_id = {{run:String}} "
         "ORDER BY topic, partition, offset",

@@ -14,6 +14,8 @@ from functools import cache, partial
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, available_timezones
 
+from include.errors import PermanentError
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
@@ -26,7 +28,7 @@ def midnight(day: date) -> datetime:
     return datetime.combine(day, datetime.min.time(), ZONE)
 
 
-class FeedError(ValueError):
+class FeedError(PermanentError, ValueError):
     """The feed breaks its contract; trying again cannot help. The text names file, row and column."""
 
 
@@ -241,7 +243,7 @@ def _no_hour(texts: pa.Array) -> pa.Array:
 
 
 def _is_key(table: pa.Table, contract: File) -> bool:
-    """Whether the key's columns tell all records apart. Where they are too many values to be numbered, False: look closer.
+    """Tell whether the key's columns tell all records apart. False where they have too many values to be numbered: look closer.
 
     Numbers are compared as numbers, which is many times faster than as texts; 7 and 007 are a reason to look closer.
     """

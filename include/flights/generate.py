@@ -47,7 +47,7 @@ class Chunk:
 
     @property
     def control(self) -> dict[str, int]:
-        """What the warehouse must say of the day: rows, cancelled and the sums."""
+        """Return what the warehouse must say of the day: rows, cancelled and the sums."""
         return {"rows": self.rows, "cancelled": self.cancelled, **self.totals}
 
 

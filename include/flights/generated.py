@@ -1,4 +1,4 @@
-"""What the warehouse has of generated days, held against their control totals (question 7)."""
+"""Compares what the warehouse has of generated days with their control totals (question 7)."""
 
 from __future__ import annotations
 

@@ -1,18 +1,19 @@
-"""Whether a published day can be right: judged against its last good version, as readers would."""
+"""Judges whether a published day can be right, by its last good version, as readers would."""
 
 from __future__ import annotations
 
 from datetime import date
 from typing import TYPE_CHECKING
 
+from include.errors import PermanentError
 from include.flights import versions
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
 
-class Implausible(ValueError):
-    """What was published is valid, and yet it can hardly be right."""
+class Implausible(PermanentError, ValueError):
+    """Says that what was published is valid and yet can hardly be right."""
 
 
 def check(client: Client, day: date, lost_at_most: float) -> dict[str, int | None]:

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from include.errors import PermanentError
 from include.files import write_atomically
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ ORDER BY delay DESC NULLS FIRST, carrier
 """
 
 
-class DayMissing(ValueError):
+class DayMissing(PermanentError, ValueError):
     """The warehouse has nothing for the day. The text says what to run."""
 
 

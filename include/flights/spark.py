@@ -1,4 +1,4 @@
-"""How Spark is set for a job: a day's thousand rows or a part of them, or a chunk of millions (question 7)."""
+"""Sets Spark for a job: a day's thousand rows or a part of them, or a chunk of millions (question 7)."""
 
 import os
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from include.errors import PermanentError
 from include.flights.warehouse import DAYS, FINGERPRINT, create_tables, replace_partition
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ ORDER BY (flight_date, seq)"""
 COLUMNS = ("flight_date", "seq", "action", "version", "before", "by", "prints")
 
 
-class NothingToRestore(LookupError):
+class NothingToRestore(PermanentError, LookupError):
     """There is no version to go to; nothing was changed."""
 
 
@@ -79,7 +80,7 @@ class History:
 
     @property
     def rollbacks(self) -> list[Event]:
-        """Those that an undo would take back, the last one last; a publication ends the matter."""
+        """Return the stack of rollbacks that `undo` can take back, the newest one last. A publication clears it."""
         stack: list[Event] = []
         for event in self.events:
             if event.action == "rollback":
@@ -108,7 +109,7 @@ class History:
 
 
 def history(client: Client, day: date) -> History:
-    """What happened to a day; empty where nothing was ever published."""
+    """Return what happened to a day; empty where nothing was ever published."""
     return _history(client, day) if _there(client) else History(day)
 
 

@@ -18,6 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from include.errors import PermanentError
 from include.waiting import Deadline
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ KEYS = {
 
 @dataclass(frozen=True)
 class Layout:
-    """What a publication fills: tables called `prefix` + a name of KEYS, and the columns that make one partition."""
+    """Describes what a publication fills: tables called `prefix` + a name of KEYS, and the columns that make one partition."""
 
     prefix: str
     tables: tuple[str, ...]
@@ -63,8 +64,8 @@ ANY_NUMBER_OF_DAYS = {"max_partitions_per_insert_block": 0}  # ClickHouse refuse
 FORGOTTEN = timedelta(days=1)  # a staging table of this age belongs to a run that will not come back
 
 
-class ValidationError(ValueError):
-    """What was staged may not be published; the published partition is untouched."""
+class ValidationError(PermanentError, ValueError):
+    """Says that what was staged may not be published. The published partition is untouched."""
 
 
 class WarehouseUnavailable(ConnectionError):
@@ -156,7 +157,7 @@ def held_by(path: Path) -> str | None:
 
 
 def embedded(client: Client) -> bool:
-    """Whether the client's engine runs in this process (chDB) and so reads this machine's files."""
+    """Tell whether the client's engine runs in this process (chDB) and so reads this machine's files."""
     return str(client.uri).startswith("chdb:")
 
 

@@ -6,6 +6,7 @@ import hmac
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from include.errors import PermanentError
 from include.partner.signature import sign
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 PATH = "/partner"
 
 
-class SignatureStale(ValueError):
+class SignatureStale(PermanentError, ValueError):
     """The manifest was signed with another secret than the partner's present one."""
 
 

@@ -53,7 +53,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Judged:
-    """What became of one slot; `run_id` is that of the run that decided, empty without one."""
+    """Holds the verdict on one slot; `run_id` is that of the run that decided, empty without one."""
 
     slot: Slot
     verdict: str

@@ -1,4 +1,4 @@
-"""What happens when a DAG run misses its deadline: it is recorded and somebody is told.
+"""Records that a DAG run has missed its deadline, and notifies somebody.
 
 The triggerer imports this by its path. (A function in a DAG file cannot be imported there.)
 """

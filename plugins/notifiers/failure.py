@@ -68,7 +68,7 @@ class FailureNotifier(BaseNotifier):
         verdict = throttle.Verdict("message")
         try:
             root = _data_root()
-            if failure["task_id"] is None and throttle.told(
+            if failure["task_id"] is None and throttle.final_failure_notified(
                 root, *(failure[key] for key in ("dag_id", "run_id", "round"))
             ):
                 return
@@ -138,7 +138,7 @@ class FailureNotifier(BaseNotifier):
 
 
 def describe(context: dict[str, Any], retry: bool = False) -> dict[str, Any]:
-    """What a callback's context says of a failure: of a task, or (without task_id) of a run."""
+    """Describe a failure from a callback's context: of a task, or (without task_id) of a run."""
     from airflow.configuration import conf
 
     dag, ti = context["dag"], context.get("ti")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from plugins.events import announce
-from plugins.failures import permanent
 from plugins.warehouse import open_warehouse
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ class PublishPartitionOperator(BaseOperator):
         """Publish. A failed validation is permanent; an unavailable warehouse is retried."""
         from include.flights import publish, warehouse
 
-        with permanent(warehouse.ValidationError), open_warehouse(self.clickhouse_conn_id) as client:
+        with open_warehouse(self.clickhouse_conn_id) as client:
             report = publish.publish_day(
                 client,
                 Path(self.landed["folder"]),

@@ -64,3 +64,22 @@ print(json.dumps([DagSerialization.to_dict(dag) for _, dag in sorted(dags.items(
     first, second = (parse(code, PYTHONHASHSEED=seed) for seed in ("1", "2"))
     assert first == second
     assert len(first) > 1000
+
+
+WITHOUT_POLICY = {
+    "q08_failure_matrix",
+    "q10_canary",
+}  # the one shows what Airflow does by itself; the other raises no error of ours
+
+
+@pytest.mark.claim("1.5")
+@pytest.mark.parametrize(
+    "file", [file for file in FILES if file.stem not in WITHOUT_POLICY], ids=lambda file: file.stem
+)
+def test_every_task_knows_which_errors_are_not_worth_a_retry(file):
+    code = f"""
+from airflow.dag_processing.dagbag import DagBag
+tasks = [task for dag in DagBag(dag_folder={str(file)!r}).dags.values() for task in dag.tasks]
+print(bool(tasks), [task.task_id for task in tasks if not task.retry_policy])
+"""
+    assert parse(code) == "True []"

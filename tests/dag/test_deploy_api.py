@@ -84,7 +84,7 @@ def environment(world, monkeypatch):
         ((), "say one of --to TAG, --rollback, --status"),
         (("--to", "two", "--status"), "say one of --to TAG, --rollback, --status"),
         (("--to", "nine"), "nine"),
-        (("--rollback",), "nothing to roll back to: no deploy has brought this commit into force"),
+        (("--rollback",), "nothing to roll back to: no deploy has shipped this commit"),
     ],
 )
 def test_what_cannot_be_done_is_refused_and_changes_nothing(world, arguments, says):

@@ -12,6 +12,18 @@ from support import PROJECT, contents, expected, interval, open_warehouse
 Q01 = "q01_flights_to_clickhouse"
 FILE = PROJECT / "dags" / f"{Q01}.py"
 DAY = "2013-06-13"
+TRIED = """
+from airflow.sdk import DAG, task
+from include.flights import contract
+from plugins.failures import RETRY_POLICY
+
+with DAG("tried", schedule=None, default_args={"retries": 2, "retry_delay": 0, "retry_policy": RETRY_POLICY}):
+    @task
+    def fail(error):
+        raise getattr(contract, error)("as it was told")
+
+    fail("{{ dag_run.conf.error }}")
+"""
 
 
 @pytest.mark.claim("1.1")
@@ -131,13 +143,44 @@ def test_a_run_publishes_its_day_and_a_second_run_changes_nothing(run_day, wareh
 @pytest.mark.claim("1.5")
 def test_a_broken_contract_is_raised_as_an_error_that_is_not_retried(dag_of, make_feed, tmp_path):
     """Asked of the task itself: dag.test() forgets the configured retries, so a run there ends at its first try anyway."""
-    from airflow.sdk.exceptions import AirflowFailException
+    from airflow.sdk import RetryAction
 
     feed = make_feed(DAY, flights=lambda text: text.replace(",1400,", ",far,", 1))
     start, end = interval(DAY)
-    ingest = dag_of(Q01).get_task("ingest").python_callable
-    with pytest.raises(AirflowFailException, match=r"flights\.csv, row [0-9]+, column distance: 'far'"):
-        ingest(str(feed), str(tmp_path), run_id="bad", data_interval_start=start, data_interval_end=end)
+    task = dag_of(Q01).get_task("ingest")
+
+    def fate(folder) -> tuple[RetryAction, str]:
+        """What Airflow does after the error of a first try of four, and what the error says."""
+        with pytest.raises(Exception, match=r"flights\.csv") as caught:
+            task.python_callable(
+                str(folder), str(tmp_path), run_id="bad", data_interval_start=start, data_interval_end=end
+            )
+        return task.retry_policy.evaluate(caught.value, try_number=1, max_tries=3).action, str(caught.value)
+
+    action, text = fate(feed)
+    assert re.search(r"flights\.csv, row [0-9]+, column distance: 'far'", text)
+    assert action is RetryAction.FAIL
+    assert fate(tmp_path / "not delivered yet")[0] is RetryAction.DEFAULT
+
+
+@pytest.mark.claim("1.5")
+@pytest.mark.parametrize(("error", "tries"), [("FeedError", 1), ("FeedMissing", 3)])
+def test_with_retries_left_a_task_fails_at_once_or_is_tried_again(metadata_database, tmp_path, error, tries):
+    """A run whose tasks have retries of their own, which dag.test() keeps."""
+    from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    from airflow.models import DagRun
+    from airflow.models.dagbundle import DagBundleModel
+    from airflow.utils.session import create_session
+
+    (tmp_path / "tried.py").write_text(TRIED)
+    with create_session() as session:
+        session.merge(DagBundleModel(name="tried"))
+    bag = DagBag(dag_folder=tmp_path, bundle_path=tmp_path, bundle_name="tried")
+    sync_bag_to_db(bag, "tried", None)
+    result = bag.dags["tried"].test(run_conf={"error": error})
+    with create_session() as session:
+        (task,) = session.get(DagRun, result.id).task_instances
+        assert (task.state, task.try_number) == ("failed", tries)
 
 
 @pytest.mark.claim("1.5")

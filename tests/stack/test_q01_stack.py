@@ -95,7 +95,8 @@ def test_answers_run_shows_a_permanent_failure_by_file_row_and_column(stack, fee
     feed_variable(make_feed(day, flights=lambda text: text.replace(",2475,", ",far,", 1)))
     done = stack.answers("run", "q01", "--date", day, check=False)
     assert done.returncode == 1
-    assert "ingest failed" in done.stderr
+    assert "ingest failed at try 2;" in done.stderr, "after the good run's try one more, and none of its retries"
+    assert "Retry policy decision" in done.stderr
     assert "FeedError: flights.csv, row " in done.stderr
     assert "column distance: 'far' is not an integer" in done.stderr.replace("\n", " ")
     assert fingerprint(stack, day) == before

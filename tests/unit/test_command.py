@@ -69,7 +69,7 @@ def answers(*arguments: str, code: int = 0, **options) -> str:
         (("demo", "q99"), "q99 cannot be shown; there are q01"),
         (("demo", "--from", "2013-02-09", "--to", "2013-02-08"), "lies before"),
         (("sla", "--from", "2013-02-09", "--to", "2013-02-08"), "lies before"),
-        (("rollback", "--date", "2013-02-08", "--undo", "--to", "3"), "give it or --to, not both"),
+        (("rollback", "--date", "2013-02-08", "--undo", "--to", "3"), "give --undo or --to, not both"),
         (("fleet", "run", "--date", "2013-06-13", "--for", "ZZ"), "no carrier or roll-up 'ZZ'"),
     ],
 )

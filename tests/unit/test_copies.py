@@ -188,7 +188,7 @@ def test_a_folder_that_holds_something_is_left_alone(project, tmp_path):
     file.parent.mkdir()
     file.write_text("1")
     for target in (file.parent, file):
-        with pytest.raises(copies.CopyError, match="is not empty: name a folder that is, or a new one"):
+        with pytest.raises(copies.CopyError, match="is not empty: name an empty folder or a new one"):
             hand_out(project, target)
     assert file.read_text() == "1"
 

@@ -1,5 +1,6 @@
 """The rules of the house that no linter knows: a mechanism lives in one place."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -30,3 +31,18 @@ def test_no_address_of_the_rest_api_is_built_by_hand(file):
         assert by_hand, "the pattern no longer finds what it is for"
     elif name not in OTHER_PATHS:
         assert by_hand == [], f"{name} builds an address by hand: a method of answers/stack/endpoints.py is its place"
+
+
+RELATIVE = {"How", "That", "Those", "What", "When", "Where", "Whether", "Which", "Who", "Whose", "Why"}
+
+
+def test_a_docstring_is_a_sentence_that_begins_with_no_relative_pronoun():
+    wrong = []
+    for room in ("answers", "dags", "include", "plugins"):
+        for file in sorted((ROOT / room).rglob("*.py")):
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                    words = (ast.get_docstring(node) or "-").split()
+                    if words[0].strip(".,:;") in RELATIVE:
+                        wrong.append(f"{file.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}: {' '.join(words[:8])}")
+    assert wrong == []

@@ -97,7 +97,7 @@ def test_a_title_with_signs_is_the_same_in_all_files(project):
 
 def test_a_broken_catalogue_is_told_by_its_file(project):
     (project / "include/questions/q01.yaml").write_text("id: [")
-    with pytest.raises(CatalogError, match=r"q01\.yaml: not valid YAML"):
+    with pytest.raises(CatalogError, match=r"q01\.yaml, line \d+: not valid YAML"):
         new.add_question(project, ID, TITLE)
 
 

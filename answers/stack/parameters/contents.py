@@ -1,4 +1,4 @@
-"""What each stack keeps in its parameter store: the one place that the connections of docker compose are written down.
+"""Lists what each stack keeps in its parameter store. The connections of docker compose are written down here alone.
 
 A new connection is one entry here for compose, one in `Settings.connections()` for the embedded stack, and its name in
 `answers.stack.parameters.names`. Passwords come from `.env` or secrets.env, and from there only into the parameter store.
@@ -65,7 +65,7 @@ def slack(host: str, port: int) -> dict[str, Any]:
 
 
 def mail() -> dict[str, Any]:
-    """How Airflow talks to the mail sink of either stack. A failing task waits for it: one attempt, a few seconds."""
+    """Return how Airflow talks to the mail sink of either stack. A failing task waits for it: one attempt, a few seconds."""
     return {
         "from_email": "airflow@example.org",
         "timeout": 4,

@@ -1,4 +1,4 @@
-"""Where secrets lie in the parameter store, which names are asked for there, and how Airflow is told so."""
+"""Names the secrets of the parameter store, and configures Airflow to ask for them there."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PRIVATE = ("q06_partner", "q06_pseudonym_secret")
 
 
 def backend_kwargs() -> dict[str, str | None]:
-    """What both stacks tell the backend; address and key follow in variables of their own."""
+    """Return what both stacks tell the backend; address and key follow in variables of their own."""
     return {
         "connections_prefix": CONNECTIONS,
         "connections_lookup_pattern": f"({'|'.join(STORED_CONNECTIONS)})$",
@@ -69,5 +69,5 @@ def shared() -> frozenset[str]:
 
 
 def is_connection(parameter: str) -> bool:
-    """Whether a parameter holds a connection."""
+    """Tell whether a parameter holds a connection."""
     return bool(re.match(f"{CONNECTIONS}/", parameter))

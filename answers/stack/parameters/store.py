@@ -32,7 +32,7 @@ Start = Callable[..., Any]
 
 
 def merged(seeds: Mapping[str, str], kept: Mapping[str, str]) -> dict[str, str]:
-    """What the store starts with: the seeds, the values that were written since, and of a seeded connection its password.
+    """Return what the store starts with: the seeds, the values that were written since, and of a seeded connection its password.
 
     The rest of a connection, address and port, is the stack's to say: it may have moved since.
     """
@@ -48,7 +48,7 @@ def merged(seeds: Mapping[str, str], kept: Mapping[str, str]) -> dict[str, str]:
 
 
 def load(file: Path) -> dict[str, str]:
-    """What was written before; nothing where there is no file.
+    """Return what was written before; nothing where there is no file.
 
     :raises SystemExit: the file cannot be read
     """
