@@ -10,7 +10,8 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 # Two processes; files that share a Spark session or a broker are in one of them (tests/conftest.py).
 SPREAD := -n 2 --dist loadgroup --no-loadscope-reorder
-FAST := tests/unit packages/dag-integrity/tests tests/dag
+# Cheapest first: no process; processes without a stack; a scratch database of Airflow.
+FAST := tests/unit tests/service packages/dag-integrity/tests tests/dag
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -21,11 +22,11 @@ setup: ## Check this machine and make .venv from the lock
 demo: setup ## The answered questions on real days, embedded; stays up until Ctrl-C
 	@$(BIN)/answers demo
 
-test: setup ## Every test that needs no Docker: unit, dag, stack
+test: setup ## Every test that needs no Docker: unit, service, dag, stack
 	@$(BIN)/python -m pytest -m "not long and not compose and not kubernetes" $(SPREAD) $(ARGS)
 
-test-quick: lint ## While you edit: lint, and the unit tests that start no process
-	@$(BIN)/python -m pytest tests/unit packages/dag-integrity/tests -m "not long" --quick $(SPREAD) $(ARGS)
+test-quick: lint ## While you edit: lint, and the tier unit, a minute
+	@$(BIN)/python -m pytest tests/unit $(SPREAD) $(ARGS)
 
 test-long: setup ## What takes too long for each push (docs/q09.md), on both stacks; nightly in CI
 	@status=0; export ANSWERS_REQUIRE_COMPOSE=1; for tier in stack compose; do \
@@ -35,7 +36,7 @@ test-long: setup ## What takes too long for each push (docs/q09.md), on both sta
 test-matrix: setup ## The checker's own tests with each Airflow that it supports (ARGS="3.0 -- -k rules"); nightly in CI
 	@$(BIN)/python packages/dag-integrity/matrix.py $(ARGS)
 
-coverage: setup ## The lines that the unit and dag tiers run; fails below what pyproject.toml asks for
+coverage: setup ## The lines that the tiers unit, service and dag run; fails below what pyproject.toml asks for
 	@$(BIN)/python -m pytest $(FAST) -m "not long" $(SPREAD) --cov --cov-report=term --cov-report=xml:results/coverage.xml $(ARGS)
 
 lint: setup ## Lint, format check, types and the DAGs' integrity

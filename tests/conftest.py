@@ -15,7 +15,6 @@ import pytest
 
 from include.waiting import patience
 from support import BROUGHT_UP, HOME, PROJECT, copy_database, open_warehouse
-from support.quick import Quick
 from support.time_plan import TimePlan
 
 # Where files share what takes long to start, their tests share a process.
@@ -23,17 +22,14 @@ SHARED = ("spark", "kafka_broker")
 
 
 def pytest_addoption(parser):
-    """Add what .ci/run and `make test-quick` ask for."""
+    """Add what .ci/run asks for."""
     parser.addoption("--time-plan", metavar="FILE", help="leave out, by name, what FILE says there is no time for")
-    parser.addoption("--quick", action="store_true", help="skip tests as soon as they would start a process")
 
 
 def pytest_configure(config):
     """Do what is asked for."""
     if file := config.getoption("--time-plan"):
         config.pluginmanager.register(TimePlan(Path(file)), "time-plan")
-    if config.getoption("--quick"):
-        config.pluginmanager.register(Quick(), "quick")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -90,6 +86,23 @@ def metadata_database() -> None:
         copy_database(target, part)
         part.replace(template)
     subprocess.run([sys.executable, "-m", "answers.stack.bootstrap"], check=True, capture_output=True, cwd=PROJECT)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    """A home of its own for `answers`, where nothing was ever started."""
+    from answers import console
+    from answers.stack.settings import PORTS
+
+    monkeypatch.setenv("ANSWERS_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    ports = [f"ANSWERS_{part.upper()}_PORT" for part in PORTS]
+    for name in ("AIRFLOW_CONN_CLICKHOUSE_DEFAULT", "ANSWERS_API_URL", "ANSWERS_API_PASSWORD", *ports):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "300")
+    for printer in (console.out, console.err):
+        monkeypatch.setattr(printer, "_width", None)  # it was set if COLUMNS was there at the import
+    return tmp_path / "home"
 
 
 @pytest.fixture(scope="session")

@@ -89,7 +89,7 @@ class ClaimedTest:
     node_id: str
     file: str
     line: int
-    tier: str  # "fast" (unit and dag), "stack", "compose" or "kubernetes"
+    tier: str  # "fast" (unit, service and dag), "stack", "compose" or "kubernetes"
     long: bool = False  # `make test-long` alone runs it
 
 

@@ -178,7 +178,8 @@ def _targets(scratch: Path, faults: list[Fault]) -> list[str]:
     files = {test.file for test in claimed_tests(scratch) if test.claim in whole and test.tier == "fast"}
     named = {name for fault in faults for name in fault.tests if name.partition("::")[0] not in files}
     chosen = files | {name for name in named if name.partition("::")[0] not in named - {name}}
-    return sorted(chosen, key=lambda name: (not name.startswith("tests/unit/"), name))  # the cheapest tier first
+    # The cheapest tier first.
+    return sorted(chosen, key=lambda name: (not name.startswith("tests/unit/"), name.startswith("tests/dag/"), name))
 
 
 def _try(root: Path, fault: Fault, stop: threading.Event) -> TestRun | FaultError:

@@ -10,10 +10,16 @@ import pytest
 from include.alerts import failure_matrix, misses
 from include.flights import versions
 from support import PROJECT, expected, interval, open_warehouse
-from tests.unit.test_failure_notifier import catcher, mails, texts  # noqa: F401 (the fixture)
+from support.notifications import catching_notifications, mails, texts
 
 Q08 = "q08_recovery"
 DAY = "2013-06-13"
+
+
+@pytest.fixture
+def catcher(tmp_path, monkeypatch):
+    with catching_notifications(tmp_path, monkeypatch) as server:
+        yield server
 
 
 def without(*carriers: str):
@@ -50,7 +56,7 @@ def run(run_day, warehouse, monkeypatch, tmp_path):
 
 @pytest.mark.claim("8.1")
 @pytest.mark.claim("8.4")
-def test_an_implausible_day_is_taken_back_and_the_run_fails_and_its_owner_is_told(run, make_feed, catcher):  # noqa: F811
+def test_an_implausible_day_is_taken_back_and_the_run_fails_and_its_owner_is_told(run, make_feed, catcher):
     state, tasks = run()
     assert (state, tasks["rollback"][0]) == ("success", "skipped")
     state, tasks = run(make_feed(DAY, flights=without("UA", "B6")))

@@ -23,7 +23,7 @@ PHASES = {
 
 
 @pytest.mark.parametrize("phase", PHASES)
-@pytest.mark.long("Ctrl-C while a stack starts, in tests/unit/test_parts.py")
+@pytest.mark.long("Ctrl-C while a stack starts, in tests/service/test_parts.py")
 @pytest.mark.timeout(900)
 def test_ctrl_c_of_the_demonstration_leaves_nothing_behind(new_stack, tmp_path, phase):
     """As a terminal does it: the signal reaches every process of the foreground, a deploy in the middle of its work as well."""

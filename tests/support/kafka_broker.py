@@ -1,5 +1,6 @@
 """A real Kafka broker of the tests' own, the one of the embedded stack, on a free port."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -7,6 +8,13 @@ from answers.stack import dotenv, kafka
 from answers.stack.parameters.contents import CONSUMER
 from include.flight_status import broker
 from support import wait_for
+
+EVENT = {"event_id": "e1", "flight": "2013-06-13/UA1545/EWR", "status": "departed", "at": "2013-06-13T09:15:00Z"}
+
+
+def event(**changes) -> bytes:
+    """Encode an event of a flight's status as its producer does, with some fields changed."""
+    return json.dumps(EVENT | changes).encode()
 
 
 class Broker:

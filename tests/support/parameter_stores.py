@@ -6,18 +6,59 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
+import pytest
 
 from answers.stack import dotenv
 from answers.stack.parameters.client import Parameters
 from answers.stack.parameters.contents import READER
 from answers.stack.parameters.names import airflow_settings
 from support import PROJECT, wait_for
+
+PARTNER, PSEUDONYM = "/answers/connections/q06_partner", "/answers/variables/q06_pseudonym_secret"
+DECOY = "left-in-the-environment"
+CANARY = "c4n4ry-8f1b"
+
+
+@contextmanager
+def asking_airflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Let Airflow in this process ask a store; a decoy of everything lies in the environment, the next place to look.
+
+    Gives a function of a store's settings, and of what botocore's configuration should have beside its own.
+    """
+    from airflow.sdk.configuration import clear_secrets_backends_cache
+
+    def use(settings: dict[str, str], **config) -> None:
+        for name, value in settings.items():
+            monkeypatch.setenv(name, value)
+        if config:
+            kwargs = json.loads(settings["AIRFLOW__SECRETS__BACKEND_KWARGS"]) | {"config_kwargs": config}
+            monkeypatch.setenv("AIRFLOW__SECRETS__BACKEND_KWARGS", json.dumps(kwargs))
+        clear_secrets_backends_cache()
+
+    monkeypatch.setenv("AIRFLOW_CONN_Q06_PARTNER", json.dumps({"conn_type": "http", "password": DECOY}))
+    monkeypatch.setenv("AIRFLOW_VAR_Q06_PSEUDONYM_SECRET", DECOY)
+    yield use
+    clear_secrets_backends_cache()
+
+
+def connection(name: str = "q06_partner"):
+    """Look a connection up as a task does."""
+    from airflow.sdk import Connection
+
+    return Connection.get(name)
+
+
+def variable(name: str = "q06_pseudonym_secret") -> str:
+    """Look a variable up as a task does."""
+    from airflow.sdk import Variable
+
+    return Variable.get(name)
 
 
 class ParameterStore:

@@ -2,13 +2,12 @@
 
 import json
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from include.chunks import chunks
 from include.chunks.config import DEFAULT
-from include.flights import feed, light, publish, transform
+from include.flights import feed, light
 from include.flights import warehouse as loader
 from include.flights.feed import default_feed, land
 from support import PROJECT, expected, interval
@@ -96,14 +95,6 @@ def test_the_macro_of_our_own_is_the_local_day_where_ds_is_the_day_in_utc():
     assert feed.local_day(datetime(2013, 6, 14, 3, 59, tzinfo=UTC)) == DAY
 
 
-def published(client) -> dict:
-    """Every byte of both tables."""
-    return {
-        table: client.raw_query(f"SELECT * FROM warehouse.chunk_{table} ORDER BY ALL", fmt="RowBinary")
-        for table in loader.CHUNKS.tables
-    }
-
-
 def query(day: str) -> str:
     """published.sql as Airflow renders it."""
     from jinja2 import Environment
@@ -111,24 +102,6 @@ def query(day: str) -> str:
     text = (PROJECT / "include/chunks/sql/published.sql").read_text()
     macros = {"local_day": feed.local_day, "data_interval_start": interval(day)[0]}
     return Environment(autoescape=False).from_string(text).render(macros)
-
-
-@pytest.mark.claim("3.5")
-@pytest.mark.parametrize(("day", "carrier"), [(DAY, "UA"), ("2013-11-03", "EV"), (DAY, "OO")])
-def test_the_light_path_and_spark_publish_the_same_chunk_bit_for_bit(warehouse, spark, tmp_path, day, carrier):
-    landed = land(default_feed(), tmp_path, *interval(day), "run", "EWR", carrier)
-    light.transform_and_publish(warehouse, landed, "light")
-    by_engine = published(warehouse)
-    warehouse.command("DROP DATABASE warehouse SYNC")
-    transform.main(landed["folder"], spark)
-    folder, first = Path(landed["folder"]), interval(day)[0].date()
-    publish.publish_day(warehouse, folder, first, first, landed["rows"], "spark", loader.CHUNKS, landed["slice"])
-    assert published(warehouse) == by_engine
-    flights = expected.flights(day, day).query("origin == 'EWR' and carrier == @carrier")
-    assert (len(by_engine["flights"]) > 10_000) == (len(flights) > 0)
-    if len(flights):  # of an empty result, the frame has no columns
-        found = warehouse.query_df("SELECT * FROM warehouse.chunk_flights")
-        expected.assert_equal(found, flights, expected.FLIGHT_KEY)
 
 
 @pytest.mark.claim("3.4")

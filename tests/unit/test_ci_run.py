@@ -1,9 +1,6 @@
 """What .ci/run leaves out on a slow machine, and when it is green all the same."""
 
 import json
-import re
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -14,7 +11,7 @@ import ci_plan
 import ci_record
 import ci_verdict
 from ci_plan import Expected, Part
-from support import PROJECT, time_plan
+from support import time_plan
 
 MINUTE = 60.0
 EXPECTED = Expected(
@@ -76,30 +73,35 @@ def test_what_a_step_took_counts_more_than_what_was_measured_at_the_start():
     assert ci_plan.observed([("lint", 3 * MINUTE), ("fast", took)], EXPECTED, 2.0) == pytest.approx(1.5)
 
 
-def plan_file(folder: Path, tier: str, began: float, cpu_seconds: float, minutes: str) -> tuple[int, str, dict]:
-    """(exit code, what is told, the plan) of ci_plan.py as .ci/run calls it."""
-    (folder / "began").write_text(str(began))
-    (folder / "machine.json").write_text(json.dumps({"cpu_seconds": cpu_seconds, "cpus": 2.0}))
-    command = [sys.executable, ".ci/ci_plan.py", str(folder), tier]
-    done = subprocess.run(command, cwd=PROJECT, env={"CI_MINUTES": minutes}, capture_output=True, text=True)
-    return done.returncode, done.stdout + done.stderr, json.loads((folder / "plan.json").read_text())
+@pytest.fixture
+def plan_file(tmp_path, monkeypatch, capsys):
+    """Plan as .ci/run does: (exit code, what is told, the plan)."""
+
+    def plan(tier: str, cpu_seconds: float, minutes: str) -> tuple[int, str, dict]:
+        (tmp_path / "began").write_text(str(time.time()))
+        (tmp_path / "machine.json").write_text(json.dumps({"cpu_seconds": cpu_seconds, "cpus": 2.0}))
+        monkeypatch.setenv("CI_MINUTES", minutes)
+        code = ci_plan.main(tmp_path, tier)
+        return code, capsys.readouterr().out, json.loads((tmp_path / "plan.json").read_text())
+
+    return plan
 
 
-def test_on_the_usual_machine_all_of_it_fits(tmp_path):
-    code, told, plan = plan_file(tmp_path, "fast", time.time(), ci_machine.REFERENCE_CPU_SECONDS, "")
+def test_on_the_usual_machine_all_of_it_fits(plan_file):
+    code, told, plan = plan_file("fast", ci_machine.REFERENCE_CPU_SECONDS, "")
     assert (code, plan["left_out"]) == (0, []), told
     assert "LEFT OUT" not in told
     assert not plan["tight"]
 
 
 @pytest.mark.claim("9.4")
-def test_on_a_machine_that_is_too_slow_it_is_told_loudly_and_by_name_what_is_left_out(tmp_path):
-    code, told, plan = plan_file(tmp_path, "stack", time.time(), 8 * ci_machine.REFERENCE_CPU_SECONDS, "6")
+def test_on_a_machine_that_is_too_slow_it_is_told_loudly_and_by_name_what_is_left_out(plan_file):
+    code, told, plan = plan_file("stack", 8 * ci_machine.REFERENCE_CPU_SECONDS, "6")
     assert code == 3, "there is time for nothing of this tier"
     assert len(plan["left_out"]) >= 15
     assert f"{len(plan['left_out'])} files of tests are LEFT OUT" in told
     assert all(f"left out: {file}" in told for file in plan["left_out"])
-    code, told, plan = plan_file(tmp_path, "stack", time.time(), 8 * ci_machine.REFERENCE_CPU_SECONDS, "0")
+    code, told, plan = plan_file("stack", 8 * ci_machine.REFERENCE_CPU_SECONDS, "0")
     assert (code, plan["left_out"], plan["deadline"]) == (0, [], None)
 
 
@@ -114,55 +116,7 @@ def test_what_is_timed_is_there_and_a_file_that_is_not_counts_as_an_average_one_
     assert {part.seconds for part in parts.values()} == {100.0}
 
 
-def test_the_calibration_tells_what_this_machine_gives():
-    command = [sys.executable, "-I", ".ci/ci_machine.py", "--loop"]
-    cpu, share = json.loads(subprocess.run(command, cwd=PROJECT, capture_output=True, check=True).stdout)
-    assert cpu > 0
-    assert 0 < share <= 1.1
-    assert ci_machine.Machine(ci_machine.REFERENCE_CPU_SECONDS, 16.0).slowness == 1.0, "the tests use two processors"
-    throttled = ci_machine.Machine(ci_machine.REFERENCE_CPU_SECONDS * 1.5, 1.0)
-    assert throttled.slowness == pytest.approx(3.0)
-    assert "3.0 times as long" in throttled.told()
-
-
 # -- The tests follow the plan, and the reports say what ran
-
-
-def run_with(plan: dict, folder: Path, *tests: str) -> ci_verdict.Ran:
-    """Run tests of this project under a plan: what their report says."""
-    file, report = folder / "plan.json", folder / "junit.xml"
-    file.write_text(json.dumps({"left_out": [], "tight": False, "deadline": None, "seconds": {}} | plan))
-    spread = re.search(r"^SPREAD := (.*)$", (PROJECT / "Makefile").read_text(), re.MULTILINE)[1]
-    command = [sys.executable, "-m", "pytest", *tests, "-q", *spread.split(), "-p", "no:cacheprovider"]
-    command += [f"--time-plan={file}", f"--junitxml={report}"]
-    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout
-    return ci_verdict.Ran.read([report])
-
-
-KNOBS, SEAMS = "tests/unit/test_knobs.py", "tests/unit/test_seams.py"  # of claims 7.3 and 9.3, done in a second
-
-
-@pytest.mark.claim("9.4")
-def test_a_file_that_is_left_out_is_skipped_by_name_and_its_claims_are_missed(tmp_path):
-    ran = run_with({"left_out": [SEAMS]}, tmp_path, KNOBS, SEAMS)
-    assert ran.claims["7.3"] > 0
-    assert ran.claims["9.3"] == 0
-    assert ran.left_out
-    assert {name.partition("::")[0] for name in ran.left_out} == {"tests.unit.test_seams"}
-    lines, good = ci_verdict.verdict(ran, ["7.3", "9.3"])
-    assert not good
-    assert "no test of these claims ran: 9.3" in lines[-1]
-    assert all(any(name in line for line in lines) for name in ran.left_out)
-    assert ci_verdict.verdict(ran, ["7.3"])[1], "left out is told, and no failure as long as each claim is shown"
-
-
-@pytest.mark.claim("9.4")
-def test_when_time_runs_out_a_file_that_cannot_be_done_is_left_out_and_a_short_one_is_not(tmp_path):
-    ran = run_with({"deadline": time.time() + 300, "seconds": {SEAMS: 400.0, KNOBS: 1.0}}, tmp_path, KNOBS, SEAMS)
-    assert ran.claims["7.3"] > 0
-    assert ran.claims["9.3"] == 0
-    assert set(ran.left_out.values()) == {"time has run out, its file needs 400 s"}
 
 
 def report(folder: Path, tier: str, *cases: str) -> None:

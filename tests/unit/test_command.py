@@ -3,21 +3,17 @@
 import fcntl
 import io
 import json
-import os
-import subprocess
-import sys
 from datetime import date
 from importlib import import_module
 from inspect import signature
 
 import pandas as pd
-import psutil
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from answers import console, progress
 from answers import demo as demonstration
+from answers import progress
 from answers.cli import app as cli
 from answers.demo import Demo, q04, q06, q08
 from answers.operate.fleet import State
@@ -26,27 +22,8 @@ from answers.stack import lifecycle
 from answers.stack.client import ApiError, Run
 from answers.stack.settings import Settings
 from include.fleet.model import load
-from support import HOME, PROJECT, expected, wait_for
-
-
-@pytest.fixture
-def home(tmp_path, monkeypatch):
-    """A home of its own, where nothing was ever started."""
-    monkeypatch.setenv("ANSWERS_HOME", str(tmp_path / "home"))
-    for name in ("AIRFLOW_CONN_CLICKHOUSE_DEFAULT", "ANSWERS_API_URL", "ANSWERS_API_PASSWORD"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("COLUMNS", "300")
-    for each in (console.out, console.err):
-        monkeypatch.setattr(each, "_width", None)  # set where COLUMNS was there when the module was imported
-    return tmp_path / "home"
-
-
-def answers(*arguments: str, code: int = 0, **options) -> str:
-    """What `answers ARGUMENTS` prints, both streams, in this process."""
-    done = CliRunner().invoke(cli.app, arguments, **options)
-    assert done.exit_code == code, f"{done.output}\n{done.exception!r}"
-    return done.output
-
+from support import HOME, PROJECT, expected
+from support.command import answers
 
 # -- nothing runs
 
@@ -123,47 +100,6 @@ def test_two_commands_at_once_do_not_meet(home):
         fcntl.flock(lock, fcntl.LOCK_EX)
         for command in ("up", "down"):
             assert "another `answers up` or `answers down` works on" in answers(command, code=1)
-
-
-def test_what_a_crash_left_behind_is_found_and_ended(home):
-    """A process with the stack's mark, and its child, which has none; and one of another stack, which stays."""
-    environment = os.environ | {"ANSWERS_STACK": str(home)}
-    code = (
-        "import subprocess, sys; subprocess.Popen(['sleep', '613'], env={}); print('up', flush=True); sys.stdin.read()"
-    )
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    mine = subprocess.Popen([sys.executable, "-c", code], env=environment, **pipes)
-    other = subprocess.Popen([sys.executable, "-c", code], env=environment | {"ANSWERS_STACK": "/elsewhere"}, **pipes)
-    try:
-        assert mine.stdout.readline() == other.stdout.readline() == "up\n"
-        found = lifecycle.leftovers(Settings.load())
-        assert {each.pid for each in found} == {mine.pid, *(each.pid for each in psutil.Process(mine.pid).children())}
-        assert len(found) == 2
-        assert {each.pid for each in lifecycle.orphans(Settings.load())} == {each.pid for each in found}
-        assert "stopped" in answers("down")
-        wait_for("the end of both", lambda: not any(each.is_running() and each.status() != "zombie" for each in found))
-        assert other.poll() is None
-    finally:
-        lifecycle.end([process for each in (mine, other) for process in _with_children(each.pid)], patience=5)
-        for each in (mine, other):
-            each.communicate()
-
-
-def _with_children(pid: int) -> list[psutil.Process]:
-    try:
-        process = psutil.Process(pid)
-        return [*process.children(recursive=True), process]
-    except psutil.NoSuchProcess:
-        return []
-
-
-def test_a_process_that_does_not_want_to_end_is_killed():
-    code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); signal.pause()"
-    stubborn = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    assert stubborn.stdout.readline() == "up\n"
-    lifecycle.end([psutil.Process(stubborn.pid)], patience=0.3)
-    assert not psutil.pid_exists(stubborn.pid), "it ignores SIGTERM"
-    stubborn.communicate()
 
 
 def test_the_end_of_a_log_is_shown(home):
@@ -246,20 +182,6 @@ def test_a_day_of_the_fleet_is_shown_line_by_line_and_as_a_table(monkeypatch, ca
     assert ("scorecard" in shown, "HA" in shown) == (only is None, only is None)
     assert list(progress.show_fleet(fleet, looks(), quiet=True))
     assert capsys.readouterr().out == ""
-
-
-def test_without_docker_no_worker_is_replaced_and_that_is_said(monkeypatch, tmp_path):
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert "answers roll: docker is not installed" in answers("roll", "--image", "new", code=1)
-
-
-@pytest.mark.parametrize("command", ["", "fleet", "kafka", "secrets", "integrity", "prove", "new", "sla", "rollback"])
-def test_every_command_helps(command):
-    done = subprocess.run(
-        [sys.executable, "-m", "answers", *command.split(), "--help"], cwd=PROJECT, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Usage" in done.stdout
 
 
 # -- what the demonstration prints

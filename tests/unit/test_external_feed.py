@@ -210,7 +210,7 @@ def test_a_broken_feed_ends_the_waiting_at_once():
 
 
 @pytest.mark.claim("2.5")
-def test_the_trigger_comes_back_from_its_serialised_form_with_the_same_clock(metadata_database):
+def test_the_trigger_comes_back_from_its_serialised_form_with_the_same_clock():
     """As Airflow stores it: encoded, encrypted, decrypted; made anew after a restart, it does not begin to wait again."""
     from airflow._shared.module_loading import import_string
     from airflow.models.trigger import Trigger

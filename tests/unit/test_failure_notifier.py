@@ -10,37 +10,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from answers.stack.dotenv import free_port
-from answers.stack.mail_sink import serve
 from include.alerts import records, throttle
 from include.waiting import patience
 from plugins.notifiers.failure import FailureNotifier
-from support import catching
-
-SLACK = "/slack/services/T000/B000/x"
+from support.notifications import catching_notifications, mails, point_to, texts
 
 
 @pytest.fixture
 def catcher(tmp_path, monkeypatch):
-    monkeypatch.setenv("AIRFLOW_VAR_DATA_ROOT", str(tmp_path))
-    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://airflow.example:8080")
-    with catching(tmp_path) as server:
-        mail = serve("127.0.0.1", free_port(0), lambda body: server.keep("/mail", body))
-        point_to(monkeypatch, server.server_port, mail.port)
+    with catching_notifications(tmp_path, monkeypatch) as server:
         yield server
-        mail.stop()
-
-
-def point_to(monkeypatch, slack: int | None = None, mail: int | None = None) -> None:
-    """Lead the two connections to these ports."""
-    if slack:
-        connection = {"conn_type": "slackwebhook", "schema": "http", "host": f"127.0.0.1:{slack}/slack/services"}
-        monkeypatch.setenv("AIRFLOW_CONN_SLACK_DEFAULT", json.dumps(connection | {"password": "T000/B000/x"}))
-    if mail:
-        extra = {"from_email": "airflow@example.org", "timeout": 4, "retry_limit": 0}
-        extra |= {"disable_ssl": True, "disable_tls": True}
-        connection = {"conn_type": "smtp", "host": "127.0.0.1", "port": mail, "extra": extra}
-        monkeypatch.setenv("AIRFLOW_CONN_SMTP_DEFAULT", json.dumps(connection))
 
 
 def context(
@@ -78,14 +57,6 @@ def fail(retry=False, budget=10.0, **kwargs) -> float:
     started = time.monotonic()
     FailureNotifier(retry=retry, budget=budget)(context(**kwargs))
     return time.monotonic() - started
-
-
-def mails(catcher):
-    return [each["body"] for each in catcher.seen("/mail")]
-
-
-def texts(catcher):
-    return [each["body"]["text"] for each in catcher.seen(SLACK)]
 
 
 @pytest.mark.claim("8.1")

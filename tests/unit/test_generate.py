@@ -1,17 +1,18 @@
 """The generated feed: seeded, of the real one's contract, with control totals that another reading of the bytes agrees with."""
 
 import json
-import subprocess
-import sys
 from datetime import date
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
+from answers.cli.app import app
 from include.flights import generate as generator
 from include.flights.contract import FeedError, FeedMissing
 from include.flights.feed import default_feed, land, read_interval
-from support import PROJECT, expected, interval
+from support import expected, interval
+from support.command import answers
 
 DAY = "2013-06-13"
 COPIES = generator.BLOCK + 3  # more than one block
@@ -119,11 +120,8 @@ def test_a_feed_that_was_interrupted_does_not_look_whole(tmp_path):
 
 
 def test_the_command_makes_the_size_that_was_asked_for_and_says_it_as_json(tmp_path):
-    command = [sys.executable, "-m", "answers", "flights", "generate", "--to", str(tmp_path), "--json"]
-    done = subprocess.run([*command, "--size", "2", "--days", "2"], cwd=PROJECT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    made = json.loads(done.stdout)
-    assert [each["day"] for each in made] == ["2013-06-10", "2013-06-11"]
-    assert sum(each["raw_bytes"] for each in made) == pytest.approx(2e6, rel=0.15)
-    refused = subprocess.run([*command, "--from", "2013-12-31"], cwd=PROJECT, capture_output=True, text=True)
-    assert (refused.returncode, "do not lie in 2013" in refused.stderr.replace("\n", " ")) == (1, True)
+    command = ("flights", "generate", "--to", str(tmp_path), "--json")
+    made = json.loads(CliRunner().invoke(app, [*command, "--size", "2", "--days", "2"]).stdout)
+    assert [day["day"] for day in made] == ["2013-06-10", "2013-06-11"]
+    assert sum(day["raw_bytes"] for day in made) == pytest.approx(2e6, rel=0.15)
+    assert "do not lie in 2013" in answers(*command, "--from", "2013-12-31", code=1).replace("\n", " ")

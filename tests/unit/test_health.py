@@ -1,45 +1,17 @@
 """The containers' health checks: what answers is healthy, what does not is told with its reason."""
 
 import socket
-import sys
 import threading
 
 import pytest
 
-from answers.stack import health
 from answers.stack.catcher import Catcher
-from include.flight_status import broker
-from support import wait_for
-
-
-def check(part: str, monkeypatch) -> str:
-    """What the check of a part says, empty if it is healthy."""
-    monkeypatch.setattr(sys, "argv", ["health.py", part])
-    try:
-        health.main()
-    except SystemExit as ended:
-        return str(ended.code)
-    return ""
+from support.health import check
 
 
 def free(port: int) -> bool:
     with socket.socket() as tried:
         return tried.connect_ex(("127.0.0.1", port)) != 0
-
-
-def test_the_relay_is_healthy_as_long_as_it_is_in_its_group(kafka, monkeypatch):
-    from confluent_kafka import Consumer
-
-    monkeypatch.setenv("ANSWERS_KAFKA", kafka.options["bootstrap.servers"])
-    assert check("kafka-relay", monkeypatch) == "kafka-relay does not report"
-    relay = Consumer({**kafka.options, "group.id": health.RELAY_GROUP})
-    relay.subscribe([broker.WAYS["webhook"]])
-    try:
-        wait_for("the relay to join its group", lambda: relay.poll(0.1) or relay.assignment(), 30)
-        assert check("kafka-relay", monkeypatch) == ""
-    finally:
-        relay.close()
-    assert check("kafka-relay", monkeypatch) == "kafka-relay does not report"
 
 
 def test_the_catcher_is_healthy_as_long_as_it_answers(tmp_path, monkeypatch):

@@ -1,7 +1,5 @@
 """Question 9's first tier: the refunds without Airflow. Clock and receiver are arguments; the SQL runs on a real engine."""
 
-import subprocess
-import sys
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -200,21 +198,6 @@ def test_a_day_that_is_not_published_says_what_to_run(warehouse, made):
 
 
 # -- the tier
-
-
-@pytest.mark.claim("9.1")
-def test_this_tier_needs_neither_airflow_nor_a_database():
-    """What decides runs in a process that cannot import Airflow."""
-    code = f"""
-import sys
-sys.modules["airflow"] = None
-from include import refunds
-from datetime import date
-found = refunds.notices({ROWS!r}, date(2013, 6, 13), refunds.clock("2013-07-04T12:00:00Z"))
-print(refunds.send(found, lambda path, body: None), {{"sqlalchemy", "chdb", "httpx"}} & set(sys.modules))
-"""
-    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
-    assert done.stdout == "{'notices': 2, 'flights': 6, 'overdue': 2} set()\n", done.stderr
 
 
 def test_the_dag_file_decides_nothing():

@@ -1,29 +1,17 @@
 """The light path: the warehouse's own engine does what the Spark job does; slices of a day are published alone."""
 
-from datetime import date
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
-from include.flights import light, transform
+from include.flights import light
 from include.flights import warehouse as loader
-from include.flights.feed import default_feed, land
-from include.flights.publish import publish_day
-from support import contents, expected, interval
+from support import expected
+from support.publishing import landed_day, publish
 
 STORM, AUTUMN = "2013-06-13", "2013-11-03"  # in autumn an hour happens twice
-
-
-def landed_day(folder: Path, day: str, run: str = "run", feed: Path | None = None, **slice: str) -> dict:
-    return land(feed or default_feed(), folder, *interval(day), run=run, **slice)
-
-
-def publish(client, landed: dict, layout=loader.DAYS, run: str = "run"):
-    first, last = (date.fromisoformat(landed[key]) for key in ("first_day", "last_day"))
-    folder, rows = Path(landed["folder"]), landed["rows"]
-    return publish_day(client, folder, first, last, rows, run, layout, landed["slice"])
 
 
 def publish_slice(client, folder: Path, day: str, layout, **slice: str):
@@ -34,19 +22,6 @@ def publish_slice(client, folder: Path, day: str, layout, **slice: str):
 
 def fingerprint(client, table: str):
     return client.query(f"SELECT {loader.FINGERPRINT} FROM warehouse.{table}").result_rows[0]
-
-
-@pytest.mark.parametrize("day", [STORM, AUTUMN])
-def test_spark_and_the_engine_publish_the_same_contents_bit_for_bit(warehouse, spark, tmp_path, day):
-    landed = landed_day(tmp_path, day)
-    transform.main(landed["folder"], spark)
-    publish(warehouse, landed)
-    by_spark = contents(warehouse)
-    warehouse.command("DROP DATABASE warehouse SYNC")
-    light.transform(warehouse, Path(landed["folder"]))
-    publish(warehouse, landed)
-    assert len(by_spark["flights"]) > 50_000
-    assert contents(warehouse) == by_spark
 
 
 def test_a_text_that_is_no_number_is_an_error(warehouse, tmp_path):

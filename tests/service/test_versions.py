@@ -1,81 +1,20 @@
 """Versions of a day: kept by each publication, restored, taken back; whatever dies in between, the next try completes it."""
 
-import subprocess
-import sys
 from datetime import date
-from pathlib import Path
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import pytest
 
-from include.flights import light, versions
+from include.flights import versions
 from include.flights import warehouse as loader
-from include.flights.feed import default_feed, land
-from include.flights.publish import publish_day
-from support import HOME, contents, expected, interval, open_warehouse
+from support import contents, expected
+from support.editions import DAY, Editions, assert_live, events, publish
 
-DAY = date(2013, 6, 13)
 OTHER = date(2013, 6, 14)
 
 
 @pytest.fixture(scope="module")
 def editions(tmp_path_factory):
-    """Folder and rows of a day without some of its carriers, as a feed that lost them would leave it."""
-    made = {}
-    landed = {}
-
-    def make(without: str = "", day: date = DAY) -> tuple[Path, int]:
-        if (without, day) in made:
-            return made[without, day]
-        if day not in landed:
-            landed[day] = land(default_feed(), tmp_path_factory.mktemp("day"), *interval(str(day)), run="versions")
-            with open_warehouse() as client:
-                light.transform(client, Path(landed[day]["folder"]))
-        folder = tmp_path_factory.mktemp("edition")
-        for table in loader.KEYS:
-            (file,) = (Path(landed[day]["folder"]) / "transformed" / table).glob("*.parquet")
-            rows = pq.read_table(file)
-            left = rows.filter(pc.invert(pc.is_in(rows["carrier"].cast("string"), _set(without))))
-            (folder / "transformed" / table).mkdir(parents=True)
-            pq.write_table(left, folder / "transformed" / table / "part-0.parquet")
-            if table == "flights":
-                count = left.num_rows
-        made[without, day] = folder, count
-        return made[without, day]
-
-    return make
-
-
-def _set(carriers: str):
-    import pyarrow as pa
-
-    return pa.array(carriers.split() or ["none"])
-
-
-def publish(client, edition: tuple[Path, int], run: str = "run", day: date = DAY) -> None:
-    publish_day(client, edition[0], day, day, edition[1], run)
-
-
-def assert_live(client, without: str = "", day: date = DAY) -> None:
-    """The day's tables are pandas' without these carriers."""
-    for table, wanted, key in (
-        ("flights", expected.flights(day, day), expected.FLIGHT_KEY),
-        ("daily_delays", expected.daily_delays(day, day), expected.DAILY_DELAYS_KEY),
-    ):
-        wanted = wanted[~wanted["carrier"].isin(without.split())]
-        actual = client.query_df(f"SELECT * FROM warehouse.{table} WHERE flight_date = '{day}'")
-        if wanted.empty:
-            assert actual.empty
-        else:
-            expected.assert_equal(actual, wanted, key)
-    features = client.query(f"SELECT count() FROM warehouse.delay_features WHERE flight_date = '{day}'").result_rows
-    flights = expected.flights(day, day)
-    assert features == [((~flights["carrier"].isin(without.split())).sum(),)]
-
-
-def events(client, day: date = DAY) -> list[tuple[str, int, int]]:
-    return [(event.action, event.version, event.before) for event in versions.history(client, day).events]
+    return Editions(tmp_path_factory)
 
 
 @pytest.mark.claim("8.4")
@@ -206,67 +145,6 @@ def test_a_version_that_is_not_whole_is_refused(warehouse, editions):
     ):
         versions.rollback(warehouse, DAY, "x")
     assert_live(warehouse, "UA")
-
-
-@pytest.mark.claim("8.4")
-@pytest.mark.parametrize("call", [1, 2, 3])
-def test_a_kill_between_the_tables_of_a_rollback_is_completed_by_the_retry(warehouse, editions, call):
-    """SIGKILL after the first, second or third table; the retry has the same name, a person another one."""
-    for without in ("", "UA", "B6"):
-        publish(warehouse, editions(without))
-    warehouse.close()  # the child needs the engine
-    code = f"""
-import os, signal, clickhouse_connect
-from datetime import date
-from include.flights import versions
-real, calls = versions.replace_partition, []
-def killed(*args):
-    real(*args)
-    calls.append(1)
-    if len(calls) == {call}:
-        os.kill(os.getpid(), signal.SIGKILL)
-versions.replace_partition = killed
-client = clickhouse_connect.get_client(interface="chdb", path={str(HOME / "warehouse")!r})
-versions.rollback(client, date({DAY.year}, {DAY.month}, {DAY.day}), "task of a run")
-"""
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == -9
-    with open_warehouse() as client:
-        if call == 1:
-            with pytest.raises(AssertionError):
-                assert_live(client, "UA")
-        by = "a person" if call == 2 else "task of a run"
-        assert versions.rollback(client, DAY, by)["to"] == 2
-        assert_live(client, "UA")
-
-
-@pytest.mark.claim("8.4")
-def test_a_publication_that_is_killed_while_it_keeps_its_version_costs_none(warehouse, editions):
-    for without in ("", "UA", "B6", "EV"):
-        publish(warehouse, editions(without))
-    folder, rows = editions("DL")
-    warehouse.close()
-    code = f"""
-import os, signal, clickhouse_connect
-from datetime import date
-from pathlib import Path
-from include.flights import versions, warehouse
-from include.flights import publish
-real = versions.replace_partition
-def killed(*args):
-    real(*args)
-    os.kill(os.getpid(), signal.SIGKILL)
-versions.replace_partition = killed
-client = clickhouse_connect.get_client(interface="chdb", path={str(HOME / "warehouse")!r})
-day = date({DAY.year}, {DAY.month}, {DAY.day})
-publish.publish_day(client, Path({str(folder)!r}), day, day, {rows}, "run")
-"""
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == -9
-    with open_warehouse() as client:
-        assert_live(client, "EV")
-        assert versions.rollback(client, DAY, "the oldest", to=1)["to"] == 1, "its slot was not overwritten"
-        publish(client, (folder, rows))
-        assert_live(client, "DL")
-        assert events(client)[-1] == ("publish", 5, 1)
 
 
 @pytest.mark.claim("8.4")

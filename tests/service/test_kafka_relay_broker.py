@@ -1,0 +1,59 @@
+"""Relays messages of a real broker, with Airflow's REST API replaced at the transport."""
+
+import pytest
+
+from answers.operate import relay
+from answers.stack import health
+from include.flight_status import broker, produce
+from support import wait_for
+from support.health import check
+from support.relay_api import Api
+
+TOPIC = broker.WAYS["webhook"]
+
+
+@pytest.fixture
+def api(monkeypatch):
+    return Api(monkeypatch)
+
+
+@pytest.mark.claim("5.2")
+def test_messages_are_posted_once_each_with_retries_and_committed_after(api, kafka):
+    sent = list(produce.events(5, "relay"))
+    produce.produce_all(kafka.options, TOPIC, sent)
+    api.answers = [503, None, 200, 500]
+    assert relay.relay(api.airflow, kafka.options, most=5) == 5
+    bounds = broker.topic(kafka.options, TOPIC).bounds
+    places = {f"kafka__{TOPIC}-{part}-{offset}" for part, (_, high) in bounds.items() for offset in range(high)}
+    assert set(api.runs) == places
+    assert api.asked == 5 + 3
+    ends = {part: high for part, (_, high) in bounds.items() if high}
+    assert broker.committed(kafka.options, TOPIC, broker.GROUPS["webhook"]) == ends
+
+
+@pytest.mark.claim("5.2")
+def test_what_airflow_did_not_take_is_not_committed_and_comes_again(api, kafka, monkeypatch):
+    produce.produce_all(kafka.options, TOPIC, [(b"k", b"1"), (b"k", b"2")])
+    monkeypatch.setattr(relay, "PATIENCE", 0.01)
+    api.answers = [200] + [503] * 1000
+    with pytest.raises(relay.NotTaken):
+        relay.relay(api.airflow, kafka.options, most=2)
+    assert sum(broker.committed(kafka.options, TOPIC, broker.GROUPS["webhook"]).values()) == 1
+    api.answers = []
+    assert relay.relay(api.airflow, kafka.options, most=1) == 1
+    assert len(api.runs) == 2
+
+
+def test_the_relay_is_healthy_as_long_as_it_is_in_its_group(kafka, monkeypatch):
+    from confluent_kafka import Consumer
+
+    monkeypatch.setenv("ANSWERS_KAFKA", kafka.options["bootstrap.servers"])
+    assert check("kafka-relay", monkeypatch) == "kafka-relay does not report"
+    relay = Consumer({**kafka.options, "group.id": health.RELAY_GROUP})
+    relay.subscribe([broker.WAYS["webhook"]])
+    try:
+        wait_for("the relay to join its group", lambda: relay.poll(0.1) or relay.assignment(), 30)
+        assert check("kafka-relay", monkeypatch) == ""
+    finally:
+        relay.close()
+    assert check("kafka-relay", monkeypatch) == "kafka-relay does not report"

@@ -1,0 +1,50 @@
+"""Publishes by Spark and by the warehouse's engine: the contents are the same, bit for bit."""
+
+from pathlib import Path
+
+import pytest
+
+from include.flights import light, transform
+from include.flights import warehouse as loader
+from support import contents, expected
+from support.publishing import landed_day, publish
+
+STORM, AUTUMN = "2013-06-13", "2013-11-03"  # in autumn an hour happens twice
+
+
+@pytest.mark.parametrize("day", [STORM, AUTUMN])
+def test_spark_and_the_engine_publish_the_same_contents_bit_for_bit(warehouse, spark, tmp_path, day):
+    landed = landed_day(tmp_path, day)
+    transform.main(landed["folder"], spark)
+    publish(warehouse, landed)
+    by_spark = contents(warehouse)
+    warehouse.command("DROP DATABASE warehouse SYNC")
+    light.transform(warehouse, Path(landed["folder"]))
+    publish(warehouse, landed)
+    assert len(by_spark["flights"]) > 50_000
+    assert contents(warehouse) == by_spark
+
+
+def published(client) -> dict:
+    """Every byte of both tables."""
+    return {
+        table: client.raw_query(f"SELECT * FROM warehouse.chunk_{table} ORDER BY ALL", fmt="RowBinary")
+        for table in loader.CHUNKS.tables
+    }
+
+
+@pytest.mark.claim("3.5")
+@pytest.mark.parametrize(("day", "carrier"), [(STORM, "UA"), ("2013-11-03", "EV"), (STORM, "OO")])
+def test_the_light_path_and_spark_publish_the_same_chunk_bit_for_bit(warehouse, spark, tmp_path, day, carrier):
+    landed = landed_day(tmp_path, day, origin="EWR", carrier=carrier)
+    light.transform_and_publish(warehouse, landed, "light")
+    by_engine = published(warehouse)
+    warehouse.command("DROP DATABASE warehouse SYNC")
+    transform.main(landed["folder"], spark)
+    publish(warehouse, landed, loader.CHUNKS, "spark")
+    assert published(warehouse) == by_engine
+    flights = expected.flights(day, day).query("origin == 'EWR' and carrier == @carrier")
+    assert (len(by_engine["flights"]) > 10_000) == (len(flights) > 0)
+    if len(flights):  # of an empty result, the frame has no columns
+        found = warehouse.query_df("SELECT * FROM warehouse.chunk_flights")
+        expected.assert_equal(found, flights, expected.FLIGHT_KEY)
