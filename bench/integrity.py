@@ -30,7 +30,7 @@ with DAG("dag_{i:04}", description="Generated DAG {i}", schedule=CronDataInterva
         return x
     for g in range(3):
         with TaskGroup(f"group_{{g}}"):
-            a = BashOperator(task_id="extract", bash_command="echo {{{{{{{{ ds }}}}}}}}")
+            a = BashOperator(task_id="extract", bash_command="echo {{{{ ds }}}}")
             a >> work(g) >> end
         start >> a
 '''

@@ -46,3 +46,11 @@ def test_a_docstring_is_a_sentence_that_begins_with_no_relative_pronoun():
                     if words[0].strip(".,:;") in RELATIVE:
                         wrong.append(f"{file.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}: {' '.join(words[:8])}")
     assert wrong == []
+
+
+def test_no_test_module_imports_another():
+    """What tests share is in tests/support; a module of tests runs on its own."""
+    files = [*(ROOT / "tests").rglob("test_*.py"), *(ROOT / "packages").glob("*/tests/test_*.py")]
+    pattern = re.compile(r"^\s*(?:from|import) (?:[\w.]+\.)?test_\w+", re.M)
+    assert len(files) > 100
+    assert [file.relative_to(ROOT).as_posix() for file in files if pattern.search(file.read_text())] == []

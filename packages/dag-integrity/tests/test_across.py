@@ -10,6 +10,8 @@ START = 'TriggerDagRunOperator(task_id="start_{0}", trigger_dag_id="{0}"{1})'
 EMIT = 'BashOperator(task_id="emit", bash_command="true", outlets=[Asset("x://{0}")])'
 ASSET = '**{**GOOD, "schedule": [Asset("x://%s")]}'
 DAILY = '**{**GOOD, "schedule": "@daily"}'
+AT = '**{**GOOD, "schedule": "0 %d * * *"}'
+MAPPED = 'ExternalTaskSensor.partial(task_id="wait_right", external_dag_id="right", timeout=60).expand(external_task_id=["a"])'
 BRANCH = "@task.short_circuit\ndef check():\n    return True\ncheck() >> "
 
 
@@ -58,6 +60,20 @@ CASES: dict[str, tuple[dict[str, tuple[str, str]], dict[str, list[str]]]] = {
         {"AA202": ["chicken -> egg -> chicken"]},
     ),
     "asset_of_its_own": ({"again": (EMIT.format("self"), ASSET % "self")}, {"AA202": ["again -> again"]}),
+    "an_hour_back_and_an_hour_ahead": (
+        {
+            "left": (f"{wait('right', ', execution_delta=timedelta(hours=1)')} >> {JUST}", AT % 2),
+            "right": (f"{wait('left', ', execution_delta=timedelta(hours=-1)')} >> {JUST}", AT % 1),
+        },
+        {"AA202": ["left -> right -> left"]},
+    ),
+    "mapped_sensors": (
+        {
+            "left": (MAPPED + f" >> {JUST}", DAILY),
+            "right": (f"{wait('left')} >> {JUST}", DAILY),
+        },
+        {"AA202": ["left -> right -> left"]},
+    ),
     "behind_a_branch": (
         {"ping": (BRANCH + start("pong"), "**GOOD"), "pong": (start("ping"), "**GOOD")},
         {"AA203": ["ping -> pong -> ping"]},
@@ -69,6 +85,13 @@ CASES: dict[str, tuple[dict[str, tuple[str, str]], dict[str, list[str]]]] = {
     # --- no cycles ---
     "earlier_date": (
         {"left": (f"{wait('right', ', execution_delta=timedelta(days=1)')} >> {JUST}", DAILY), "right": (wait("left"), DAILY)},
+        {},
+    ),
+    "an_hour_back_and_a_day_back": (
+        {
+            "left": (f"{wait('right', ', execution_delta=timedelta(hours=1)')} >> {JUST}", AT % 2),
+            "right": (f"{wait('left', ', execution_delta=timedelta(hours=23)')} >> {JUST}", AT % 1),
+        },
         {},
     ),
     "date_by_a_function": (

@@ -31,6 +31,7 @@ def finding(
     return Finding(file, line, rule, message, dag_id)
 
 
+@pytest.mark.claim("9.3")
 def test_a_baseline_knows_findings_that_have_moved_and_counts_equal_ones(tmp_path):
     file = str(tmp_path / "dags" / "a.py")
     path = tmp_path / "ci" / "baseline.json"

@@ -33,7 +33,7 @@ def burnt():
         assert process.stdout.readline() == "burnt\n"
         pool = Pool.__new__(Pool)
         pool._timeout = TIMEOUT
-        return pool, Worker(1, None, pid=process.pid, begun=1000.0, progress=(1000.0, 0.0))
+        return pool, Worker(1, None, pid=process.pid, begun=1000.0, progress=(1000.0, 0.0, 0.0))
 
     yield start
     for process in started:
@@ -54,9 +54,16 @@ def test_a_file_that_does_not_compute_any_more_is_late(burnt):
     assert "still waiting after 31 s" in pool._overdue(worker, 1001.0 + (1 + STALLED) * TIMEOUT)
 
 
+def test_a_file_that_waits_for_a_cpu_is_not_late(burnt, monkeypatch):
+    pool, worker = burnt(0.8)
+    assert pool._overdue(worker, 1000.0 + TIMEOUT) == ""
+    monkeypatch.setattr("dag_integrity.pool._seconds_in_queue", lambda pid: worker.progress[2] + STALLED * TIMEOUT)
+    assert pool._overdue(worker, 1001.0 + (1 + STALLED) * TIMEOUT) == ""
+
+
 def test_a_file_that_goes_on_for_ever_in_small_steps_is_late(burnt):
     pool, worker = burnt(0.8)
-    assert "still waiting" in pool._overdue(worker, 1000.0 + ENDLESS * TIMEOUT)
+    assert "still waiting" in pool._overdue(worker, 1000.0 + (ENDLESS + 5) * TIMEOUT)
 
 
 def test_a_file_is_late_by_its_own_cpu_seconds_and_not_by_those_of_earlier_files(burnt):

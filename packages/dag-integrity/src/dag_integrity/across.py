@@ -1,99 +1,19 @@
-"""What only shows when all DAGs are seen together: duplicates, unknown references, DAGs that wait for or start each other."""
+"""What only shows when all DAGs are seen together: duplicates, unknown references, DAGs that wait for or start each other.
+
+Longer than 300 lines, because the graph and the rules on it are one class.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from enum import Enum
-from fnmatch import fnmatch
-from functools import cached_property
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
+from dag_integrity import conditions, references
 from dag_integrity.findings import Finding
-from dag_integrity.schedules import never_meet
+from dag_integrity.model import Dag, Kind, Node, Rounds, Step, is_asset, misses
 
 ANY_OF = {"one_success", "one_done", "one_failed"}
-
-
-@dataclass
-class Dag:
-    """A DAG as inspection.facts describes it."""
-
-    file: str
-    id: str
-    line: int
-    start: Any
-    dates: list[Any] | None
-    tasks: dict[str, dict[str, Any]]
-    groups: list[str]
-    sensors: list[dict[str, Any]]
-    triggers: list[dict[str, Any]]
-    outlets: list[dict[str, Any]]
-    _above: dict[str, set[str]] = field(default_factory=dict)
-
-    def above(self, task: str) -> set[str]:
-        """Every task upstream of one, near or far."""
-        if task not in self._above:
-            found: set[str] = set()
-            todo = list(self.tasks[task]["up"])
-            while todo:
-                if (each := todo.pop()) not in found and each in self.tasks:
-                    found.add(each)
-                    todo += self.tasks[each]["up"]
-            self._above[task] = found
-        return self._above[task]
-
-    def may_be_left_out(self, task: str) -> bool:
-        """Whether a run can succeed without the task: it is mapped, or a branch lies above it."""
-        return any(self.tasks[each].get("maybe") for each in (task, *self.above(task)))
-
-    def waits(self, task: str) -> bool:
-        """Whether the task is a sensor or comes after one, so that something outside sets the pace."""
-        return any(self.tasks[each].get("sensor") for each in (task, *self.above(task)))
-
-    @cached_property
-    def conditional(self) -> set[str]:
-        """The tasks that are not part of every run, or not at once."""
-        return {task for task in self.tasks if self.may_be_left_out(task) or self.waits(task)}
-
-    @property
-    def linked(self) -> bool:
-        """Whether it refers to anything outside of itself."""
-        return bool(self.sensors or self.triggers or self.outlets or is_asset(self.start))
-
-    def finding(self, rule: str, line: int, text: str) -> Finding:
-        """A finding of this DAG."""
-        return Finding(self.file, line, rule, text, self.id, self.line)
-
-
-class Kind(Enum):
-    """What happens at a node of the graph."""
-
-    RUN = "run"
-    START = "start"
-    END = "end"
-
-
-class Node(NamedTuple):
-    """Something that happens in each round: a run of a DAG begins, a task starts or ends; without a task, the run ends."""
-
-    kind: Kind
-    dag: str
-    task: str = ""
-
-    @property
-    def order(self) -> tuple[str, str, str]:
-        """For reports that do not depend on the order of files."""
-        return self.dag, self.task, self.kind.value
-
-
-class Step(NamedTuple):
-    """Why one thing waits for another, in words, and where that is written."""
-
-    text: str
-    dag: Dag
-    line: int
 
 
 def compare(
@@ -101,6 +21,7 @@ def compare(
     known_dags: list[str],
     complete: bool,
     made: Iterable[tuple[str, dict[str, Any]]] = (),
+    folders: Mapping[str, str] | None = None,
 ) -> Iterator[Finding]:
     """The findings across DAGs.
 
@@ -108,104 +29,23 @@ def compare(
     :param known_dags: patterns of ids that are defined elsewhere
     :param complete: whether all DAGs are known, so that a reference to another one is wrong
     :param made: (file, what lost.Made says of it)
+    :param folders: file -> its DAGs folder; those of other folders may belong to another deployment
     """
     dags: dict[str, Dag] = {}
     for file, about in sorted(parsed, key=lambda each: (each[0], each[1]["line"])):
         dag = Dag(file, **about)
-        if (first := dags.setdefault(dag.id, dag)) is not dag:
+        first = dags.setdefault(dag.id, dag)
+        if first is not dag and (not folders or folders.get(first.file) == folders.get(file)):
             where = f"{first.file}, line {first.line}," if first.file != file else f"line {first.line}"
             yield dag.finding("AA106", dag.line, f"{where} defines it too")
-    yield from _lost(dags, list(made))
-    yield from _unknown(dags, known_dags, complete)
-    yield from _never_met(dags)
+    yield from references.lost(dags, list(made))
+    yield from references.unknown(dags, known_dags, complete)
+    yield from references.never_met(dags)
     linked = {id_: dag for id_, dag in dags.items() if dag.linked}
     for each in list(linked.values()):  # and what they refer to
         linked |= {ref["dag"]: dags[ref["dag"]] for ref in (*each.sensors, *each.triggers) if ref["dag"] in dags}
     if any(dag.sensors or dag.triggers or is_asset(dag.start) for dag in linked.values()):
         yield from Graph(linked).cycles()
-
-
-def is_asset(start: Any) -> bool:
-    """Whether assets start the DAG."""
-    return isinstance(start, list)
-
-
-def _lost(dags: dict[str, Dag], made: list[tuple[str, dict[str, Any]]]) -> Iterator[Finding]:
-    """DAGs that no file shows to Airflow, also not another one that imports them."""
-    called = {(file, line) for _, about in made for file, line in about.get("called", ())}
-    for file, about in made:
-        for line, id_ in about.get("lost", ()):
-            if id_ not in dags:
-                text = f"the DAG {id_!r} is made here and dropped: no name of the module holds it in the end"
-                yield Finding(file, line, "AA107", text)
-        for line, name in about.get("functions", ()):
-            if (file, line) not in called:
-                yield Finding(file, line, "AA107", f"the @dag function {name} is never called: there is no such DAG")
-
-
-def _unknown(dags: dict[str, Dag], known: list[str], complete: bool) -> Iterator[Finding]:
-    for dag in dags.values():
-        for kind, references in (("sensor", dag.sensors), ("trigger", dag.triggers)):
-            for ref in references:
-                if ref["dag"] in dags:
-                    yield from _unknown_tasks(dag, ref, dags[ref["dag"]])
-                elif ref["dag"] and complete and not any(fnmatch(ref["dag"], pattern) for pattern in known):
-                    text = f"the {kind} {ref['task']} refers to the DAG {ref['dag']!r}, which is not there"
-                    yield dag.finding("AA204", ref["line"], text)
-
-
-def _unknown_tasks(dag: Dag, ref: dict[str, Any], other: Dag) -> Iterator[Finding]:
-    for task in ref.get("tasks", ()):
-        if task not in other.tasks:
-            text = f"the sensor {ref['task']} waits for {other.id}.{task}: the DAG has no such task"
-            yield dag.finding("AA205", ref["line"], text)
-    if (group := ref.get("group")) and group not in other.groups:
-        text = f"the sensor {ref['task']} waits for the group {group!r}, which {other.id} does not have"
-        yield dag.finding("AA205", ref["line"], text)
-
-
-def _never_met(dags: dict[str, Dag]) -> Iterator[Finding]:
-    """Sensors that look for a date at which the other DAG never has a run."""
-    triggered = {ref["dag"] for dag in dags.values() for ref in dag.triggers}
-    unknown = any(ref["dag"] is None for dag in dags.values() for ref in dag.triggers)
-    for dag in dags.values():
-        for ref in dag.sensors:
-            other = dags.get(ref["dag"] or "")
-            if other is None or other.id in triggered or unknown or not misses(dag, ref, other):
-                continue
-            if not other.dates:
-                why = "assets start it, so that its runs have no logical date"
-            else:
-                late = f"{ref['delta'] / 60:g} minutes before its own" if ref["delta"] else "of its own"
-                why = f"it looks for the date {late}, and the two schedules never meet there"
-            yield dag.finding("AA209", ref["line"], f"the sensor {ref['task']} waits in vain for {other.id}: {why}")
-
-
-def misses(dag: Dag, ref: dict[str, Any], other: Dag) -> bool:
-    """Whether a sensor certainly looks for a date that the other DAG never has: False where anything is not known."""
-    if not dag.dates or other.dates is None:
-        return False
-    if not other.dates:
-        return other.start != "none"
-    return ref["delta"] is not None and never_meet(dag.dates, ref["delta"], other.dates)
-
-
-def _met(condition: Any, updated: Callable[[str | None, str | None], bool], time: bool) -> bool:
-    """Whether a condition on assets can be met, given which of them can be updated."""
-    if condition == "time":
-        return time
-    if condition[0] == "asset":
-        return updated(condition[1], condition[2])
-    return (all if condition[0] == "all" else any)(_met(each, updated, time) for each in condition[1:])
-
-
-def _assets(condition: Any) -> Iterator[tuple[str | None, str | None]]:
-    if condition != "time":
-        if condition[0] == "asset":
-            yield condition[1], condition[2]
-        else:
-            for each in condition[1:]:
-                yield from _assets(each)
 
 
 class Graph:
@@ -222,6 +62,7 @@ class Graph:
         self._waits: dict[tuple[str, str], list[Node]] = defaultdict(list)
         self._label: dict[tuple[Node, Node], Step] = {}
         self._aliases = any(outlet["alias"] for dag in dags.values() for outlet in dag.outlets)
+        self._round = Rounds(dags)
         for dag in dags.values():
             for ref in dag.triggers:
                 self._add_trigger(dag, ref)
@@ -295,14 +136,18 @@ class Graph:
         if ref["dag"] not in self.dags:
             return
         self._triggered_by[ref["dag"]].append((dag, ref))
-        if ref["wait"] and ref["same_date"]:
+        if ref["wait"] and ref["same_date"] and self._round.has(dag.id, ref["dag"], 0.0):
             awaited = Node(Kind.END, ref["dag"])
             self._waits[dag.id, ref["task"]].append(awaited)
             text = f"{dag.id}.{ref['task']} triggers {ref['dag']} and waits for its end"
             self._label[Node(Kind.END, dag.id, ref["task"]), awaited] = Step(text, dag, ref["line"])
 
     def _add_sensor(self, dag: Dag, ref: dict[str, Any]) -> None:
-        if ref["dag"] not in self.dags or ref["delta"] != 0 or not ref["waits_for_end"]:
+        if (
+            ref["dag"] not in self.dags
+            or not ref["waits_for_end"]
+            or not self._round.has(dag.id, ref["dag"], ref["delta"])
+        ):
             return
         other = self.dags[ref["dag"]]
         if misses(dag, ref, other):
@@ -359,7 +204,7 @@ class Graph:
             makers = self._made_by(name, uri)
             return not makers or any(each in done for each in makers)
 
-        return _met(dag.start, updated, time=True)
+        return conditions.met(dag.start, updated, time=True)
 
     def _can_start(self, node: Node, done: set[Node], lenient: bool) -> bool:
         if Node(Kind.RUN, node.dag) not in done:
@@ -397,7 +242,7 @@ class Graph:
             needed = Node(Kind.START, other.id, ref["task"])
             self._label[node, needed] = Step(f"{other.id}.{ref['task']} triggers {node.dag}", other, ref["line"])
             yield needed
-        for name, uri in _assets(dag.start) if is_asset(dag.start) else ():
+        for name, uri in conditions.assets(dag.start) if is_asset(dag.start) else ():
             for needed in self._made_by(name, uri):
                 text = f"the asset {name or uri} of {needed.dag}.{needed.task} starts {node.dag}"
                 self._label[node, needed] = Step(text, self.dags[needed.dag], self.dags[needed.dag].line)
@@ -434,11 +279,11 @@ class Graph:
         """The DAGs whose runs are started by runs of one another, for ever."""
         alive = set(self.dags)
         while True:
-            updated = _updates(made, alive)
+            updated = conditions.updates(made, alive)
             keep = {
                 id_ for id_ in alive
                 if any(source in alive for source, target in starts if target == id_)
-                or (is_asset(self.dags[id_].start) and _met(self.dags[id_].start, updated, time=False))
+                or (is_asset(self.dags[id_].start) and conditions.met(self.dags[id_].start, updated, time=False))
             }  # fmt: skip
             if keep == alive:
                 return alive
@@ -448,18 +293,10 @@ class Graph:
         self, alive: set[str], made: dict[str, set[tuple[str, str | None]]]
     ) -> Iterator[tuple[str, str, str | None]]:
         for target in sorted(alive):
-            for name, uri in _assets(self.dags[target].start) if is_asset(self.dags[target].start) else ():
+            for name, uri in conditions.assets(self.dags[target].start) if is_asset(self.dags[target].start) else ():
                 for source in sorted(alive):
-                    if _updates(made, [source])(name, uri):
+                    if conditions.updates(made, [source])(name, uri):
                         yield source, target, name or uri
-
-
-def _updates(
-    made: dict[str, set[tuple[str, str | None]]], by: Iterable[str]
-) -> Callable[[str | None, str | None], bool]:
-    keys = {key for dag_id in by for key in made[dag_id]}
-    names, uris = {name for name, _ in keys}, {uri for _, uri in keys if uri}
-    return lambda name, uri: name in names or uri in uris
 
 
 def _shortest_cycle(graph: Any, key: Callable[[Any], Any]) -> list[tuple[Any, Any]]:

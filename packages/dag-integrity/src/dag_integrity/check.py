@@ -10,11 +10,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from dag_integrity import across, discovery
+from dag_integrity import across, deployment, discovery
 from dag_integrity.changes import ACROSS
 from dag_integrity.config import Config
+from dag_integrity.differences import differences, failed
 from dag_integrity.findings import Finding, merged, suppress
 from dag_integrity.pool import CannotCheck, Pool, parser_environment
 from dag_integrity.protocol import Job, Result, Start
@@ -84,7 +84,7 @@ class Check:
         :raises CannotCheck: Airflow cannot be imported, a tool does not run, a folder cannot be read
         """
         self._config, self._base = config, base
-        self._extra = config.environment(base)
+        self._extra = deployment.settings(config, base, self.paths[0])
         enabled = config.enabled()
         self._jobs = config.jobs or usable_cores()
         folder = str(discovery.dags_folder(self.paths[0]))
@@ -154,7 +154,7 @@ class Check:
             self._third[job.id] = result
             return
         self._second[job.id] = result
-        if _differences(self._first[job.id], result):
+        if differences(self._first[job.id], result):
             self._twin().add(Job(job.id, job.file, doc=True))
 
     def _gather(self, files: list[discovery.DagFile]) -> list[Finding]:
@@ -173,10 +173,14 @@ class Check:
         )
         failed = failed or any(result.stopped for result in self._first.values())
         made = [(files[number].path, result.made) for number, result in self._first.items() if result.made]
-        found = list(across.compare(dags, self._config.known_dags, not failed, made))
+        found = list(across.compare(dags, self._config.known_dags, not failed, made, self._folders(files)))
         if any(each.rule in UNSEEN for each in found) and not self._discovered.complete:
             found = [each for each in found if each.rule not in UNSEEN]
         return findings + found
+
+    def _folders(self, files: list[discovery.DagFile]) -> dict[str, str]:
+        """File -> its DAGs folder. Several paths that are given together belong to one deployment."""
+        return {} if len(self.paths) > 1 else {file.path: file.dags for file in files}
 
     def _outcome(self, findings: list[Finding], files: list[discovery.DagFile]) -> Outcome:
         dags: dict[str, set[str]] = {}
@@ -214,11 +218,11 @@ class Check:
     def _instabilities(self, number: int) -> Iterator[tuple[str, str | None, str]]:
         """What differs between parses: by chance (AA407), or because of the date (AA408)."""
         first = self._first[number]
-        today = _differences(first, self._third[number]) if number in self._third else []
+        today = differences(first, self._third[number]) if number in self._third else []
         for dag_id, message in today:
             yield "AA407", dag_id, message
-        if number in self._third and not _failed(self._second[number]):
-            for dag_id, message in _differences(first, self._second[number]):
+        if number in self._third and not failed(self._second[number]):
+            for dag_id, message in differences(first, self._second[number]):
                 if (dag_id, message) not in today:
                     where = message.replace("differs between two parses", "is computed from the current time")
                     yield "AA408", dag_id, where.replace("in one of two parses only", "at some dates only")
@@ -230,9 +234,7 @@ class Check:
         explicit = {(names[number], line) for number, result in self._first.items() for line in result.scheduled}
         in_text = {finding.file for finding in findings if finding.rule == "AA408" and "(AIR" in finding.message}
         steady = {
-            names[number]
-            for number, result in self._second.items()
-            if number not in self._third and not _failed(result)
+            names[number] for number, result in self._second.items() if number not in self._third and not failed(result)
         }
         chosen = {
             finding for finding in findings
@@ -240,6 +242,7 @@ class Check:
             and not (finding.rule == "AA504" and (finding.file, finding.line) in explicit)  # schedule= within **arguments
             and not (finding.rule == "AA408" and finding.file in steady)  # two parses at two dates gave the same
             and not (finding.rule == "AA408" and finding.file in in_text and "(AIR" not in finding.message)
+            and not (finding.rule == "AA407" and finding.file in in_text)
         }  # fmt: skip
         kept = suppress(sorted(chosen, key=_order), names, enabled)
         return sorted(merged({each for each in kept if each.rule in enabled - off.get(each.file, set())}), key=_order)
@@ -256,51 +259,12 @@ def _likely_unstable(file: str) -> bool:
         return False
 
 
-def _failed(result: Result) -> bool:
-    return bool(result.died or any(rule == "AA101" for rule, *_ in result.findings))
-
-
-def _differences(first: Result, second: Result) -> list[tuple[str | None, str]]:
-    """What two parses made different: (DAG, explanation)."""
-    ours, theirs = first.documents or {}, second.documents or {}
-    found: list[tuple[str | None, str]] = []
-    if _failed(second):
-        return [(None, "a second parse in a fresh process fails")]
-    for dag_id in sorted({*ours, *theirs}):
-        if dag_id not in ours or dag_id not in theirs:
-            found.append((dag_id if dag_id in ours else None, f"the DAG {dag_id!r} exists in one of two parses only"))
-        elif (path := _differing(ours[dag_id], theirs[dag_id])) is not None:
-            found.append((dag_id, f"{path or 'the document'} differs between two parses"))
-    return found
-
-
-def _differing(one: Any, other: Any, path: str = "") -> str | None:
-    """The path of the first part that differs; None when all is the same. The values may be secret: they are not shown."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        for key in sorted({*one, *other}):
-            part = path if key in ("__var", "__type") else f"{path}.{key}".lstrip(".")
-            if (found := _differing(one.get(key), other.get(key), part)) is not None:
-                return found
-        return None
-    if isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
-        for number, (a, b) in enumerate(zip(one, other, strict=True)):
-            name = (
-                (a.get("__var") or {}).get("task_id")
-                if isinstance(a, dict) and isinstance(a.get("__var"), dict)
-                else None
-            )
-            if (found := _differing(a, b, f"{path}[{name or number}]")) is not None:
-                return found
-        return None
-    return None if one == other else path
-
-
 def find_files(paths: list[Path], config: Config, base: Path) -> list[str]:
     """Find the files that a check of `paths` would read; those in zip files are left out.
 
     :raises CannotCheck: a folder cannot be read
     """
-    settings = {**os.environ, **config.environment(base)}
+    settings = {**os.environ, **deployment.settings(config, base, paths[0])}
     try:
         found = discovery.find(paths, base, config.exclude, config.python_path, settings)
     except (OSError, RuntimeError) as error:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,19 +12,14 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from dag_integrity import files
+from dag_integrity import console
+from dag_integrity.console import FORMATS, Refusal
 from dag_integrity.findings import Finding, relative
 from dag_integrity.interrupts import interruptible
-from dag_integrity.rules import RANK, RULES
+from dag_integrity.rules import RANK
 
 app = typer.Typer(pretty_exceptions_show_locals=False, context_settings={"help_option_names": ["-h", "--help"]})
-FORMATS = ("text", "json", "junit", "sarif", "gitlab")
-SCREEN = 40  # lines of a report that goes to no terminal
 BASELINE = "dag-integrity-baseline.json"
-
-
-class Refusal(Exception):
-    """The command cannot do what was asked; the message says why and what to do."""
 
 
 @dataclass
@@ -103,9 +96,9 @@ def integrity(
     err = Console(stderr=True, highlight=False)
     try:
         if version:
-            print(f"dag-integrity {_version()}")
+            print(f"dag-integrity {console.version()}")
         elif list_rules or explain:
-            _show_rules(out, fmt, explain)
+            console.show_rules(out, fmt, explain)
         else:
             overrides = {
                 "select": _words(select), "ignore": _words(ignore), "fail_on": fail_on, "jobs": jobs, "timeout": timeout,
@@ -182,7 +175,7 @@ def _check(asked: Asked, out: Console, err: Console) -> None:
         old = Baseline.read(known) if known and known.exists() and not asked.update_baseline else None
         if asked.fix:
             _fix(asked, out, err, config, base)
-        with interruptible(), _progress(err) as progress, Check(asked.paths, progress) as check:
+        with interruptible(), console.progress(err) as progress, Check(asked.paths, progress) as check:
             outcome = check.run(config, base)
     except (CannotCheck, BaselineError, ChangesError) as error:
         raise Refusal(str(error)) from error
@@ -190,7 +183,7 @@ def _check(asked: Asked, out: Console, err: Console) -> None:
     notes: list[str] = []
     if known and old is None:
         new = Baseline.of(known, findings)
-        _write(known, new.text(), f"--baseline {known}")
+        console.write(known, new.text(), f"--baseline {known}")
         notes.append(f"{known.name} written with {len(findings)} findings: commit it; from now on only new ones count")
         findings = []
     elif old is not None:
@@ -205,7 +198,7 @@ def _check(asked: Asked, out: Console, err: Console) -> None:
     here = Path.cwd()
     shown = sorted((relative(finding, here) for finding in findings), key=_by_weight)
     report = Report(shown, len(outcome.files), time.perf_counter() - start, config.fail_on, notes)
-    _report(asked, out, err, report)
+    console.write_reports(asked.outputs, asked.everything, out, err, report)
     if any(RANK[finding.severity] >= RANK[config.fail_on] for finding in findings):
         raise typer.Exit(1)
 
@@ -259,73 +252,5 @@ def _fix(asked: Asked, out: Console, err: Console, config: Any, base: Path) -> N
         raise Refusal(str(error)) from error
 
 
-def _report(asked: Asked, out: Console, err: Console, report: Any) -> None:
-    from dag_integrity import report as formats
-
-    for fmt, path in asked.outputs:
-        if fmt == "text" and path is None:
-            lines = None if asked.everything else (out.height - 2 if out.is_terminal else SCREEN)
-            report.print(out, lines)
-            continue
-        text = report.plain() if fmt == "text" else formats.as_format(fmt, report, _version())
-        if path is None:
-            sys.stdout.write(text)
-        else:
-            _write(path, text, f"--output {path}")
-    if ("text", None) not in asked.outputs:
-        report.print_summary(err)
-
-
-def _write(path: Path, text: str, what: str) -> None:
-    try:
-        files.write(path, text)
-    except OSError as error:
-        raise Refusal(f"{what}: {error}") from error
-
-
-def _version() -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version("airflow-dag-integrity")
-    except PackageNotFoundError:  # run from a folder on PYTHONPATH
-        return "0"
-
-
 def _words(text: str | None) -> list[str] | None:
     return None if text is None else [word.strip() for word in text.split(",") if word.strip()]
-
-
-def _show_rules(out: Console, fmt: str, explain: str | None) -> None:
-    import json
-    from dataclasses import asdict
-
-    from dag_integrity import report
-
-    if fmt not in ("text", "json", "markdown"):
-        raise Refusal(f"--format {fmt}: rules are shown as text, json or markdown")
-    chosen = list(RULES.values())
-    if explain and not (chosen := [rule for rule in chosen if rule.id.startswith(explain.upper())]):
-        raise Refusal(f"--explain {explain}: no such rule; --list-rules shows them")
-    if fmt == "json":
-        print(json.dumps([asdict(rule) for rule in chosen], indent=2))
-    elif fmt == "markdown":
-        print(report.rules_as_markdown(chosen))
-    elif explain:
-        report.explain(out, chosen)
-    else:
-        report.list_rules(out, chosen)
-
-
-@contextmanager
-def _progress(err: Console) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal, nothing elsewhere."""
-    if not err.is_terminal:
-        yield lambda done, total: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=err, transient=True, refresh_per_second=5) as bar:
-        task = bar.add_task("parsing", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -87,7 +87,7 @@ def find(
             for file in _members(mine, found.settings):
                 if file not in taken and not _excluded(file, base, exclude):
                     taken[file] = DagFile(
-                        file, before, _roots(Path(file), folder, path), str(folder), str(_home(folder))
+                        file, before, _roots(Path(file), folder, path), str(folder), str(home_of(folder))
                     )
     found.files = list(taken.values())
     found.left_out = bool(seen - set(taken))
@@ -147,7 +147,8 @@ def _named_dags(name: str) -> bool:
     return name in ("dag", "dags")
 
 
-def _home(folder: Path) -> Path:
+def home_of(folder: Path) -> Path:
+    """Return the folder that has a DAGs folder in it, as AIRFLOW_HOME has."""
     return folder.parent if _named_dags(folder.name) else folder
 
 
@@ -246,7 +247,7 @@ def _roots_of(folder: Path, parent: Path) -> tuple[str, ...]:
     roots = [folder / "config", folder / "plugins"]
     if _named_dags(folder.name):
         roots = [folder.parent / "config", folder.parent / "plugins", *roots]
-    roots = [*roots, folder, _home(folder)]
+    roots = [*roots, folder, home_of(folder)]
     if (project := _project_of(parent)) is not None:
         roots.append(project)
     return tuple(dict.fromkeys(str(each) for each in roots if each.is_dir()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -10,10 +11,15 @@ MOST = 50  # instances of a mapped task that are looked at
 SIMPLE = (str, int, float, bool, timedelta, type(None))
 
 
-def kinds(task: Any) -> set[str]:
+def kinds(task: Any) -> frozenset[str]:
     """The names of a task's operator class and its bases, mapped tasks included."""
-    operator = getattr(task, "operator_class", None) or type(task)
-    return {base.__name__ for base in operator.__mro__} if isinstance(operator, type) else {str(operator)}
+    operator: Any = getattr(task, "operator_class", None) or type(task)
+    return _kinds(operator)
+
+
+@functools.cache
+def _kinds(operator: Any) -> frozenset[str]:
+    return frozenset({base.__name__ for base in operator.__mro__} if isinstance(operator, type) else {str(operator)})
 
 
 def is_mapped(task: Any) -> bool:
@@ -35,6 +41,13 @@ def fields(task: Any) -> list[Any]:
     written = _written(task)
     given = list(written.values()) if isinstance(written, Mapping) else written
     return [*(value(task, name) for name in getattr(task, "template_fields", ())), given]
+
+
+def arguments(task: Any) -> list[Mapping[str, Any]]:
+    """Return what a task is made with: its attributes; of a mapped one, the arguments of each task that it is expanded to."""
+    if not is_mapped(task):
+        return [vars(task)]
+    return [{**task.partial_kwargs, **each} for each in _expansions(_written(task)) or [{}]]
 
 
 def instances(task: Any) -> list[Any]:

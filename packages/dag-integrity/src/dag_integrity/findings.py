@@ -7,7 +7,7 @@ import os
 import re
 import tokenize
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -95,13 +95,7 @@ def suppress(findings: Iterable[Finding], files: Iterable[str], enabled: set[str
 
     :param enabled: rules in force: an id that is switched off anyway is not called unused
     """
-    comments: dict[str, dict[int, set[str] | None]] = {}
-    for file in files:
-        try:
-            if found := suppressions(read(file)):
-                comments[file] = found
-        except OSError:
-            continue  # an unreadable file is a finding of the parser
+    comments = dict(_comments(files))
     used: dict[tuple[str, int], set[str]] = defaultdict(set)
     kept = []
     for finding in findings:
@@ -115,17 +109,33 @@ def suppress(findings: Iterable[Finding], files: Iterable[str], enabled: set[str
             kept.append(finding)
     for file, lines in comments.items():
         for line, ids in lines.items():
-            for id_ in sorted(ids or ()):
-                rules = {rule for rule in RULES if rule.startswith(id_)}
-                if not rules:
-                    kept.append(Finding(file, line, "AA902", f"{id_} is no rule"))
-                elif rules & enabled and id_ not in used[file, line]:
-                    kept.append(Finding(file, line, "AA901", f"nothing on this line breaks {id_}"))
-            if ids is None and not used[file, line]:
-                kept.append(Finding(file, line, "AA901", "nothing on this line breaks a rule"))
-            elif ids == set():
-                kept.append(Finding(file, line, "AA902", "the brackets are empty"))
+            idle = _idle(ids, used[file, line], enabled)
+            kept += [Finding(file, line, rule, message) for rule, message in idle]
     return kept
+
+
+def _comments(files: Iterable[str]) -> Iterator[tuple[str, dict[int, set[str] | None]]]:
+    """Give the suppressions of each file that has any."""
+    for file in files:
+        try:
+            if found := suppressions(read(file)):
+                yield file, found
+        except OSError:
+            continue  # an unreadable file is a finding of the parser
+
+
+def _idle(ids: set[str] | None, used: set[str], enabled: set[str]) -> Iterator[tuple[str, str]]:
+    """Give (rule, message) for what a comment names and does not suppress."""
+    for id_ in sorted(ids or ()):
+        rules = {rule for rule in RULES if rule.startswith(id_)}
+        if not rules:
+            yield "AA902", f"{id_} is no rule"
+        elif rules & enabled and id_ not in used:
+            yield "AA901", f"nothing on this line breaks {id_}"
+    if ids is None and not used:
+        yield "AA901", "nothing on this line breaks a rule"
+    elif ids == set():
+        yield "AA902", "the brackets are empty"
 
 
 def relative(finding: Finding, base: Path) -> Finding:

@@ -5,7 +5,6 @@ Runs in the forked workers, and there for good: nothing here is undone.
 
 from __future__ import annotations
 
-import builtins
 import contextlib
 import functools
 import json
@@ -15,14 +14,22 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
 DRIVERS = ("psycopg2", "psycopg", "MySQLdb", "pyodbc", "oracledb", "duckdb")  # they connect in C, unseen by audit hooks
 
 
-WAYS = ("os", "posixpath", "pathlib", "collections", "_collections_abc")  # modules that ask for others
+WAYS = (
+    "os",
+    "posixpath",
+    "genericpath",
+    "pathlib",
+    "glob",
+    "collections",
+    "_collections_abc",
+)  # modules that ask for others
 
 
 class Refused(ConnectionError):
@@ -41,6 +48,8 @@ class Watch:
         self.longest = float("inf")
         """Seconds of sleep that cannot end well: Airflow gives up before."""
         self.active = False
+        self.environment_changed = False
+        """Whether the file has set or removed a variable of the environment."""
         self._roots: tuple[str, ...] = ()
 
     def begin(self, file: str, roots: tuple[str, ...] = ()) -> None:
@@ -48,7 +57,7 @@ class Watch:
 
         :param roots: the folders of the project, each with a slash at its end
         """
-        self._roots = roots
+        self._roots, self.environment_changed = roots, False
         self.file, self.seen, self.lookups, self.slept, self.active = file, [], [], 0.0, True
 
     def line(self) -> int:
@@ -121,7 +130,17 @@ class Watch:
                 self.note("AA409", f"reads {key}, the folder where Airflow happens to be started")
             return item(environment, key)
 
+        status = os.stat
+
+        @functools.wraps(status)
+        def stat(path: Any, *arguments: Any, **named: Any) -> Any:
+            name = _relative(path) if self.active and not named.get("dir_fd") else None
+            if name and self._is_project(_caller(sys._getframe(1))):
+                self.note("AA409", f"looks for {name!r}, wherever Airflow happens to be started")
+            return status(path, *arguments, **named)
+
         os.getcwd = getcwd
+        os.stat = stat
         type(os.environ).__getitem__ = getitem  # type: ignore[method-assign]
 
     def _count_sleep(self) -> None:
@@ -143,6 +162,9 @@ class Watch:
 
     def _audit(self, event: str, args: Sequence[Any]) -> None:
         if not self.active:
+            return
+        if event in ("os.putenv", "os.unsetenv"):
+            self.environment_changed = True
             return
         if event in ("open", "os.listdir", "os.scandir"):
             if isinstance(path := args[0], str) and path[:1] != "/" and self._asked_by_project(sys._getframe(1)):
@@ -168,9 +190,12 @@ class Watch:
                 return
             self.note("AA401", "opens an SQLite database")
             raise Refused("answers integrity: no database while a DAG file is parsed")
+        self._audit_processes(event, args)
+
+    def _audit_processes(self, event: str, args: Sequence[Any]) -> None:
+        """Note the start of a process. A Popen forks, too: it is one finding."""
         if event == "subprocess.Popen":
             self.note("AA404", f"starts {os.path.basename(str(args[0]))}")
-        # A Popen forks, too: it is one finding.
         forks = event in ("os.system", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty")
         if forks and ("AA404", self.line()) not in [entry[:2] for entry in self.seen]:
             self.note("AA404", f"starts a process ({event})")
@@ -232,6 +257,10 @@ class Watch:
         with contextlib.suppress(ImportError):
             from sqlalchemy import event
             from sqlalchemy.engine import Engine
+            from sqlalchemy.orm import Mapper
+
+            # A DAG file may make a Connection without asking any database: its class refers to others, which Airflow has loaded.
+            event.listen(Mapper, "before_configured", _load_models)
 
             def refuse(dialect: Any, *_: Any) -> None:
                 if not self.active:
@@ -251,101 +280,20 @@ class Watch:
         module.__dict__["connect"] = refuse
 
 
+def _load_models() -> None:
+    from airflow import models
+
+    getattr(models, "import_all_models", lambda: None)()
+
+
+def _relative(path: Any) -> str | None:
+    """The path when it is relative."""
+    text = path if isinstance(path, str) else os.fspath(path) if isinstance(path, os.PathLike) else None
+    return text if isinstance(text, str) and text[:1] != "/" else None
+
+
 def _caller(frame: Any) -> Any:
     """Who asked, past the standard library's own ways to ask."""
     while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in WAYS:
         frame = frame.f_back
     return frame
-
-
-class Imports:
-    """Who imports what at which CPU time: what a file's imports cost, whatever was imported before it in this process."""
-
-    def __init__(self, watch: Watch) -> None:
-        self.cost: dict[str, float] = {}
-        self.needs: dict[str, set[str]] = {}
-        self.asked: dict[str, int] = {}
-        self._stack: list[list[Any]] = []
-        self._watch = watch
-        self._original = builtins.__import__
-        self._local: Callable[[str], bool] = lambda name: False
-        self._drivers = set(DRIVERS)
-        self._known: set[str] = set()
-        self._free: set[str] = set()
-        self._foreign: set[str] = set()
-        self.spent = 0.0
-        """CPU seconds that imports took in this parse."""
-
-    def begin(self, local: Callable[[str], bool]) -> None:
-        """Count for a new file. `local` tells by a module's name whether the file or a module beside it imports."""
-        self.asked, self._local, self._stack, self._foreign, self.spent = {}, local, [], set(), 0.0
-        builtins.__import__ = self._import
-
-    def end(self) -> None:
-        """Stop counting: Airflow imports hundreds of times while it serialises a DAG, for which this would be slow."""
-        builtins.__import__ = self._original
-
-    def _import(
-        self,
-        name: str,
-        globals: Mapping[str, Any] | None = None,
-        locals: Mapping[str, Any] | None = None,
-        fromlist: Sequence[str] | None = (),
-        level: int = 0,
-    ) -> ModuleType:
-        importer = globals.get("__name__") or "" if globals else ""
-        if not self._watch.active or (importer in self._foreign and not self._stack):
-            return self._original(name, globals, locals, fromlist or (), level)
-        if not self._stack and not self._local(importer):
-            self._foreign.add(importer)  # a function of a loaded module, of which Airflow calls a hundred for a file
-            return self._original(name, globals, locals, fromlist or (), level)
-        key = name if not level else f"{(globals or {}).get('__package__')}{'.' * level}{name}"
-        if fromlist:
-            key = f"{key} {','.join(fromlist)}"
-        if self._stack:
-            self._stack[-1][1].add(key)
-        if self._local(importer) and key not in self.asked:
-            self.asked[key] = self._watch.line()
-        if key in self._known:
-            return self._original(name, globals, locals, fromlist or (), level)
-        before, start = len(sys.modules), time.thread_time()
-        entry: list[Any] = [0.0, set()]
-        self._stack.append(entry)
-        try:
-            return self._original(name, globals, locals, fromlist or (), level)
-        finally:
-            took = time.thread_time() - start
-            if self._stack and self._stack[-1] is entry:
-                self._stack.pop()
-            if self._stack:
-                self._stack[-1][0] += took
-            else:
-                self.spent += took
-            if len(sys.modules) > before:
-                # A module of the project is run anew for each file: its cost is remembered, but always measured again.
-                self.cost[key] = max(took - entry[0], 0.0)
-            self.needs.setdefault(key, set()).update(entry[1])
-            if not self._local(name):
-                self._known.add(key)
-            # One that is still being imported has it later.
-            for driver in [each for each in self._drivers if hasattr(sys.modules.get(each), "connect")]:
-                self._drivers.discard(driver)
-                self._watch.guard_driver(sys.modules[driver])
-
-    def dearest(self) -> Iterator[tuple[str, int, float]]:
-        """What the file asked for, dearest first: (module, line, CPU seconds), each module's cost counted once."""
-        counted: set[str] = set()
-        result = []
-        for key, line in self.asked.items():
-            total, todo = 0.0, [] if key in self._free else [key]
-            while todo:
-                each = todo.pop()
-                if each in counted:
-                    continue
-                counted.add(each)
-                total += self.cost.get(each, 0.0)
-                todo += self.needs.get(each, ())
-            if not total and key in self._known:
-                self._free.add(key)
-            result.append((key.partition(" ")[0], line, total))
-        yield from sorted(result, key=lambda entry: -entry[2])

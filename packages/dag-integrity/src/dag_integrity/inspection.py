@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dag_integrity import schedules
-from dag_integrity.effective import fields, instances, is_mapped, kinds, sure, value
-from dag_integrity.templates import DATED, Used, strings, used
+from dag_integrity import schedules, template_rules
+from dag_integrity.cycles import find_cycle
+from dag_integrity.effective import arguments, fields, instances, kinds, value
+from dag_integrity.facts import Entry, LineOf, plain
+from dag_integrity.template_rules import is_known
+from dag_integrity.templates import strings
 
 WEEK = timedelta(days=7).total_seconds()
 IGNORED_ARGUMENTS = ("sla", "task_concurrency")
-FAILURE_RULES = {"one_failed", "all_failed", "all_done_setup_success"}
 EMPTY = {"EmptyOperator", "ExternalTaskMarker"}
 # They wait for the clock, which always comes.
 CLOCKS = {"TimeSensor", "TimeDeltaSensor", "DateTimeSensor", "DayOfWeekSensor", "WaitSensor"}
-ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 # Connections that may be missing: the hook goes on without (argument -> ids; None: any id). Read in the providers' hooks.
 FALLS_BACK: dict[str, set[str] | None] = {
     "aws_conn_id": None,  # boto3's own credentials
@@ -26,119 +27,6 @@ FALLS_BACK: dict[str, set[str] | None] = {
     "spark_conn_id": {"spark_default"},  # spark-submit's own defaults
     "conn_id": {"spark_default", "kubernetes_default", "aws_default"},
 }
-
-Entry = tuple[str, int, str]  # rule, line, message
-LineOf = Callable[[Any], int]
-
-
-def plain(text: Any) -> str | None:
-    """A literal id: None for what a template or another task makes at run time."""
-    return text if isinstance(text, str) and "{{" not in text and "{%" not in text else None
-
-
-def conditional(task: Any) -> bool:
-    """Whether the task may be left out of a run that succeeds."""
-    return bool(
-        getattr(task, "inherits_from_skipmixin", False)
-        or not sure(task)
-        or _in_mapped_group(task)
-        or str(getattr(task, "trigger_rule", "")) in FAILURE_RULES
-    )
-
-
-def _in_mapped_group(task: Any) -> bool:
-    group = getattr(task, "task_group", None)
-    while group is not None:
-        if type(group).__name__ == "MappedTaskGroup":
-            return True
-        group = getattr(group, "parent_group", None) or getattr(group, "task_group", None)
-    return False
-
-
-def facts(dag: Any, line: int, line_of: LineOf) -> dict[str, Any]:
-    """What other DAGs may refer to, and what refers to others, as plain data for across.py."""
-    tasks, sensors, triggers, outlets = {}, [], [], []
-    for task in dag.tasks:
-        names, id_ = kinds(task), task.task_id
-        entry: dict[str, Any] = {"up": sorted(task.upstream_task_ids), "rule": str(getattr(task, "trigger_rule", ""))}
-        if conditional(task):
-            entry["maybe"] = True
-        if "BaseSensorOperator" in names:
-            entry["sensor"] = True
-        tasks[id_] = entry
-        if "ExternalTaskSensor" in names:
-            sensors += [_sensor(id_, line_of(task), each) for each in instances(task)]
-        if "TriggerDagRunOperator" in names:
-            triggers += [_trigger(id_, line_of(task), each) for each in instances(task)]
-        for outlet in value(task, "outlets") or ():
-            if name := getattr(outlet, "name", None):
-                alias = type(outlet).__name__ == "AssetAlias"
-                outlets.append({"task": id_, "name": name, "uri": getattr(outlet, "uri", None), "alias": alias})
-    return {
-        "id": dag.dag_id,
-        "line": line,
-        "start": _start(dag),
-        "dates": schedules.dates(dag),
-        "tasks": tasks,
-        "groups": sorted(each for each in getattr(dag.task_group, "get_task_group_dict", dict)() if each),
-        "sensors": sensors,
-        "triggers": triggers,
-        "outlets": outlets,
-    }
-
-
-def _sensor(task_id: str, line: int, task: Any) -> dict[str, Any]:
-    ids = task.external_task_ids
-    listed = [plain(each) for each in ids] if isinstance(ids, list | tuple | set) else []
-    delta, group = task.execution_delta, task.external_task_group_id
-    known = delta is None or isinstance(delta, timedelta)
-    return {
-        "task": task_id,
-        "line": line,
-        "dag": plain(task.external_dag_id),
-        "tasks": sorted(each for each in listed if each),
-        "whole": not ids and group is None,
-        "group": plain(group),
-        # Seconds that the awaited run lies before; None: only known at run time.
-        "delta": (delta.total_seconds() if delta else 0.0) if known and task.execution_date_fn is None else None,
-        "waits_for_end": {str(getattr(each, "value", each)) for each in task.allowed_states} <= ENDED,
-    }
-
-
-def _trigger(task_id: str, line: int, task: Any) -> dict[str, Any]:
-    date = getattr(task, "logical_date", None)
-    given = date if isinstance(date, str | datetime) else None
-    return {
-        "task": task_id,
-        "line": line,
-        "dag": plain(task.trigger_dag_id),
-        "wait": bool(task.wait_for_completion),
-        "same_date": given is None or str(given).replace(" ", "") in ("{{logical_date}}", "{{ts}}", "{{ds}}"),
-        "once": given is not None or getattr(task, "trigger_run_id", None) is not None,
-    }
-
-
-def _start(dag: Any) -> Any:
-    """What starts a run: "none", "time", or a condition on assets: ["any"|"all", ...] and ["asset", name, uri]."""
-    timetable = dag.timetable
-    name = type(timetable).__name__
-    if name == "NullTimetable":
-        return "none"
-    condition = getattr(timetable, "asset_condition", None)
-    if condition is None:
-        return "time"
-    if getattr(timetable, "timetable", None) is not None:
-        return ["any", "time", _condition(condition)]
-    return _condition(condition)
-
-
-def _condition(asset: Any) -> Any:
-    name = type(asset).__name__
-    if hasattr(asset, "objects"):
-        return ["all" if name == "AssetAll" else "any", *(_condition(each) for each in asset.objects)]
-    if getattr(asset, "watchers", None) or name == "AssetAlias":
-        return "time"  # events from outside start it as well; what an alias stands for shows at run time
-    return ["asset", getattr(asset, "name", None), getattr(asset, "uri", None)]
 
 
 def inspect(dag: Any, line: int, line_of: LineOf, module: str, options: dict[str, Any]) -> Iterator[Entry]:
@@ -155,7 +43,8 @@ def inspect(dag: Any, line: int, line_of: LineOf, module: str, options: dict[str
             yield "AA602", line, f"{name} in default_args has no effect"
     for task in dag.tasks:
         yield from _task(dag, task, line_of(task), options)
-    yield from _templates(dag, line_of, options)
+    yield from template_rules.templates(dag, line_of, options)
+    yield from template_rules.context(dag, line_of, module)
     if crossing := _crossing_groups(dag):
         yield "AA208", line, f"{' -> '.join(crossing)}: the edges between these groups and tasks go round"
     yield from _searchpath(dag, line)
@@ -224,89 +113,15 @@ def _patience(sensor: Any) -> float:
 
 
 def _connections(task: Any, line: int, known: list[str]) -> Iterator[Entry]:
-    attributes = task.partial_kwargs if is_mapped(task) else task.__dict__
-    for name, conn_id in sorted(attributes.items()):
-        if not name.endswith("conn_id") or name.startswith("_") or not plain(conn_id):
-            continue
+    given = {(name, each) for attributes in arguments(task) for name, each in attributes.items() if plain(each)}
+    for name, conn_id in sorted(pair for pair in given if pair[0].endswith("conn_id") and pair[0][0] != "_"):
         falls_back = FALLS_BACK.get(name, set())
         if falls_back is not None and conn_id not in falls_back and not is_known("connection", conn_id, known):
             yield "AA307", line, f"the connection {conn_id!r} ({name} of {task.task_id}) is not known"
 
 
-def is_known(kind: str, key: str, known: list[str]) -> bool:
-    """Whether a variable or connection is listed, or the environment defines it (AIRFLOW_VAR_..., AIRFLOW_CONN_...)."""
-    prefix = "AIRFLOW_VAR_" if kind == "variable" else "AIRFLOW_CONN_"
-    return key in known or prefix + key.upper() in os.environ
-
-
-def _templates(dag: Any, line_of: LineOf, options: dict[str, Any]) -> Iterator[Entry]:
-    own = set(dag.user_defined_macros or ())
-    undated = schedules.undated(dag)
-    environment = None
-    for task in dag.tasks:
-        texts = [text for text in strings(fields(task)) if "{{" in text or "{%" in text]
-        if not texts:
-            continue
-        environment = environment or dag.get_template_env()
-        for text in texts:
-            yield from _template(task.task_id, line_of(task), used(text, environment, own), undated, options)
-
-
-def _template(task_id: str, line: int, needs: Used, undated: str, options: dict[str, Any]) -> Iterator[Entry]:
-    for name in sorted(needs.removed):
-        yield "AA605", line, f"the template variable {name} (of {task_id}) is not there in Airflow 3"
-    if undated and (names := sorted(needs.names & DATED)):
-        yield "AA505", line, f"a template of {task_id} uses {', '.join(names)}, which {undated} does not have"
-    for kind, keys, rule in (("variable", needs.variables, "AA308"), ("connection", needs.connections, "AA307")):
-        known = options[f"known_{kind}s"]
-        for key in sorted(keys) if known is not None else ():
-            if not is_known(kind, key, known):
-                yield rule, line, f"the {kind} {key!r} (in a template of {task_id}) is not known"
-
-
-def missing_templates(dag: Any, line_of: LineOf) -> Iterator[Entry]:
-    """Files that Airflow would load as templates and that are not there. Call it before the files are loaded.
-
-    Whatever ends in one of an operator's extensions is a file for Jinja, also a command. With a template_searchpath that is
-    not on this machine nothing is said: the files may lie there.
-    """
-    if not all(os.path.isdir(each) for each in _search_paths(dag)):
-        return
-    environment = None
-    for task in dag.tasks:
-        extensions = tuple(getattr(task, "template_ext", ()) or ())
-        texts = [text for text in strings(fields(task)) if text.endswith(extensions)] if extensions else []
-        for text in dict.fromkeys(texts):
-            environment = environment or dag.get_template_env()
-            for name in _not_loadable(environment, text, set(dag.user_defined_macros or ())):
-                yield (
-                    "AA310",
-                    line_of(task),
-                    f"{task.task_id} needs the template file {name[:120]!r}, which is not there",
-                )
-
-
-def _search_paths(dag: Any) -> list[str]:
-    paths = getattr(dag, "template_searchpath", None) or []
-    return [paths] if isinstance(paths, str) else [str(each) for each in paths]
-
-
-def _not_loadable(environment: Any, name: str, own: set[str], depth: int = 0) -> Iterator[str]:
-    """The templates, with those that they include, that Jinja cannot load."""
-    if environment.loader is None or depth > 5:
-        return
-    try:
-        source = environment.loader.get_source(environment, name)[0]
-    except Exception as error:
-        if type(error).__name__ == "TemplateNotFound":
-            yield name
-        return
-    for inner in sorted(used(source, environment, own).files):
-        yield from _not_loadable(environment, inner, own, depth + 1)
-
-
 def _searchpath(dag: Any, line: int) -> Iterator[Entry]:
-    for path in _search_paths(dag):
+    for path in template_rules.search_paths(dag):
         if not os.path.isabs(path):
             yield (
                 "AA409",
@@ -320,21 +135,18 @@ def _crossing_groups(dag: Any) -> list[str]:
     groups: dict[str, Any] = getattr(dag.task_group, "get_task_group_dict", dict)()
     if len(groups) < 2:
         return []
-    import networkx
-
     for group in groups.values():
         place = {}  # task -> the child of this group that it belongs to
         for label, child in group.children.items():
             inside = child.iter_tasks() if hasattr(child, "iter_tasks") else [child]
             place.update({task.task_id: label for task in inside})
-        edges = {
-            (place[task.task_id], place[below]) for task in dag.tasks if task.task_id in place
-            for below in task.downstream_task_ids if below in place
-        }  # fmt: skip
-        graph = networkx.DiGraph((above, below) for above, below in sorted(edges) if above != below)
-        if not networkx.is_directed_acyclic_graph(graph):
-            found = networkx.find_cycle(graph)
-            return [found[0][0], *(edge[1] for edge in found)]
+        edges: dict[str, set[str]] = {}
+        for task in dag.tasks:
+            if (above := place.get(task.task_id)) is not None:
+                below = {place[each] for each in task.downstream_task_ids if each in place}
+                edges.setdefault(above, set()).update(below - {above})
+        if cycle := find_cycle(edges):
+            return cycle
     return []
 
 

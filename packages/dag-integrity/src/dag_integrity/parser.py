@@ -1,9 +1,11 @@
-"""Parses one DAG file as Airflow's DAG processor does, in a worker forked for it. Runs where Airflow is imported."""
+"""Parses one DAG file as Airflow's DAG processor does, in a worker forked for it. Runs where Airflow is imported.
+
+Longer than 300 lines, because what a file may change in the process and what puts it back belong together.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import dis
 import functools
 import gc
 import hashlib
@@ -22,7 +24,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from importlib import resources  # noqa: F401 - loaded here, as nearly every provider needs it
 from pathlib import Path
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import Any
 
 from airflow import settings
@@ -31,40 +33,27 @@ from airflow.sdk.bases.operator import BaseOperator
 from airflow.sdk.definitions._internal.contextmanager import DagContext, TaskGroupContext
 from airflow.serialization import serialized_objects
 
+from dag_integrity.cycles import find_cycle
 from dag_integrity.discovery import DagFile
-from dag_integrity.guard import Imports, Refused, Watch
-from dag_integrity.inspection import facts, inspect, is_known, missing_templates
+from dag_integrity.facts import facts
+from dag_integrity.failures import Failure, short
+from dag_integrity.guard import Watch
+from dag_integrity.imports import Imports
+from dag_integrity.inspection import inspect
 from dag_integrity.lost import Made
+from dag_integrity.plain import plain
 from dag_integrity.protocol import Result
 from dag_integrity.sources import archive_of, is_utf8, read
+from dag_integrity.stability import Suspicion, canonical
 from dag_integrity.standin import Finder
+from dag_integrity.template_rules import is_known, missing_templates
 
 ADDRESS = re.compile(r" at 0x[0-9a-f]{6,}")
-UNSTABLE_NAMES = {
-    "now", "today", "utcnow", "time", "time_ns", "monotonic", "perf_counter", "ctime", "days_ago", "random", "randint",
-    "randrange", "choice", "choices", "sample", "shuffle", "uniform", "uuid1", "uuid4", "urandom", "getpid", "token_hex",
-    "token_urlsafe", "token_bytes", "mktemp", "mkdtemp", "mkstemp", "id", "hash", "set", "frozenset", "object", "listdir",
-    "scandir", "iterdir", "glob", "rglob", "walk", "getmtime", "stat", "localtime", "gmtime", "strftime", "asctime", "yesterday",
-    "tomorrow",
-}  # fmt: skip
-UNSTABLE_MODULES = {
-    "random",
-    "uuid",
-    "secrets",
-    "time",
-    "tempfile",
-    "socket",
-    "subprocess",
-    "threading",
-    "multiprocessing",
-}
-STABLE_PACKAGES = (set(sys.stdlib_module_names) - UNSTABLE_MODULES) | {"airflow", "pendulum", "yaml", "jinja2"}
 KNOWN = ("known_pools", "known_connections", "known_variables")
 # DAGs are full of cycles, and collecting them costs more than a fresh process, unless that had to import much again.
 MANY, FEW = 256, 40
 Serialization: Any = getattr(serialized_objects, "DagSerialization", None) or serialized_objects.SerializedDAG
 LATER = timedelta(days=400, hours=1, minutes=1, seconds=1)
-BUILD_SET, SET_ADD = dis.opmap["BUILD_SET"], dis.opmap["SET_ADD"]
 
 
 class Parser:
@@ -80,8 +69,10 @@ class Parser:
         self._lines: dict[int, int] = {}
         self._scheduled: set[int] = set()
         self._made = Made()
-        self._unstable: dict[str, bool] = {}
+        self._suspicion = Suspicion()
         self._roots: tuple[str, ...] = ()
+        self._place: dict[str, str] = {}
+        self._environment: dict[str, str] = {}
         self._no_plugins = settings.PLUGINS_FOLDER
         self._is_local: dict[str, bool] = {}
         self._stand_ins = Finder(self._local_file) if options["missing"] == "stand-in" else None
@@ -116,15 +107,19 @@ class Parser:
         :param doc: also return the serialised DAGs
         :param later: parse as if it were more than a year later, to see what the clock gets into
         """
-        environment, folder, filters = dict(os.environ), os.getcwd(), warnings.filters[:]
+        folder, filters = os.getcwd(), warnings.filters[:]
         loaded, threads = set(sys.modules), set(threading.enumerate())
         file, added = job.path, (*job.before, *job.roots)
         self._roots, self._is_local = tuple(f"{root.rstrip('/')}/" for root in added), {}
         # Airflow appends: an installed package wins over a DAG file of its name.
         sys.path[:] = [*job.before, *(entry for entry in self._path if entry not in added), *job.roots]
         os.chdir(job.home)
-        os.environ["AIRFLOW_HOME"] = self.options["airflow_home"] or job.home
-        os.environ["AIRFLOW__CORE__DAGS_FOLDER"] = settings.DAGS_FOLDER = job.dags
+        settings.DAGS_FOLDER = job.dags
+        place = {"AIRFLOW_HOME": self.options["airflow_home"] or job.home, "AIRFLOW__CORE__DAGS_FOLDER": job.dags}
+        if place != self._place:
+            self._place = place
+            os.environ.update(place)
+            self._environment = dict(os.environ)
         self._lines.clear()
         self._scheduled.clear()
         self._made.begin(file)
@@ -150,9 +145,9 @@ class Parser:
             for name in [name for name in _added(loaded) if self._local(name)]:
                 del sys.modules[name]
             sys.path[:] = self._path
-            if dict(os.environ) != environment:
+            if self.watch.environment_changed:
                 os.environ.clear()
-                os.environ.update(environment)
+                os.environ.update(self._environment)
             with contextlib.suppress(OSError):
                 if os.getcwd() != folder:
                     os.chdir(folder)
@@ -185,7 +180,10 @@ class Parser:
             result.retire = True
             return
         except BaseException as error:
-            self._failed(error, file, result)
+            failure = Failure(error, file, self._roots, self.watch)
+            result.stopped, result.missing = failure.refused, failure.missing
+            if not failure.refused:
+                found.append(("AA101", failure.line, None, failure.text))
             return
         finally:
             self.imports.end()
@@ -201,7 +199,8 @@ class Parser:
             text = "Airflow cannot store the source, which it reads as UTF-8: the DAGs never appear"
             found.append(("AA101", 1, None, text))
         result.made = self._made.end(module, list(unique))
-        doc = doc or self._may_vary(file, code)
+        packages = {key.partition(" ")[0].lstrip(".").partition(".")[0] for key in self.imports.asked}
+        doc = doc or self._suspicion.of(file, code, packages, self._is_local)
         for dag in sorted(unique, key=lambda each: (self._lines.get(id(each), 1), each.dag_id)):
             self._dag(dag, file, name, doc, result)
         if doc or any(ADDRESS.search(text) for text in self._texts.values()):
@@ -229,66 +228,15 @@ class Parser:
             dag.validate()
             found += [(rule, at, dag.dag_id, text) for rule, at, text in missing_templates(dag, line_of)]
             dag.resolve_template_files()
-            document = Serialization.serialize_dag(dag)
-            self._texts[dag.dag_id] = json.dumps(document, sort_keys=True, default=str)
+            if doc or not plain(dag):
+                document = Serialization.serialize_dag(dag)
+                self._texts[dag.dag_id] = json.dumps(document, sort_keys=True, default=str)
         except Exception as error:
-            found.append(("AA101", line, dag.dag_id, f"Airflow refuses the DAG: {_short(error)}"))
+            found.append(("AA101", line, dag.dag_id, f"Airflow refuses the DAG: {short(error)}"))
             return
         result.scheduled = sorted(self._scheduled)
         result.dags.append(facts(dag, line, line_of))
         found += [(rule, at, dag.dag_id, text) for rule, at, text in inspect(dag, line, line_of, module, self.options)]
-
-    def _failed(self, error: BaseException, file: str, result: Result) -> None:
-        """Explain in one line why the file cannot be parsed; what the watch refused is its own finding."""
-        chain: list[BaseException] = []
-        each: BaseException | None = error
-        while each is not None and each not in chain:
-            chain.append(each)
-            each = each.__cause__ or each.__context__
-        refused = any(isinstance(each, Refused) for each in chain) or any(
-            rule == "AA401" for rule, *_ in self.watch.seen
-        )
-        undefined = {"AirflowRuntimeError", "AirflowNotFoundException"} & {type(each).__name__ for each in chain}
-        looked_up = self.watch.lookups and (undefined or (isinstance(error, KeyError) and "Variable" in str(error)))
-        if refused or looked_up:
-            result.stopped = True
-            return
-        line, where, trace = 1, "", error.__traceback__
-        while trace is not None:
-            name = trace.tb_frame.f_code.co_filename
-            if name == file:
-                line, where = trace.tb_lineno, ""
-            elif name.startswith(self._roots) and "site-packages" not in name:
-                where = f" ({os.path.relpath(name, os.path.dirname(file))}, line {trace.tb_lineno})"
-            trace = trace.tb_next
-        if isinstance(error, SyntaxError):
-            if error.filename == file:
-                line = error.lineno or 1
-            elif error.filename:
-                where = f" ({os.path.relpath(error.filename, os.path.dirname(file))}, line {error.lineno})"
-            text = f"{type(error).__name__}: {error.msg}"
-        elif isinstance(error, SystemExit):
-            text = f"the file ends its own parsing: sys.exit({error.code!r})"
-        else:
-            text = _short(error)
-        if isinstance(error, ImportError):
-            text = re.sub(r" \((?:/[^()]*|unknown location)\)$", "", text)
-        if isinstance(error, ModuleNotFoundError) and error.name:
-            package = error.name.partition(".")[0]
-            if package == "airflow":
-                text += ": moved or removed in Airflow 3, or its provider is not installed here"
-            else:
-                text += f": install what provides {package!r} where the check runs, or put it on the path"
-            result.missing = not any(os.path.exists(f"{root}{package}") for root in self._roots)
-        elif isinstance(error, ImportError) and (error.name or "").startswith("airflow."):
-            text += ": moved or removed in Airflow 3"
-        elif isinstance(error, KeyError) and raised_by(error) == "os":
-            text = f"the environment variable {error} is not set here: env-file gives the check a value"
-        elif self.watch.lookups:
-            kind, key, _ = self.watch.lookups[-1]
-            prefix = "VAR" if kind == "variable" else "CONN"
-            text += f" (after a look-up of {kind} {key!r}: AIRFLOW_{prefix}_{key.upper()} gives the check a value)"
-        result.findings.append(("AA101", line, None, text + where))
 
     def _accesses(self, result: Result) -> None:
         stopped = "; parsing stops here, so the rest of the file is not checked" if result.stopped else ""
@@ -372,30 +320,6 @@ class Parser:
         files = (getattr(sys.modules[name], "__file__", None) for name in _added(loaded) if self._local(name))
         return {file for file in files if isinstance(file, str)}
 
-    def _may_vary(self, file: str, code: CodeType | None) -> bool:
-        """Whether two parses can differ: the file or a module beside it uses time, chance, sets or a package unknown here.
-
-        It errs on the side of yes, which costs a second parse.
-        """
-        packages = {key.partition(" ")[0].lstrip(".").partition(".")[0] for key in self.imports.asked}
-        local = {name.partition(".")[0] for name, is_local in self._is_local.items() if is_local}
-        if packages - STABLE_PACKAGES - local - {"", "None"}:
-            return True
-        if code is None or _varies(code):
-            return True
-        for name, is_local in list(self._is_local.items()):
-            module = sys.modules.get(name)
-            origin = getattr(module, "__file__", None)
-            if is_local and origin and origin != file:
-                if origin not in self._unstable:
-                    try:
-                        self._unstable[origin] = _varies(compile(Path(origin).read_bytes(), origin, "exec"))
-                    except (OSError, SyntaxError, ValueError):
-                        self._unstable[origin] = True
-                if self._unstable[origin]:
-                    return True
-        return False
-
 
 def _a_year_later() -> Any:
     """Let the clock go on from a date whose year, month, day, weekday, hour, minute and second are all others."""
@@ -426,7 +350,9 @@ def warm_up() -> None:
             )
             task(warm_up)()
         dag.validate()
+        dag.get_template_env().parse("{{ ds }}")
         Serialization.serialize_dag(dag)
+        plain(dag)
         list(inspect(dag, 1, lambda _: 1, "", {"default_owner": "", "max_catchup_runs": 0, **dict.fromkeys(KNOWN)}))
     DagContext.autoregistered_dags.clear()
 
@@ -437,60 +363,9 @@ def module_name(file: str) -> str:
     return f"unusual_prefix_{digest}_{re.sub(r'[.-]', '_', Path(file).stem)}"
 
 
-def canonical(document: Any) -> Any:
-    """The document as Airflow compares it to decide on a new version: the order of lists of strings does not count."""
-    if isinstance(document, dict):
-        left_out = ("fileloc", "_processor_dags_folder", "relative_fileloc")
-        return {key: canonical(item) for key, item in sorted(document.items()) if key not in left_out}
-    if isinstance(document, list):
-        if document and all(isinstance(item, str) for item in document):
-            return sorted(document)
-        items = [canonical(item) for item in document]
-        if items and all(isinstance(item, dict) and "task_id" in (item.get("__var") or {}) for item in items):
-            return sorted(items, key=lambda item: item["__var"]["task_id"])
-        return items
-    return document
-
-
-def _varies(code: CodeType) -> bool:
-    if not UNSTABLE_NAMES.isdisjoint(code.co_names):
-        return True
-    operations = code.co_code[::2]
-    if BUILD_SET in operations or SET_ADD in operations:
-        return True
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            if _varies(constant):
-                return True
-        elif isinstance(constant, frozenset) and len(constant) > 1:
-            return True
-    return False
-
-
 def _cycle(dag: Any) -> list[str]:
     """The tasks of a cycle, the first one again at the end; empty when there is none."""
     with contextlib.suppress(Exception):  # a cycle; Airflow 3.0 has no such method
         dag.check_cycle()
         return []
-    import networkx
-
-    graph = networkx.DiGraph((task.task_id, below) for task in dag.tasks for below in task.downstream_task_ids)
-    try:
-        edges = networkx.find_cycle(graph)
-    except networkx.NetworkXNoCycle:
-        return []
-    return [edges[0][0], *(edge[1] for edge in edges)]
-
-
-def raised_by(error: BaseException) -> str:
-    """The name of the module whose code raised it."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return str(trace.tb_frame.f_globals.get("__name__", "")) if trace is not None else ""
-
-
-def _short(error: BaseException, most: int = 300) -> str:
-    text = " ".join(str(error).split())
-    text = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return text if len(text) <= most else f"{text[:most]} ..."
+    return find_cycle({task.task_id: set(task.downstream_task_ids) for task in dag.tasks})

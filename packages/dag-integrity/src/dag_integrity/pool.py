@@ -43,8 +43,8 @@ class Worker:
     begun: float = 0.0
     cpu_before: float = 0.0
     """Seconds of CPU that it had used when it began the current file."""
-    progress: tuple[float, float] = (0.0, 0.0)
-    """When it was last seen to compute, and the seconds of CPU that the current file had used by then."""
+    progress: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """When it was last seen to compute; the seconds that it had used by then, and those that it had waited for a CPU."""
     parsed: int = 0
     late: str = ""
     """Why it was ended."""
@@ -130,11 +130,13 @@ class Pool:
         except psutil.Error:
             return ""  # it has ended, which the zygote tells
         cpu, passed = times.user + times.system - worker.cpu_before, now - worker.begun
+        queued = _seconds_in_queue(worker.pid)
         if cpu >= self._timeout:
             return f"still being parsed after {self._timeout:g} s of CPU"
         if cpu - worker.progress[1] >= PROGRESS:
-            worker.progress = (now, cpu)
-        if now - worker.progress[0] >= STALLED * self._timeout or passed >= ENDLESS * self._timeout:
+            worker.progress = (now, cpu, queued)
+        idle = now - worker.progress[0] - (queued - worker.progress[2])
+        if idle >= STALLED * self._timeout or passed - queued >= ENDLESS * self._timeout:
             return f"still waiting after {passed:.0f} s, in which it computed for {cpu:.1f} s"
         worker.deadline = now + LAST_WORDS
         return ""
@@ -203,7 +205,8 @@ class Pool:
             elif isinstance(message, protocol.Begin):
                 worker.current = worker.given[0]
                 worker.begun, worker.cpu_before = time.monotonic(), message.cpu
-                worker.deadline, worker.progress = worker.begun + self._timeout, (worker.begun, 0.0)
+                queued = _seconds_in_queue(worker.pid)
+                worker.deadline, worker.progress = worker.begun + self._timeout, (worker.begun, 0.0, queued)
             elif isinstance(message, Result):
                 self._done(worker, message)
 
@@ -269,6 +272,14 @@ class Pool:
         received[:] = rest
         messages: list[protocol.Message | None] = [protocol.decode(line) for line in lines if line]
         return messages if data else [*messages, None]
+
+
+def _seconds_in_queue(pid: int | None) -> float:
+    """Tell how long a process has been ready to compute while others had the CPUs; 0 where the system does not say."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def parser_environment(home: Path, dags_folder: str, plugins: str, extra: dict[str, str]) -> dict[str, str]:

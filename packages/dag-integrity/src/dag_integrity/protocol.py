@@ -105,7 +105,7 @@ class Result:
     """The facts of inspection.facts, for across.py."""
     scheduled: list[int] = field(default_factory=list)
     """Lines at which a DAG with the argument `schedule` is made."""
-    made: dict[str, list[Any]] = field(default_factory=dict)
+    made: dict[str, Any] = field(default_factory=dict)
     """What became of the DAGs that the file made, as lost.Made tells."""
     documents: dict[str, Any] | None = None
     """The serialised DAGs, when they were asked for or two parses may differ."""

@@ -115,7 +115,7 @@ _ALL = (
     Rule("AA504", "no-schedule-argument", "info", "The default schedule is None since Airflow 3.0; it was daily before.",
          "Write schedule=..., also schedule=None."),
     Rule("AA505", "no-logical-date", "warning",
-         "A run that an asset started has no logical date: rendering the template fails.",
+         "A run that an asset started has no logical date: the task that asks for it fails.",
          "Use {{ dag_run.run_after | ds }} or triggering_asset_events, or give a default."),
     # 6: Airflow 2 code
     Rule("AA601", "removed-in-airflow-3", "error", "Removed in Airflow 3: an import error, or an argument that is refused.",
@@ -127,7 +127,7 @@ _ALL = (
     Rule("AA604", "deprecated-in-airflow-3", "info", "Works in Airflow 3 and will be removed.",
          "Use the replacement that the message names."),
     Rule("AA605", "removed-template-variable", "error",
-         "The template variable is gone since Airflow 3.0: the task fails while its templates are rendered.",
+         "The variable is gone from templates and context since Airflow 3.0: the task that asks for it fails.",
          "execution_date is logical_date; next_ds and the like are computed: {{ macros.ds_add(ds, 1) }}."),
     # 7: secrets
     Rule("AA701", "hard-coded-secret", "error", "A secret in code is known to everybody who can read the repository.",

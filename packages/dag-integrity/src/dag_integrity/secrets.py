@@ -21,6 +21,7 @@ from detect_secrets.settings import transient_settings
 NOISY = {"IPPublicDetector"}  # an address in a DAG is no secret
 ENTROPY = {"Base64HighEntropyString", "HexHighEntropyString"}  # digests and ids are random-looking, too
 KEYWORD = "Secret Keyword"
+PRIVATE_KEY = "Private Key"  # it is found by its first line, which says what it is
 ALLOWED = re.compile(r"pragma: ?(?:allowlist|whitelist) secret")
 ALLOWED_NEXT = re.compile(r"pragma: ?(?:allowlist|whitelist) nextline secret")
 # What a name ends in that holds a secret: `token_url` and `secret_id` hold none.
@@ -39,6 +40,11 @@ IN_TEXT = (
     re.compile(rf"--[\w-]*{WORDS}\s+['\"]?(?P<value>[^\s'\"-][^\s'\"]*)", re.IGNORECASE),
     re.compile(r"\bcurl\b.*?\s(?:-u|--user)\s*['\"]?[^\s:'\"]+:(?P<value>[^\s'\"]+)"),
     re.compile(r"\bmysql\w*\b.*?\s-p(?P<value>[^\s'\"]+)"),
+    re.compile(r"\bsshpass\s+-p\s*['\"]?(?P<value>[^\s'\"]+)"),
+    re.compile(r"\bredis-cli\b.*?\s(?:-a|--pass)\s*['\"]?(?P<value>[^\s'\"]+)"),
+    re.compile(
+        rf"^\s*(?:- )?[\w.-]*{WORDS}:[ \t]+['\"]?(?P<value>[^\s'\"]+)['\"]?[ \t]*$", re.IGNORECASE | re.MULTILINE
+    ),  # YAML
     re.compile(r"\w://[^\s/:@]*:(?P<value>[^\s/@]+)@"),
     re.compile(r"\b(?:Bearer|Basic)\s+(?P<value>[A-Za-z0-9._~+/=-]{12,})"),
 )
@@ -58,6 +64,11 @@ DOTTED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*){1,}")
 CONSTANT = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 SECRET_WORD = re.compile(r"pass|pwd|secret|token|key|cred|auth", re.IGNORECASE)
 GETTERS = {"get", "getenv", "pop", "setdefault", "config"}
+# Calls whose second argument is the password of the user that the first one names.
+SIGN_INS = {"login", "HTTPBasicAuth", "BasicAuth", "HTTPDigestAuth", "set_basic_auth", "basic_auth"}
+PAGING = re.compile(
+    r"(?:next|page|cursor|continuation|sync|start|end|pad|eos|bos|sep|mask|unk|cls)\w*token", re.IGNORECASE
+)
 DECODERS = {
     "b64decode",
     "b64encode",
@@ -103,6 +114,8 @@ def is_harmless(text: str | None) -> bool:
 
 def is_secret_name(name: str | None) -> bool:
     """Whether a variable, argument or key called so holds a secret."""
+    if PAGING.search(name or ""):
+        return False  # a place in a listing or a text, not a right to enter
     spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name or "").replace("-", "_")
     return bool(NAME.fullmatch(spaced) or TOGETHER.fullmatch(spaced))
 
@@ -140,8 +153,14 @@ class Finder(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_keyword(self, node: ast.keyword) -> None:
-        """Look at `f(password=...)`."""
+        """Look at `f(password=...)` and at `f(auth=("user", ...))`."""
         self._give(node.arg, node.value)
+        if (
+            node.arg in ("auth", "basic_auth", "http_auth")
+            and isinstance(node.value, ast.Tuple)
+            and len(node.value.elts) == 2
+        ):
+            self._give("password", node.value.elts[1])
         self.generic_visit(node)
 
     def visit_Dict(self, node: ast.Dict) -> None:
@@ -161,7 +180,9 @@ class Finder(ast.NodeVisitor):
         self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> None:
-        """Look at `os.getenv("DB_PASSWORD", ...)` and the like."""
+        """Look at `os.getenv("DB_PASSWORD", ...)`, `server.login("user", ...)` and the like."""
+        if _name(node.func) in SIGN_INS and len(node.args) == 2:
+            self._give("password", node.args[1])
         if _name(node.func) in GETTERS and node.args and isinstance(node.args[0], ast.Constant):
             for default in _defaults(node):
                 self._give(str(node.args[0].value), default)
@@ -252,7 +273,8 @@ def scan(file: str) -> set[tuple[int, str]]:
     for each in scan_file(file):
         line = lines[each.line_number - 1].lstrip() if each.line_number <= len(lines) else ""
         keyword = each.type == KEYWORD and own is not None and not line.startswith("#")
-        if not keyword and each.line_number not in told and not is_harmless(each.secret_value):
+        harmless = each.type != PRIVATE_KEY and is_harmless(each.secret_value)
+        if not keyword and each.line_number not in told and not harmless:
             found.add((each.line_number, each.type))
     return found
 

@@ -65,6 +65,27 @@ def used(text: str, environment: jinja2.Environment, own: set[str]) -> Used:
     return found
 
 
+def with_includes(found: Used, environment: jinja2.Environment, own: set[str]) -> Used:
+    """Add what the templates need that a template includes, near or far."""
+    todo, seen = sorted(found.files), set()
+    while todo:
+        name = todo.pop()
+        if name in seen or environment.loader is None:
+            continue
+        seen.add(name)
+        try:
+            source = environment.loader.get_source(environment, name)[0]
+        except Exception:  # noqa: S112 - that it is not there is a finding of its own
+            continue
+        inner = used(source, environment, own)
+        found.names |= inner.names
+        found.removed |= inner.removed
+        found.variables |= inner.variables
+        found.connections |= inner.connections
+        todo += sorted(inner.files)
+    return found
+
+
 def _needed(node: nodes.Node) -> Iterator[nodes.Node]:
     """The parts of a template that fail when a variable is missing: not what has a default or is only asked about."""
     for child in node.iter_child_nodes():
