@@ -81,7 +81,7 @@ def test_the_document_in_s3_shapes_each_run_and_may_disappear_during_one(stack, 
     assert "rows written" in airflow.log(Q03, run.run_id, "EWR.spark_path.transform[0]", 1)
     assert {took[f"{airport}.light[{n}]"] for airport in ("EWR", "JFK") for n in (0, 1)} == {"success"}
     assert took["LGA.skip"] == took["LGA.settle"] == "success"
-    monkeypatch.setattr("answers.stack.client.PAGE", 7)
+    monkeypatch.setattr("answers.stack.rest.PAGE", 7)
     assert airflow.run(Q03, run.run_id).tasks == run.tasks, "however many pages the API gives them in"
     monkeypatch.undo()
     five = {("EWR", "UA"), ("EWR", "B6"), ("EWR", "US"), ("JFK", "B6"), ("JFK", "UA")}
