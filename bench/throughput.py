@@ -38,7 +38,7 @@ FOR_THROUGHPUT = {
 
 def throughput() -> dict:
     """The sustained runs by both paths on a live stack, and everything alone on the same feed."""
-    from include.flights import generate
+    from answers.operate import generate
 
     minutes = float(os.environ.get("BENCH_MINUTES", 10))
     megabytes = float(os.environ.get("BENCH_CHUNK_MB", 256))
@@ -71,7 +71,7 @@ def throughput() -> dict:
 
 def stages() -> dict:
     """Each stage alone, on one chunk; no stack."""
-    from include.flights import generate
+    from answers.operate import generate
 
     copies = round(float(os.environ.get("BENCH_CHUNK_MB", 256)) * 1e6 / generate.BYTES_A_COPY)
     load = os.getloadavg()[0]

@@ -24,7 +24,7 @@ def plan(feed: str) -> list[dict]:
     """List the chunks of the feed: a day each, with the control totals that came with it."""
     from dataclasses import asdict
 
-    from include.flights.generate import chunks
+    from include.flights.generated import chunks
 
     return [asdict(chunk) for chunk in chunks(Path(feed))]
 
@@ -84,8 +84,7 @@ def by_engine(folder: str, day: str) -> None:
 @task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS, pool="warehouse")
 def verify(planned: list) -> dict:
     """Hold what is in the warehouse against the totals that came with the feed."""
-    from include.flights.generate import Chunk
-    from include.flights.generated import verify
+    from include.flights.generated import Chunk, verify
     from plugins.warehouse import open_warehouse
 
     with open_warehouse() as client:

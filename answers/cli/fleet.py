@@ -120,9 +120,9 @@ def repair(
     published, and whether it is what its upstream gives now. A paused DAG stays paused and is told.
     Exit code 0: nothing is due any more. 1: something is, or with --dry-run, was found.
     """
+    from answers.operate.fleet_due import Published, look
     from answers.stack.client import Airflow
     from answers.stack.connections import open_warehouse
-    from include.fleet.due import Published, look
 
     with readable_errors():
         days, fleet, deadline = days_of([], first, last), load(), asked(timeout, 1800)

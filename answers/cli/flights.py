@@ -42,8 +42,8 @@ def generate(
 
     The same options give the same bytes.
     """
+    from answers.operate import generate as generator
     from answers.stack.settings import Settings
-    from include.flights import generate as generator
 
     with readable_errors():
         if size <= 0:

@@ -34,7 +34,7 @@ def sla(
         keep(judged)
         rows = compliance(judged)
         if plot:
-            from include.sla.plot import draw
+            from answers.operate.sla_plot import draw
 
             draw(rows, plot)
         if as_json:

@@ -6,7 +6,7 @@ import shutil
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from include.flights import generate
+from answers.operate import generate
 
 if TYPE_CHECKING:
     from answers.demo import Demo

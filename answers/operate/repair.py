@@ -13,8 +13,8 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from answers.operate.fleet import LOOK, require_known, runs_of_days, runs_under_way
+from answers.operate.fleet_due import DONE, DUE, LATER, NOT_BEGUN, Duty, Known, Landed, Published, judge
 from answers.stack.client import FINAL, Airflow, ApiError, run_of
-from include.fleet.due import DONE, DUE, LATER, NOT_BEGUN, Duty, Known, Landed, Published, judge
 from include.fleet.model import Fleet, Member
 from include.waiting import Deadline, looks
 

@@ -1,15 +1,51 @@
-"""Compares what the warehouse has of generated days with their control totals (question 7)."""
+"""Reads the days of a generated feed, and compares what the warehouse has of them with their control totals (question 7)."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from include.flights.generate import NUMBERS, Chunk
+from include.flights.contract import FeedMissing
 from include.flights.warehouse import GENERATED, ValidationError
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
+
+
+CONTROL = "control.json"  # the control totals of a day's feed
+NUMBERS = ("dep_delay", "arr_delay", "air_time", "distance", "flight")  # those with a total
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A generated day, with its control totals: sums over all flights, missing values left out."""
+
+    day: str
+    folder: str
+    copies: int
+    rows: int
+    raw_bytes: int  # of the flights as CSV, whatever the format of the file
+    cancelled: int
+    totals: dict[str, int]
+
+    @property
+    def control(self) -> dict[str, int]:
+        """Return what the warehouse must say of the day: rows, cancelled and the sums."""
+        return {"rows": self.rows, "cancelled": self.cancelled, **self.totals}
+
+
+def chunks(folder: Path) -> list[Chunk]:
+    """The days of a generated feed, by date.
+
+    :raises FeedMissing: there is none
+    """
+    found = sorted(folder.glob(f"*/{CONTROL}"))
+    if not found:
+        raise FeedMissing(f"{folder} holds no generated feed: answers flights generate --to {folder}")
+    return [Chunk(**json.loads(path.read_text()) | {"folder": str(path.parent)}) for path in found]
 
 
 def verify(client: Client, chunks: Iterable[Chunk]) -> dict[str, int]:

@@ -11,7 +11,7 @@ pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 
 DAYS = ("2013-06-10", "2013-06-11")
 GENERATE = (
-    "import dataclasses, datetime, json, pathlib; from include.flights.generate import generate; "
+    "import dataclasses, datetime, json, pathlib; from answers.operate.generate import generate; "
     f"days = [datetime.date.fromisoformat(day) for day in {DAYS}]; "
     "made = generate(pathlib.Path('/opt/airflow/data/q07/feed'), days, 6); "
     "print(json.dumps([dataclasses.asdict(each) for each in made]))"

@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 from answers import console
 from answers.cli import app as cli
 from answers.deploy.server import Server
+from answers.operate.fleet_due import look
 from answers.operate.missed_events import hand_over
 from answers.operate.repair import Repairer, Request
 from answers.stack.client import Airflow, run_of
 from answers.stack.settings import Settings
 from include.fleet import totals
-from include.fleet.due import look
 from include.fleet.model import load
 from include.flights import feed, light
 from include.flights import warehouse as loader

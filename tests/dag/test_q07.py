@@ -9,8 +9,8 @@ from datetime import date
 import pandas as pd
 import pytest
 
+from answers.operate import generate as generator
 from answers.stack import dotenv
-from include.flights import generate as generator
 from support import PROJECT, expected, open_warehouse
 
 Q07 = "q07_scale"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from answers.operate.fleet_due import DONE, DUE, LATER, NOT_BEGUN, Known, Landed, Published, judge, look
 from include.fleet import totals
-from include.fleet.due import DONE, DUE, LATER, NOT_BEGUN, Known, Landed, Published, judge, look
 from include.fleet.model import Fleet, load
 from include.flights import feed, light
 from include.flights import warehouse as loader

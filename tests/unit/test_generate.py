@@ -8,9 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from answers.cli.app import app
-from include.flights import generate as generator
+from answers.operate import generate as generator
 from include.flights.contract import FeedError, FeedMissing
 from include.flights.feed import default_feed, land, read_interval
+from include.flights.generated import chunks
 from support import expected, interval
 from support.command import answers
 
@@ -28,7 +29,7 @@ def feed(tmp_path_factory):
 
 @pytest.mark.claim("7.4")
 def test_control_totals_are_what_pandas_reads_in_the_file(feed):
-    (chunk,) = generator.chunks(feed)
+    (chunk,) = chunks(feed)
     table = pd.read_csv(feed / DAY / "flights.csv")
     assert chunk.rows == len(table) == COPIES * len(expected.flights(DAY, DAY))
     assert chunk.cancelled == table["dep_time"].isna().sum() > 0
@@ -73,7 +74,7 @@ def test_the_same_arguments_make_the_same_bytes_and_fewer_copies_their_beginning
 @pytest.mark.claim("7.4")
 def test_parquet_and_csv_of_a_feed_hold_the_same_records(feed, tmp_path):
     (chunk,) = generator.generate(tmp_path, [date.fromisoformat(DAY)], COPIES, fmt="parquet")
-    (csv,) = generator.chunks(feed)
+    (csv,) = chunks(feed)
     assert (chunk.control, chunk.raw_bytes) == (csv.control, csv.raw_bytes)
     for name, table in read_interval(tmp_path / DAY, *interval(DAY)).items():
         assert table.equals(read_interval(feed / DAY, *interval(DAY))[name]), name
@@ -116,7 +117,7 @@ def test_a_feed_that_was_interrupted_does_not_look_whole(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         generator.generate(tmp_path, [date.fromisoformat(DAY)], 1, progress=interrupt)
     with pytest.raises(FeedMissing, match="answers flights generate"):
-        generator.chunks(tmp_path)
+        chunks(tmp_path)
 
 
 def test_the_command_makes_the_size_that_was_asked_for_and_says_it_as_json(tmp_path):

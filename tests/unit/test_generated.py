@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from answers.operate import generate as generator
 from include.flights import feed, light
-from include.flights import generate as generator
 from include.flights import publish as publication
 from include.flights import warehouse as loader
 from include.flights.generated import verify

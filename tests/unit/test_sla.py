@@ -175,7 +175,7 @@ def test_verdicts_are_kept_in_the_warehouse_and_judging_again_replaces_them(ware
 
 @pytest.mark.claim("2.6")
 def test_the_plot_shows_every_week_and_the_exact_share(tmp_path):
-    from include.sla.plot import draw
+    from answers.operate.sla_plot import draw
 
     slots = [slot(str(date(2013, 6, 10) + timedelta(days=n))) for n in range(28)]
     rows = compliance(judge(slots, [run(each, 5) for each in slots[:27]], {DAG: WITHIN}, NOW))

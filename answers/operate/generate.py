@@ -1,9 +1,10 @@
 """A feed of any size, made from the real flights: seeded, vectorised, and keeping the contract of the real one.
 
-A generated feed is a folder with a feed a day, FOLDER/2013-06-13/{flights,weather,planes,airports}.csv, and that day's
-control totals, which are taken from the arrays before anything is written. A day's flights are copied: copy 0 is the day as
-it was, copy n has the flight numbers of the day plus n * 10,000, and delays that differ from the real ones by up to NOISE
-minutes. So schedule, aircraft, cancellations and dirt are the real ones, and so is what can be joined.
+A generated feed is a folder with a feed a day, FOLDER/2013-06-13/{flights,weather,planes,airports}.csv, and that
+day's control totals (include/flights/generated.py), which are taken from the arrays before anything is written. A
+day's flights are copied: copy 0 is the day as it was, copy n has the flight numbers of the day plus n * 10,000, and
+delays that differ from the real ones by up to NOISE minutes. So schedule, aircraft, cancellations and dirt are the
+real ones, and so is what can be joined.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import date, timedelta
 from io import SEEK_END, BytesIO
 from pathlib import Path
@@ -19,36 +20,18 @@ from typing import TYPE_CHECKING, Any
 
 from include.files import replacing
 from include.flights.contract import ROW, midnight
+from include.flights.feed import default_feed, read_interval
+from include.flights.generated import CONTROL, NUMBERS, Chunk
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMATS = ("csv", "parquet")
-CONTROL = "control.json"  # the control totals of a day's feed
 BLOCK = 50  # copies that are made at a time; another number is another feed
 NOISE = 5  # minutes
 BYTES_A_COPY = 90_000  # of CSV, about: a day of a thousand flights
 FLIGHT_NUMBERS = 10_000  # real ones are smaller
 MOST_COPIES = 100_000  # a flight number has at most nine digits
-NUMBERS = ("dep_delay", "arr_delay", "air_time", "distance", "flight")  # those with a total
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """A generated day, with its control totals: sums over all flights, missing values left out."""
-
-    day: str
-    folder: str
-    copies: int
-    rows: int
-    raw_bytes: int  # of the flights as CSV, whatever the format of the file
-    cancelled: int
-    totals: dict[str, int]
-
-    @property
-    def control(self) -> dict[str, int]:
-        """Return what the warehouse must say of the day: rows, cancelled and the sums."""
-        return {"rows": self.rows, "cancelled": self.cancelled, **self.totals}
 
 
 def generate(
@@ -68,26 +51,11 @@ def generate(
     :param progress: told the bytes of CSV that have been made since the last call
     :raises ValueError: an argument is out of range
     """
-    from include.flights.feed import default_feed
-
     if not 1 <= copies <= MOST_COPIES:
         raise ValueError(f"{copies} copies: a feed has 1 to {MOST_COPIES:,}")
     if fmt not in FORMATS:
         raise ValueError(f"{fmt!r} is no format of a feed: there are {', '.join(FORMATS)}")
     return [_generate_day(folder / str(day), day, copies, seed, fmt, feed or default_feed(), progress) for day in days]
-
-
-def chunks(folder: Path) -> list[Chunk]:
-    """The days of a generated feed, by date.
-
-    :raises FeedMissing: there is none
-    """
-    from include.flights.contract import FeedMissing
-
-    found = sorted(folder.glob(f"*/{CONTROL}"))
-    if not found:
-        raise FeedMissing(f"{folder} holds no generated feed: answers flights generate --to {folder}")
-    return [Chunk(**json.loads(path.read_text()) | {"folder": str(path.parent)}) for path in found]
 
 
 def _generate_day(
@@ -96,8 +64,6 @@ def _generate_day(
     import pyarrow.compute as pc
     import pyarrow.csv as csv
     import pyarrow.parquet as pq
-
-    from include.flights.feed import read_interval
 
     tables = read_interval(feed, midnight(day), midnight(day + timedelta(days=1)))
     folder.mkdir(parents=True, exist_ok=True)
