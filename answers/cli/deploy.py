@@ -93,7 +93,7 @@ class _Command:
         if dry_run:
             old, new = self.repository.head(BRANCH), self.repository.commit(to or self._previous())
             made = plan(old, new)
-            asked = [asdict(each) for each in made.stopping(options.pause)]
+            asked = [asdict(each) for each in made.changes_that_require_pausing(options.pause)]
             return {"result": "dry-run", "old": old, "new": new, "pause": asked, **asdict(made)}
         with self.journal.alone():
             options = replace(options, rollback=rollback)

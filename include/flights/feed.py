@@ -2,6 +2,7 @@
 
 A feed is a folder with flights, weather, planes and airports, each as NAME.csv, NAME.csv.gz, NAME.csv.zip or NAME.parquet.
 Files are streamed, so memory depends on the interval and not on the file.
+The file is longer than others since reading and landing share the positions of rows, by which errors name their line.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ def _start(dag: Any) -> Any:
     if name == "NullTimetable":
         return "none"
     condition = getattr(timetable, "asset_condition", None)
-    if condition is None:
+    if not condition:  # Airflow 3.0 and 3.1 have an empty one
         return "time"
     if getattr(timetable, "timetable", None) is not None:
         return ["any", "time", _condition(condition)]
