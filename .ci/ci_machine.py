@@ -29,7 +29,7 @@ class Machine:
 
     @property
     def slowness(self) -> float:
-        """How many times longer than on the reference machine work takes here."""
+        """Return how many times longer than on the reference machine work takes here."""
         return self.cpu_seconds / REFERENCE_CPU_SECONDS * REFERENCE_CPUS / min(self.cpus, REFERENCE_CPUS)
 
     def told(self) -> str:

@@ -39,7 +39,7 @@ class Part:
 
 @dataclass
 class Plan:
-    """What is run of the tiers that are not over, and what is left out."""
+    """Holds what is run of the tiers that are not over, and what is left out."""
 
     slowness: float
     deadline: float | None
@@ -76,12 +76,12 @@ def tier_of(file: str) -> str:
 
 
 def stretched(seconds: float, tier: str, slowness: float) -> float:
-    """What takes `seconds` on the usual machine, here."""
+    """Return what takes `seconds` on the usual machine, here."""
     return seconds * (WAITING[tier] + (1 - WAITING[tier]) * slowness)
 
 
 def observed(steps: Iterable[tuple[str, float]], expected: Expected, measured: float) -> float:
-    """How slow this machine is: as the last telling step was, else as was measured before the first one."""
+    """Return how slow this machine is: as the last telling step was, else as was measured before the first one."""
     slowness = measured
     for name, took in steps:
         if name in WAITING and (wanted := expected.whole(name)) >= TELLING:
@@ -90,7 +90,7 @@ def observed(steps: Iterable[tuple[str, float]], expected: Expected, measured: f
 
 
 def choose(parts: list[Part], expected: Expected, slowness: float, left: float | None) -> Plan:
-    """What to run in the seconds that are left; everything where `left` is None.
+    """Return what to run in the seconds that are left; everything where `left` is None.
 
     The fast tier is always whole: each claim has a test there. Of the live tiers come first the files that show the most
     claims live a second, so that each claim is shown live once; then the others, the cheapest first.
@@ -162,7 +162,7 @@ def read_steps(file: Path) -> list[tuple[str, float]]:
 
 
 def told(plan: Plan, tier: str, left: float | None) -> str:
-    """What the log says before a tier: what is expected, and loudly what is left out."""
+    """Return what the log says before a tier: what is expected, and loudly what is left out."""
     limit = "no limit" if left is None else f"{left / 60:.0f} minutes are left"
     lines = [
         f"ci: work takes {plan.slowness:.1f} times as long as on the usual machine: from {tier} on "

@@ -23,7 +23,7 @@ def seconds_by_file(reports: list[Path]) -> dict[str, float]:
 
 
 def expected_of(folder: Path) -> dict[str, object]:
-    """What expected.json is to say after this run."""
+    """Return what expected.json is to say after this run."""
     reports = [folder / f"junit-{tier}.xml" for tier in TIERS]
     if left_out := Ran.read(reports).left_out:
         raise SystemExit(f"ci: this run left {len(left_out)} tests out, record a whole one")

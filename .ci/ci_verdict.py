@@ -15,7 +15,7 @@ LEFT_OUT = "left out: "  # as tests/support/time_plan.py says it
 
 @dataclass
 class Ran:
-    """What the reports say: how many tests ran for each claim, and which tests were left out, by reason."""
+    """Holds what the reports say: how many tests ran for each claim, and which tests were left out, by reason."""
 
     claims: Counter[str] = field(default_factory=Counter)
     left_out: dict[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What it takes to start a task through Celery: the shapes of bench/scheduling.py on docker compose, with one worker and two.
+"""Measures the start of a task through Celery: the shapes of bench/scheduling.py on docker compose, with one worker and two.
 
 The embedded stack stands beside it, in the same run. Needs Docker; the stack is a project of its own, and is removed.
 """

@@ -1,4 +1,4 @@
-"""What it takes to start a task: tasks a second and the hop from one task to the next, and what each knob does to them.
+"""Tells what it takes to start a task: tasks a second and the hop from one task to the next, and what each knob does to them.
 
 The same three shapes everywhere (bench/shapes), and the same probe: each task's code notes the time. BENCH_SCALE (1) scales
 the number of tasks. The peers come from the package index into a throw-away environment, the versions that are current.

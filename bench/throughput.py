@@ -1,4 +1,4 @@
-"""How many raw bytes a second become queryable rows: the pipeline of q07_scale sustained, its stages alone, the engine alone.
+"""Measures how many raw bytes a second become rows: the pipeline of q07_scale sustained, its stages alone, the engine alone.
 
 A raw byte is a byte of the flights as CSV, whatever is compressed later; weather, planes and airports are not counted. The
 feed lies on this disk, in the page cache after its first reading. Environment: BENCH_MINUTES (10) of each sustained run,

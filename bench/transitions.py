@@ -58,7 +58,7 @@ class Recorder:
             return cursor.fetchall() if cursor.description else []
 
     def changes(self) -> list[Change]:
-        """What has changed so far, in order."""
+        """Return what has changed so far, in order."""
         columns = ", ".join(Change._fields)
         return [Change(*row) for row in self._execute(f"SELECT {columns} FROM answers_transitions ORDER BY id")]
 
@@ -87,5 +87,5 @@ def seconds_in(changes: list[Change], states: tuple[str, ...] = ("running",)) ->
 
 
 def first(changes: list[Change], dag_id: str, task_id: str, state: str) -> datetime:
-    """When a task first entered a state."""
+    """Return when a task first entered a state."""
     return next(each.at for each in changes if (each.dag_id, each.task_id, each.state) == (dag_id, task_id, state))

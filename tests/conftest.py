@@ -1,4 +1,4 @@
-"""What all tests share: a scratch home, a metadata database, one Spark session, one embedded warehouse, doctored feeds."""
+"""Tells what all tests share: a scratch home, a metadata database, one Spark session, one embedded warehouse, doctored feeds."""
 
 import gzip
 import json

@@ -32,7 +32,7 @@ def work() -> int:
 
 @task
 def use() -> str:
-    """What the consumer is there for."""
+    """Return what the consumer is there for."""
     return "the upstream is done"
 
 

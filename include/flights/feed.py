@@ -155,7 +155,7 @@ def read_file(feed_dir: Path, name: str, keep: Callable[[pa.Table], pa.Array] | 
 
 
 def _schema(name: str) -> pa.Schema:
-    """Of a file as it is read."""
+    """Return the schema of a file as it is read."""
     import pyarrow as pa
 
     coded = pa.dictionary(pa.int32(), pa.string())

@@ -1,4 +1,4 @@
-"""What a task's code may try against Airflow: exists in tests alone. Each attack returns what it got, or what refused it.
+"""Tells what a task's code may try against Airflow: exists in tests alone. Each attack returns what it got, or what refused it.
 
 The task does what somebody could who has put code into it: it has the environment, the files, the network and the supervisor of
 a task, and looks at the processes beside it. Two hauls are left for the test, which knows the secrets and looks for them.
@@ -30,7 +30,7 @@ def ask(method: str, url: str, body: object = None, token: str = "") -> str:
 
 
 def attempt(what) -> str:
-    """What an attack got, as text, or its error."""
+    """Return what an attack got, as text, or its error."""
     try:
         return f"got: {what()!r}"[:600]
     except BaseException as error:
@@ -38,7 +38,7 @@ def attempt(what) -> str:
 
 
 def supervised(message: object) -> str:
-    """What the supervisor, which has this task's token, gets from the API server."""
+    """Return what the supervisor, which has this task's token, gets from the API server."""
     from airflow.sdk.execution_time.comms import ErrorResponse
     from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
 
@@ -108,7 +108,7 @@ def stolen() -> str:
 
 
 def state_of(victim: str, token: str) -> str:
-    """What the API server says to another task's being called failed."""
+    """Return what the API server says to another task's being called failed."""
     from datetime import UTC, datetime
 
     body = {"state": "failed", "end_date": datetime.now(UTC).isoformat()}
@@ -119,7 +119,7 @@ def state_of(victim: str, token: str) -> str:
 
 
 def rest(method: str, path: str, body: object) -> str:
-    """What the REST API says to somebody who has no account."""
+    """Return what the REST API says to somebody who has no account."""
     said = ask(method, API.replace("/execution/", path), body)
     if said.startswith(("401", "403")):
         raise PermissionError(said)

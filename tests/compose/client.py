@@ -90,7 +90,7 @@ class Stack:
 
     @property
     def project(self) -> list[str]:
-        """What names this project to `docker compose`."""
+        """Return what names this project to `docker compose`."""
         files = (PROJECT / "docker-compose.yaml", self.override, *self.overlays)
         given = [argument for file in files for argument in ("-f", str(file))]
         return ["-p", self.name, "--env-file", str(self.dotenv), *given]
@@ -191,7 +191,7 @@ class Stack:
     # -- Monitoring
 
     def fetch(self, service: str, url: str) -> str:
-        """What the containers' own loopback answers at `url`."""
+        """Return what the containers' own loopback answers at `url`."""
         return self.run("exec", "-T", service, "wget", "-qO-", url).decode()
 
     def published(self, service: str, port: int) -> str:
@@ -206,7 +206,7 @@ class Stack:
         return answer["data"]["result"]
 
     def alerts(self) -> list[dict]:
-        """What Alertmanager holds, {"labels": ..., "status": {"state": "active" or "suppressed", ...}, ...} each."""
+        """Return what Alertmanager holds, {"labels": ..., "status": {"state": "active" or "suppressed", ...}, ...} each."""
         return json.loads(self.fetch("alertmanager", "http://127.0.0.1:9093/api/v2/alerts"))
 
     def webhooks(self, path: str) -> list[dict]:

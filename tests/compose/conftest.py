@@ -10,7 +10,7 @@ from tests.compose.client import Stack
 
 
 def _missing() -> str:
-    """What keeps the stack from running on this machine, empty if nothing does."""
+    """Return what keeps the stack from running on this machine, empty if nothing does."""
     if not shutil.which("docker"):
         return "docker is not installed"
     if subprocess.run(["docker", "compose", "version"], capture_output=True).returncode:

@@ -60,7 +60,7 @@ def series(stack, **labels):
 
 
 def of(stack, alert, **labels):
-    """What Alertmanager holds of an alert."""
+    """Return what Alertmanager holds of an alert."""
     wanted = {"alertname": alert, **labels}.items()
     return [each for each in stack.alerts() if wanted <= each["labels"].items()]
 

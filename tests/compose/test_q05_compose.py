@@ -19,7 +19,7 @@ produce.produce_all(kafka_options(), broker.WAYS["event"], [(b"poison", b"\\xff"
 
 
 def inside(stack, *command: str) -> str:
-    """What a command prints that runs in a worker."""
+    """Return what a command prints that runs in a worker."""
     return stack.run("exec", "-T", "airflow-worker", "python", *command).decode()
 
 

@@ -34,7 +34,7 @@ def delivery(stack) -> str:
 
 @pytest.fixture(scope="module")
 def answers(stack, victim, delivery) -> dict[str, str]:
-    """What each attack got, while question 6's Spark job runs on its own worker."""
+    """Return what each attack got, while question 6's Spark job runs on its own worker."""
 
     def working() -> bool:
         run = stack.airflow.run(Q06, delivery)

@@ -66,7 +66,7 @@ def overlaid(stack, file, *services: str):
 
 @pytest.fixture(scope="module")
 def record():
-    """What was seen, by name; written if that is asked for."""
+    """Return what was seen, by name; written if that is asked for."""
     seen: dict[str, dict] = {}
     yield seen
     if os.environ.get("ANSWERS_RECORD_KILLS") == "1":

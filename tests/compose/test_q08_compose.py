@@ -126,7 +126,7 @@ def test_a_server_that_is_killed_in_the_middle_of_a_rollback_costs_a_second_comm
 
 
 def interrupted(stack) -> str:
-    """What a rollback says whose server goes away; it must fail."""
+    """Return what a rollback says whose server goes away; it must fail."""
     try:
         stack.run("exec", "-T", "airflow-worker", "python", "-c", INTERRUPTED)
     except AssertionError as error:

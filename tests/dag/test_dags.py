@@ -25,7 +25,7 @@ def parse(code: str) -> str:
 
 @pytest.fixture(scope="module")
 def findings() -> list[dict]:
-    """What the checker finds in the DAG files when it parses them (AA1 and AA4), each in two processes."""
+    """Return what the checker finds in the DAG files when it parses them (AA1 and AA4), each in two processes."""
     command = [sys.executable, "-m", "dag_integrity", "dags", "--select", "AA1,AA4", "--format", "json"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT)
     assert f"{len(FILES)} DAG files in " in done.stderr, done.stderr

@@ -1,4 +1,4 @@
-"""What becomes of the events of a consumer that cannot take them, by Airflow's own asset manager, scheduler and API server."""
+"""Follows the events of a consumer that cannot take them, by Airflow's own asset manager, scheduler and API server."""
 
 import json
 from collections.abc import Iterator

@@ -150,7 +150,7 @@ def test_a_broken_contract_is_raised_as_an_error_that_is_not_retried(dag_of, mak
     task = dag_of(Q01).get_task("ingest")
 
     def fate(folder) -> tuple[RetryAction, str]:
-        """What Airflow does after the error of a first try of four, and what the error says."""
+        """Return what Airflow does after the error of a first try of four, and what the error says."""
         with pytest.raises(Exception, match=r"flights\.csv") as caught:
             task.python_callable(
                 str(folder), str(tmp_path), run_id="bad", data_interval_start=start, data_interval_end=end

@@ -118,7 +118,7 @@ def test_tasks_that_start_spark_have_a_queue_of_their_own_and_no_other_task_is_i
 
 
 def parsed_with(executors: str, spark: str) -> str:
-    """What Airflow makes of question 1's DAG on a platform with these executors: {task: executor}, or its import errors."""
+    """Return {task: executor} of question 1's DAG on a platform with these executors, or its import errors."""
     code = """
 from airflow.dag_processing.dagbag import DagBag
 bag = DagBag(dag_folder="dags/q01_flights_to_clickhouse.py")

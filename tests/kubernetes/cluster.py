@@ -52,7 +52,7 @@ SMALL = {
 
 
 def missing() -> str:
-    """What keeps the tests from running on this machine, empty if nothing does."""
+    """Return what keeps the tests from running on this machine, empty if nothing does."""
     if not os.environ.get("KUBECONFIG"):
         return "KUBECONFIG names no cluster"
     if not os.environ.get("ANSWERS_IMAGE_LOAD"):
@@ -274,7 +274,7 @@ class Cluster:
         return {each["task_id"]: each for each in found}
 
     def events(self, dag_id: str, run_id: str) -> list[str]:
-        """What Airflow's event log has of a run: "event: text" each."""
+        """Return what Airflow's event log has of a run: "event: text" each."""
         found = self.airflow.pages(f"/eventLogs?dag_id={dag_id}", "event_logs")
         return [f"{each['event']}: {each['extra']}" for each in found if each["run_id"] == run_id]
 

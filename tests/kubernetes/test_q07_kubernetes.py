@@ -28,7 +28,7 @@ def succeed(airflow, dag_id, run_id, within=300):
 
 
 def gone(cluster, pod) -> bool:
-    """Whether a pod is no longer there."""
+    """Tell whether a pod is no longer there."""
     return not cluster.kubectl("get", "pod", pod, "--ignore-not-found", "--output=name")
 
 

@@ -1,4 +1,4 @@
-"""What a deploy knows before it does anything: which changes are incompatible, and that broken DAGs are not shipped."""
+"""Tells what a deploy knows before it does anything: which changes are incompatible, and that broken DAGs are not shipped."""
 
 from pathlib import Path
 

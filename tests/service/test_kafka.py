@@ -20,7 +20,7 @@ def send(kafka, *messages, topic: str = TOPIC) -> None:
 
 
 def handle(kafka, client, run: str = "d/r", topic: str = TOPIC) -> dict:
-    """What the event-driven DAG does: from the inbox's position to the end."""
+    """Return what the event-driven DAG does: from the inbox's position to the end."""
     now = broker.topic(kafka.options, topic)
     return process.process(kafka.options, client, broker.slices(now, process.positions(client, now)), run)
 
@@ -88,7 +88,7 @@ def test_two_runs_that_handle_the_same_messages_at_once_have_one_effect(kafka, w
 
 
 class Killed(BaseException):
-    """What a SIGKILL does to this function's progress."""
+    """Holds what a SIGKILL does to this function's progress."""
 
 
 class DiesOnInsert:

@@ -1,4 +1,4 @@
-"""What processes that fork tasks import beforehand, and the scheduler's settings: those that `bench knobs` found to matter."""
+"""Tries what processes that fork tasks import first, and the scheduler's settings: those that `bench knobs` found to matter."""
 
 import json
 import os
@@ -67,7 +67,7 @@ def test_airflows_scheduler_and_supervisor_of_tasks_have_the_short_pauses(tmp_pa
 
 
 def environment_of(program: str, home: Path) -> dict[str, str]:
-    """What supervisor adds to the environment of a program of the embedded stack, by its own reading of its file."""
+    """Return what supervisor adds to the environment of a program of the embedded stack, by its own reading of its file."""
     (home / "logs").mkdir()
     file = PROJECT / "config" / "supervisord.conf"
     outer = dict.fromkeys(re.findall(r"%\(ENV_(\w+)\)s", file.read_text()), "1")

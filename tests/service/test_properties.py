@@ -104,7 +104,7 @@ class Dies:
 
 
 def shown(client) -> dict[tuple[str, str], tuple]:
-    """What a reader sees of each (table, day): the number of rows, and the version that they are of."""
+    """Return what a reader sees of each (table, day): the number of rows, and the version that they are of."""
     tells = {"flights": "dep_delay", "daily_delays": "toInt32(mean_dep_delay)", "delay_features": "distance - 200"}
     found = {}
     for table, version in tells.items():

@@ -262,7 +262,7 @@ STALE = "proven, code changed since"
 
 
 def shown(project) -> dict:
-    """What is recorded of each claim, as `answers prove --show` says it."""
+    """Return what is recorded of each claim, as `answers prove --show` says it."""
     root = project.root
     return recorded(root, load_questions(root), load_faults(root))["claims"]
 

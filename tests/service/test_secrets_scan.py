@@ -29,7 +29,7 @@ HARMLESS = {
 
 
 def scanned(files) -> dict[str, int]:
-    """How many secrets detect-secrets sees in each file."""
+    """Return how many secrets detect-secrets sees in each file."""
     given = "\n".join(str(file) for file in files)
     command = [sys.executable, "-m", "dag_integrity.secrets", "0"]
     done = subprocess.run(command, input=given, cwd=PROJECT, capture_output=True, text=True, check=True)

@@ -20,7 +20,7 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory) -> str:
-    """What pytest says of one test of each kind, and of one that does nothing of it."""
+    """Return what pytest says of one test of each kind, and of one that does nothing of it."""
     folder = tmp_path_factory.mktemp("project")
     shutil.copy(PROJECT / "tests/unit/conftest.py", folder)
     tests = [f"def test_{number}():\n    {body}\n" for number, body in enumerate(KINDS.values())]

@@ -21,7 +21,7 @@ def landed(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def year(spark, landed):
-    """What the job writes for all of 2013 in one run, as pandas."""
+    """Return what the job writes for all of 2013 in one run, as pandas."""
     rows = transform.main(landed["folder"], spark)
     assert rows["flights"] == rows["delay_features"] == landed["rows"] == len(expected.raw("flights.csv.zip"))
     return {table: pd.read_parquet(f"{landed['folder']}/transformed/{table}") for table in transform.OUTPUTS}

@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item):
-    """What only a live stack runs does not count as covered."""
+    """Return what only a live stack runs does not count as covered."""
     measuring = Coverage.current() if item.get_closest_marker("stack") else None
     if measuring:
         measuring.stop()
@@ -133,7 +133,7 @@ class Stack:
 
 @contextmanager
 def torn_down(tmp_path_factory) -> Iterator[Callable[[], Stack]]:
-    """What makes stacks that are torn down at the end, whatever happened to them."""
+    """Return what makes stacks that are torn down at the end, whatever happened to them."""
     made = []
 
     def make() -> Stack:

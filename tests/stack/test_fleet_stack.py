@@ -35,7 +35,7 @@ def recorded(stack, day: str, *options: str) -> tuple[dict, list]:
 
 @pytest.fixture(scope="module")
 def part_of_a_day(stack, parsed):
-    """What a roll-up of four carriers needs."""
+    """Return what a roll-up of four carriers needs."""
     return recorded(stack, DAY, "--for", PART)
 
 

@@ -41,7 +41,7 @@ def recorded(stack, *run_ids: str) -> list[dict]:
 
 
 def notified(stack, *run_ids: str) -> list[dict]:
-    """What the catcher got about these runs."""
+    """Return what the catcher got about these runs."""
     address = f"http://127.0.0.1:{stack.settings.ports['catcher']}/messages"
     messages = httpx.get(address, params={"path": "/deadline"}, trust_env=False).json()
     return [each["body"] for each in messages if each["body"]["run_id"] in run_ids]

@@ -38,7 +38,7 @@ def rotate(stack, name: str, value: str) -> None:
 
 
 def asked(stack) -> dict[str, int]:
-    """How often each parameter was read."""
+    """Return how often each parameter was read."""
     counts = httpx.get(f"{stack.settings.parameter_store}/requests", trust_env=False).json()
     return {name.rsplit("/", 1)[1]: count for name, count in counts.items() if name.startswith("GetParameter ")}
 

@@ -33,7 +33,7 @@ def finish(stack, run_ids: list[str], dag_id: str = Q08) -> list:
 
 
 def caught(stack, path: str, what: str) -> list[dict]:
-    """What came to the catcher on a path and has this in its text."""
+    """Return what came to the catcher on a path and has this in its text."""
     address = f"http://127.0.0.1:{stack.settings.ports['catcher']}/messages"
     messages = httpx.get(address, params={"path": path}, trust_env=False).json()
     return [each["body"] for each in messages if what in each["body"]["text"]]

@@ -1,4 +1,4 @@
-"""Where the tests work, and small things that several tiers need. Importing it prepares the environment for Airflow."""
+"""Tells where the tests work, and small things that several tiers need. Importing it prepares the environment for Airflow."""
 
 import os
 import signal
@@ -105,7 +105,7 @@ def meanwhile(work: Callable[[threading.Event], object]) -> Iterator[None]:
 
 @contextmanager
 def brought_up(config: pytest.Config, tier: str, missing: str, make: Callable[[], Any]) -> Iterator[Any]:
-    """What all tests of a tier share, made and up for as long as the block lasts; removed again however the tests end.
+    """Return what all tests of a tier share, made and up for as long as the block lasts; removed again however the tests end.
 
     :param missing: what keeps it from running on this machine, empty if nothing does
     :param make: of something with up(), down() and report(), whose text stands beside the first test that fails

@@ -1,4 +1,4 @@
-"""What tests/attack/attack.py must be answered: each refusal by the one who is to refuse, not by an accident."""
+"""Tells what tests/attack/attack.py must be answered: each refusal by the one who is to refuse, not by an accident."""
 
 ALLOWED = ("own connection", "own queue")
 REFUSED = {

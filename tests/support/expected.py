@@ -1,4 +1,4 @@
-"""What the warehouse must hold, computed from the raw CSV files with pandas alone.
+"""Tells what the warehouse must hold, computed from the raw CSV files with pandas alone.
 
 Deliberately shares nothing with include/: results of Spark and ClickHouse are compared with it, so an error would have
 to be made twice, in two ways. Missing values are NA, NaN or NaT. Instants are `datetime64[us, UTC]`.

@@ -1,4 +1,4 @@
-"""What tests of the fleet share: its totals computed with pandas, and smaller fleets."""
+"""Tells what tests of the fleet share: its totals computed with pandas, and smaller fleets."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ WORK = {"land", "transform", "publish", "by_airport", "by_hour"}
 
 
 def table(rows: dict[str, dict[str, Any]]) -> str:
-    """What was recorded of each kill, as Markdown."""
+    """Return what was recorded of each kill, as Markdown."""
     heads = ["what dies", "tried again", "queued again", "flights missing", "doubled", "seconds", "what brings it back"]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for name, (title, remedy) in KILLS.items():
@@ -97,7 +97,7 @@ class Day:
         }
 
     def compare(self) -> dict[str, int]:
-        """How many flights are missing and how many doubled; then every column of every row, and the sums above them."""
+        """Return how many flights are missing and how many doubled; then every column of every row, and the sums above them."""
 
         def found(name: str, where: str = ""):
             return self.stack.sql(f"SELECT * FROM warehouse.{name} WHERE flight_date = '{self.day}' {where}")

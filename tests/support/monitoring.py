@@ -23,7 +23,7 @@ FULL_NAME = re.compile(r"\b(?:airflow[a-z0-9_]*(?::[a-z0-9_]+)*|up|ALERTS)\b")
 
 @dataclass(frozen=True)
 class Sample:
-    """What one datagram adds to: a series and the value, durations in seconds."""
+    """Holds what one datagram adds to: a series and the value, durations in seconds."""
 
     name: str
     labels: frozenset[tuple[str, str]]

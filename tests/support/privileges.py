@@ -1,4 +1,4 @@
-"""Which variables, and which secrets of .env, each service of the compose stack has: the list that tests hold it to."""
+"""Tells which variables, and which secrets of .env, each service of the compose stack has: the list that tests hold it to."""
 
 # What Airflow's parts and their tasks share. Not one of them is a secret.
 COMMON = {

@@ -1,4 +1,4 @@
-"""What `--time-plan FILE` does: leaves tests out that a run has no time for, and says so by name.
+"""Tells what `--time-plan FILE` does: leaves tests out that a run has no time for, and says so by name.
 
 FILE is what .ci/ci_plan.py writes: `left_out` (files of tests), `tight` (whether time may run out), `deadline` (seconds since
 1970, or null) and `seconds` by file.

@@ -1,4 +1,4 @@
-"""What .ci/run leaves out on a slow machine, and when it is green all the same."""
+"""Tells what .ci/run leaves out on a slow machine, and when it is green all the same."""
 
 import json
 import time

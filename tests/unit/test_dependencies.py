@@ -1,4 +1,4 @@
-"""What each room imports is declared for those who run it: groups of pyproject.toml, the lock, and the image's group."""
+"""Tells what each room imports is declared for those who run it: groups of pyproject.toml, the lock, and the image's group."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""What travels with asset events."""
+"""Tells what travels with asset events."""
 
 from datetime import UTC, date, datetime
 from types import SimpleNamespace

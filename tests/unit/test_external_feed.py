@@ -134,7 +134,7 @@ def test_a_feed_that_is_there_is_seen_over_http_and_as_a_file(tmp_path):
 
 
 async def ticks_while_looking(address: str) -> tuple[int, str]:
-    """How often the event loop came round while something was looked at, and what was found."""
+    """Return how often the event loop came round while something was looked at, and what was found."""
     ticks, looking = 0, asyncio.create_task(look(address, HEADER, patience=0.5))
     while not looking.done():
         await asyncio.sleep(0.01)

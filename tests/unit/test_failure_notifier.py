@@ -25,7 +25,7 @@ def catcher(tmp_path, monkeypatch):
 def context(
     run="answers__2013-06-13", task="publish", error: Exception | None = None, dag="q08_recovery", attempt=1, most=3
 ):
-    """What Airflow gives to a task's callback, as far as it is looked at."""
+    """Return what Airflow gives to a task's callback, as far as it is looked at."""
     operator = SimpleNamespace(
         task_id=task, owner="data-platform", retry_delay=timedelta(minutes=5), retry_exponential_backoff=False
     )
@@ -48,7 +48,7 @@ def context(
 
 
 def of_run(run="answers__2013-06-13", dag="q08_recovery"):
-    """What Airflow gives to a DAG's callback."""
+    """Return what Airflow gives to a DAG's callback."""
     return context(run=run, dag=dag) | {"reason": "task_failure", "exception": None}
 
 

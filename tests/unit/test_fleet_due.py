@@ -1,4 +1,4 @@
-"""What is due and not done: judged from what the warehouse and Airflow say; and what the warehouse says, against pandas."""
+"""Tells what is due and not done: judged from what the warehouse and Airflow say; and what the warehouse says, against pandas."""
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -36,7 +36,7 @@ def whole_day(flights: int = 10) -> tuple[Published, Known]:
 
 
 def states(there: Published, known: Known, **more) -> dict[str, str]:
-    """What is not done, by DAG."""
+    """Return what is not done, by DAG."""
     duties = judge(HEADLINE, [DAY], there, known, **more)
     return {each.member.dag_id.removeprefix("fleet_"): each.state for each in duties if each.state != DONE}
 

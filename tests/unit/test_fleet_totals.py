@@ -1,4 +1,4 @@
-"""What the fleet computes from the carriers' partitions, against pandas on the raw files."""
+"""Tells what the fleet computes from the carriers' partitions, against pandas on the raw files."""
 
 from datetime import date
 from pathlib import Path

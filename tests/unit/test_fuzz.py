@@ -154,7 +154,7 @@ def server(tmp_path_factory):
 
 
 def ask(server, request: bytes) -> bytes:
-    """What the server answers to these bytes, after which nothing more is sent."""
+    """Return what the server answers to these bytes, after which nothing more is sent."""
     with socket.create_connection(("127.0.0.1", server.server_port), timeout=10) as client:
         client.sendall(request)
         client.shutdown(socket.SHUT_WR)

@@ -1,4 +1,4 @@
-"""What each container of the compose stack has: no variable beyond its list, no right of root, a bound of its memory."""
+"""Tells what each container of the compose stack has: no variable beyond its list, no right of root, a bound of its memory."""
 
 import json
 import re

@@ -72,7 +72,7 @@ def token(subject: str) -> bytes:
 
 
 def status(monkeypatch, headers: list[tuple[bytes, bytes]], dags: dict[UUID, str]) -> int:
-    """What the middleware answers to a question for question 6's connection; 200 where it passes it on."""
+    """Return what the middleware answers to a question for question 6's connection; 200 where it passes it on."""
     monkeypatch.setattr(task_access, "_dag_of", lambda task: dags.get(task, ""))
     said: list[int] = []
 

@@ -13,7 +13,7 @@ from support import PROJECT
 
 @pytest.fixture
 def measured(monkeypatch):
-    """How often the machine was measured; each time it seems three times slower than recorded."""
+    """Return how often the machine was measured; each time it seems three times slower than recorded."""
     times = []
     monkeypatch.delenv(waiting.VARIABLE, raising=False)
     monkeypatch.setattr(waiting, "_measured", None)

@@ -28,7 +28,7 @@ def examples() -> dict[str, Path]:
 
 
 def found_in(folder: Path) -> Counter[Key]:
-    """What the checker finds in copies of the examples: how many findings of a rule in a file.
+    """Return what the checker finds in copies of the examples: how many findings of a rule in a file.
 
     :param folder: an empty folder
     """

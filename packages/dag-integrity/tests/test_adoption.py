@@ -1,4 +1,4 @@
-"""What lets a team with a thousand old findings start: a baseline, what a branch touches, stand-ins, fixes, a short report."""
+"""Tries what a team with a thousand old findings needs: a baseline, what a branch touches, stand-ins, fixes, a short report."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""What a DAG file may not do at parse is refused and told, by whichever way it tries; what is harmless goes on."""
+"""Tells what a DAG file may not do at parse is refused and told, by whichever way it tries; what is harmless goes on."""
 
 import json
 

@@ -181,7 +181,7 @@ NOT_FOUND: dict[str, tuple[str, str]] = {
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """What one run finds in all of the files: {name of the file: rules}."""
+    """Return what one run finds in all of the files: {name of the file: rules}."""
     folder = tmp_path_factory.mktemp("kinds")
     (folder / "pyproject.toml").write_text(
         '[tool.dag-integrity]\nknown-connections = ["warehouse", "fs_default"]\nknown-variables = ["feed"]\n'

@@ -51,7 +51,7 @@ FILE_SENSOR = 'FileSensor(task_id="f", filepath="/x")'
 
 @dataclass
 class Run:
-    """How the checker is called in a project, and the rules of severity warning and above that it finds."""
+    """Holds how the checker is called in a project, and the rules of severity warning and above that it finds."""
 
     cwd: str = "."
     path: str = "dags"

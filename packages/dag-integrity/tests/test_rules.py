@@ -177,7 +177,7 @@ HERE = [rule for rule in EXAMPLES if SINCE.get(rule, (3, 0)) <= AIRFLOW]
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """What one run finds in the files of all examples: {name of the file: rules}."""
+    """Return what one run finds in the files of all examples: {name of the file: rules}."""
     folder = tmp_path_factory.mktemp("rules")
     (folder / "pyproject.toml").write_text(CONFIG)
     for rule, texts in EXAMPLES.items():

@@ -939,7 +939,7 @@ PROVIDERS = {name: f"airflow.providers.{name}" for name in ("amazon", "cncf", "c
 
 
 def installed(text: str) -> bool:
-    """Whether the providers that a file imports are here: in an environment with Airflow alone they are not."""
+    """Tell whether the providers that a file imports are here: in an environment with Airflow alone they are not."""
     for name in PROVIDERS.values():
         if f"from {name}." in text:
             try:
@@ -956,7 +956,7 @@ HERE = {name: entry for name, entry in FILES.items() if installed(entry[2])}
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """What one run finds: {name of the file: findings}."""
+    """Return what one run finds: {name of the file: findings}."""
     folder = tmp_path_factory.mktemp("strangers")
     texts = {**BESIDE, **{f"dags/{name}.py": text for name, (_, _, text) in HERE.items()}}
     for name, text in texts.items():

@@ -1,4 +1,4 @@
-"""What the tests on Kubernetes try beside the project's own DAGs: tasks that want more than their pods have; one that lasts."""
+"""Holds what the tests on Kubernetes try beside our own DAGs: tasks that want more than their pods have; one that lasts."""
 
 from airflow.sdk import DAG, task
 

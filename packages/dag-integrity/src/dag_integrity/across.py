@@ -1,4 +1,4 @@
-"""What only shows when all DAGs are seen together: duplicates, unknown references, DAGs that wait for or start each other.
+"""Tells what only shows when all DAGs are seen together: duplicates, unknown references, DAGs that wait for or start each other.
 
 Longer than 300 lines, because the graph and the rules on it are one class.
 """
@@ -49,7 +49,7 @@ def compare(
 
 
 class Graph:
-    """What has to happen before what, across DAGs. Each rule about cycles is a method.
+    """Holds what has to happen before what, across DAGs. Each rule about cycles is a method.
 
     Only edges that are sure are in it: what depends on anything unknown (a date that a function computes, a DAG that is not
     there, a template) counts as possible, so that no cycle is reported that is none.
@@ -172,7 +172,7 @@ class Graph:
         ]  # fmt: skip
 
     def _blocked(self, lenient: bool) -> set[Node]:
-        """What can never happen."""
+        """Return what can never happen."""
         todo: list[Node] = []
         for dag in self.dags.values():
             todo.append(Node(Kind.RUN, dag.id))
@@ -224,7 +224,7 @@ class Graph:
         return started and all(each in done for each in self._waits[node.dag, node.task])
 
     def _needs(self, node: Node) -> Iterator[Node]:
-        """What has to happen before."""
+        """Return what has to happen before."""
         dag = self.dags[node.dag]
         if node.kind is Kind.RUN:
             yield from self._starters(node, dag)

@@ -31,7 +31,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 @dataclass(frozen=True)
 class Remark:
-    """What ruff says of a line."""
+    """Holds what ruff says of a line."""
 
     file: str
     line: int
@@ -76,7 +76,7 @@ def judge(remarks: Iterable[Remark], sources: dict[str, Path], home: Path) -> It
 
 
 def importable(names: set[str], home: Path) -> set[str]:
-    """Those that the installed Airflow still has, under these names."""
+    """Return those that the installed Airflow still has, under these names."""
     if not names:
         return set()
     own = str(Path(__file__).resolve().parents[1])
@@ -103,11 +103,11 @@ class Code:
         self._parents = {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
 
     def harmless(self, remark: Remark) -> bool:
-        """Whether the line is for another version of Airflow, or the name is the author's own."""
+        """Tell whether the line is for another version of Airflow, or the name is the author's own."""
         return self._guarded(remark.line) or (remark.key in CONTEXT_KEYS and self._own(remark.line, remark.key or ""))
 
     def _guarded(self, line: int) -> bool:
-        """Whether the line lies in a branch that asks for the version, or in an attempt whose failure is expected."""
+        """Tell whether the line lies in a branch that asks for the version, or in an attempt whose failure is expected."""
         for node in ast.walk(self.tree):
             if not _covers(node, line):
                 continue
@@ -118,7 +118,7 @@ class Code:
         return False
 
     def _own(self, line: int, key: str) -> bool:
-        """Whether a key or parameter called as one of the context of Airflow 2 is given by the author."""
+        """Tell whether a key or parameter called as one of the context of Airflow 2 is given by the author."""
         around = [node for node in ast.walk(self.tree) if isinstance(node, Function) and _covers(node, line)]
         if not around:
             return True  # a variable that happens to be called context
@@ -141,7 +141,7 @@ class Code:
         )  # fmt: skip
 
     def _passes(self, function: Function, key: str) -> bool:
-        """Whether a call gives the function this argument, or an operator hands it over in op_kwargs."""
+        """Tell whether a call gives the function this argument, or an operator hands it over in op_kwargs."""
         names = [each.arg for each in (*function.args.posonlyargs, *function.args.args)]
         position = names.index(key) if key in names else None
         for node in ast.walk(self.tree):

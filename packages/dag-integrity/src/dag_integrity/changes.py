@@ -1,4 +1,4 @@
-"""What has changed since a revision, according to Git: for a check of what a merge request touches."""
+"""Tells what has changed since a revision, according to Git: for a check of what a merge request touches."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Changes:
         self.files = {str(self._top / name) for name in self._changed}
 
     def touches(self, file: str) -> bool:
-        """Whether a file has changed."""
+        """Tell whether a file has changed."""
         return os.path.realpath(file) in self.files
 
     @cached_property
@@ -58,7 +58,7 @@ class Changes:
         return "\n".join(texts)
 
     def concern(self, finding: Finding, dags: dict[str, set[str]], modules: Mapping[str, Iterable[str]]) -> bool:
-        """Whether a finding is about what has changed.
+        """Tell whether a finding is about what has changed.
 
         :param dags: the files of each DAG
         :param modules: the project's modules that a DAG file imports

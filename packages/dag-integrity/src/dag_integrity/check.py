@@ -31,7 +31,7 @@ UNSEEN = {"AA107", "AA204"}  # what only holds when every DAG was seen
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a check found."""
+    """Holds what a check found."""
 
     findings: list[Finding]
     """In order, with what is suppressed taken out."""
@@ -216,7 +216,7 @@ class Check:
         return marked + told
 
     def _instabilities(self, number: int) -> Iterator[tuple[str, str | None, str]]:
-        """What differs between parses: by chance (AA407), or because of the date (AA408)."""
+        """Return what differs between parses: by chance (AA407), or because of the date (AA408)."""
         first = self._first[number]
         today = differences(first, self._third[number]) if number in self._third else []
         for dag_id, message in today:

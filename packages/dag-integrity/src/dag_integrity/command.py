@@ -24,7 +24,7 @@ BASELINE = "dag-integrity-baseline.json"
 
 @dataclass
 class Asked:
-    """What the command line asks for."""
+    """Holds what the command line asks for."""
 
     paths: list[Path]
     outputs: list[tuple[str, Path | None]]

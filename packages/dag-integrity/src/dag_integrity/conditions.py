@@ -7,7 +7,7 @@ from typing import Any
 
 
 def met(condition: Any, updated: Callable[[str | None, str | None], bool], time: bool) -> bool:
-    """Whether a condition on assets can be met, given which of them can be updated."""
+    """Tell whether a condition on assets can be met, given which of them can be updated."""
     if condition == "time":
         return time
     if condition[0] == "asset":

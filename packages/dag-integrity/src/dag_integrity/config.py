@@ -34,7 +34,7 @@ Seconds = Annotated[float, BeforeValidator(_number), Field(gt=0, le=86400)]
 
 
 class Config(BaseModel):
-    """What to check, and with which bounds."""
+    """Holds what to check, and with which bounds."""
 
     model_config = ConfigDict(
         strict=True, extra="forbid", alias_generator=lambda name: name.replace("_", "-"), use_attribute_docstrings=True
@@ -114,7 +114,7 @@ class Config(BaseModel):
         return found
 
     def for_workers(self) -> dict[str, Any]:
-        """What the parsers need, as plain data."""
+        """Return what the parsers need, as plain data."""
         names = ("known_pools", "known_connections", "known_variables", "parse_budget", "import_budget", "heavy_imports",
                  "preloaded_imports", "max_catchup_runs", "memory", "missing", "timeout")  # fmt: skip
         options = {name: getattr(self, name) for name in names}

@@ -8,12 +8,12 @@ from dag_integrity.protocol import Result
 
 
 def failed(result: Result) -> bool:
-    """Whether the parse gave no DAGs because it went wrong."""
+    """Tell whether the parse gave no DAGs because it went wrong."""
     return bool(result.died or any(rule == "AA101" for rule, *_ in result.findings))
 
 
 def differences(first: Result, second: Result) -> list[tuple[str | None, str]]:
-    """What two parses made different: (DAG, explanation)."""
+    """Return what two parses made different: (DAG, explanation)."""
     ours, theirs = first.documents or {}, second.documents or {}
     found: list[tuple[str | None, str]] = []
     if failed(second):

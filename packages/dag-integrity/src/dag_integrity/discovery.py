@@ -1,4 +1,4 @@
-"""Which files are DAG files, as Airflow decides it, and where Airflow would find the modules that they import."""
+"""Tells which files are DAG files, as Airflow decides it, and where Airflow would find the modules that they import."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Discovered:
 
     @functools.cached_property
     def complete(self) -> bool:
-        """Whether these are all DAG files that the deployment can have, as far as can be told from here.
+        """Tell whether these are all DAG files that the deployment can have, as far as can be told from here.
 
         Not when files were left out, when single files were given, when the project has other DAGs folders, or when the
         deployment is configured with several DAG bundles.
@@ -139,7 +139,7 @@ def _project_of(folder: Path) -> Path | None:
 
 
 def _is_project(folder: Path) -> bool:
-    """Whether it is the root of a project that has its DAGs in folders called dags, beside tests and modules."""
+    """Tell whether it is the root of a project that has its DAGs in folders called dags, beside tests and modules."""
     return any((folder / name).exists() for name in (".git", "pyproject.toml", "setup.py", "airflow_settings.yaml"))
 
 

@@ -1,4 +1,4 @@
-"""What the arguments of a task will be when it runs: defaults, default_args and configuration included, mapped tasks too."""
+"""Tells the arguments that a task will run with: defaults, default_args and configuration included, mapped tasks too."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _kinds(operator: Any) -> frozenset[str]:
 
 
 def is_mapped(task: Any) -> bool:
-    """Whether the task is expanded when it runs."""
+    """Tell whether the task is expanded when it runs."""
     return getattr(task, "partial_kwargs", None) is not None
 
 
@@ -67,12 +67,12 @@ def instances(task: Any) -> list[Any]:
 
 
 def sure(task: Any) -> bool:
-    """Whether a mapped task is expanded to at least one task, whatever happens before."""
+    """Tell whether a mapped task is expanded to at least one task, whatever happens before."""
     return not is_mapped(task) or bool(_expansions(_written(task), literal=True))
 
 
 def _written(task: Any) -> Any:
-    """What a mapped task is expanded with: a dictionary of lists, a list of dictionaries, or something known at run time."""
+    """Return what a mapped task is expanded with: a dictionary of lists, a list of them, or something known at run time."""
     for name in ("op_kwargs_expand_input", "expand_input"):
         given = getattr(getattr(task, name, None), "value", None)
         if given:

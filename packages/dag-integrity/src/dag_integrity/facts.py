@@ -16,7 +16,7 @@ FAILURE_RULES = {"one_failed", "all_failed", "all_done_setup_success"}
 
 
 def facts(dag: Any, line: int, line_of: LineOf) -> dict[str, Any]:
-    """What other DAGs may refer to, and what refers to others, as plain data for across.py."""
+    """Return what other DAGs may refer to, and what refers to others, as plain data for across.py."""
     tasks, sensors, triggers, outlets = {}, [], [], []
     for task in dag.tasks:
         names, id_ = kinds(task), task.task_id
@@ -53,7 +53,7 @@ def plain(text: Any) -> str | None:
 
 
 def conditional(task: Any) -> bool:
-    """Whether the task may be left out of a run that succeeds."""
+    """Tell whether the task may be left out of a run that succeeds."""
     return bool(
         getattr(task, "inherits_from_skipmixin", False)
         or not sure(task)
@@ -104,7 +104,7 @@ def _trigger(task_id: str, line: int, task: Any) -> dict[str, Any]:
 
 
 def _start(dag: Any) -> Any:
-    """What starts a run: "none", "time", or a condition on assets: ["any"|"all", ...] and ["asset", name, uri]."""
+    """Return what starts a run: "none", "time", or a condition on assets: ["any"|"all", ...] and ["asset", name, uri]."""
     timetable = dag.timetable
     name = type(timetable).__name__
     if name == "NullTimetable":

@@ -22,7 +22,7 @@ class Failure:
 
     @property
     def refused(self) -> bool:
-        """Whether the watch refused something, which is a finding of its own."""
+        """Tell whether the watch refused something, which is a finding of its own."""
         chain = list(self._chain())
         if any(isinstance(each, Refused) for each in chain) or any(rule == "AA401" for rule, *_ in self._watch.seen):
             return True
@@ -32,7 +32,7 @@ class Failure:
 
     @property
     def missing(self) -> bool:
-        """Whether a package is not installed: parsing the file again does not help."""
+        """Tell whether a package is not installed: parsing the file again does not help."""
         if not isinstance(self.error, ModuleNotFoundError) or not self.error.name:
             return False
         package = self.error.name.partition(".")[0]
@@ -40,7 +40,7 @@ class Failure:
 
     @property
     def text(self) -> str:
-        """What went wrong, where, and what to do."""
+        """Return what went wrong, where, and what to do."""
         return self._what() + self._advice() + self._where
 
     def _chain(self) -> Iterator[BaseException]:

@@ -1,4 +1,4 @@
-"""What the checker found, and the comments that suppress it."""
+"""Tells what the checker found, and the comments that suppress it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Finding:
 
     @property
     def severity(self) -> Severity:
-        """That of its rule. What rests on a stand-in is never an error."""
+        """Return the severity of its rule. What rests on a stand-in is never an error."""
         severity = RULES[self.rule].severity
         return "warning" if self.rests_on and severity == "error" else severity
 
@@ -56,7 +56,7 @@ class Finding:
 
     @property
     def fix(self) -> str:
-        """That of its rule."""
+        """Return that of its rule."""
         return RULES[self.rule].fix
 
     def fingerprint(self, occurrence: int = 0) -> str:

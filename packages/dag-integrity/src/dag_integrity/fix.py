@@ -15,7 +15,7 @@ AT_ONCE = 500  # files for one call: a command line has an end
 
 
 def diff(files: Sequence[str], unsafe: bool = False) -> str:
-    """What the fixes would change, as a unified diff; empty when there is nothing to fix.
+    """Return what the fixes would change, as a unified diff; empty when there is nothing to fix.
 
     :param unsafe: also what ruff calls unsafe: a comment may get lost, or a provider has to be installed
     :raises Unavailable: ruff does not run

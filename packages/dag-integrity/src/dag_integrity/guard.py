@@ -1,4 +1,4 @@
-"""What a parser process may not do unseen: databases, network, programs, look-ups, and what its imports cost.
+"""Tells what a parser process may not do unseen: databases, network, programs, look-ups, and what its imports cost.
 
 Runs in the forked workers, and there for good: nothing here is undone.
 """
@@ -33,7 +33,7 @@ WAYS = (
 
 
 class Refused(ConnectionError):
-    """What a DAG file gets for asking a database or the network while it is parsed, and for sleeping without end."""
+    """Holds what a DAG file gets for asking a database or the network while it is parsed, and for sleeping without end."""
 
 
 class Watch:
@@ -99,7 +99,7 @@ class Watch:
         self._watch_current_folder()
 
     def _asked_by_project(self, frame: Any) -> bool:
-        """Whether code of the project asks, itself or through a library's function, not a library that is being imported."""
+        """Tell whether code of the project asks, itself or through a library's function, not a library that is being imported."""
         while frame is not None:
             if self._is_project(frame):
                 return True
@@ -113,7 +113,7 @@ class Watch:
         return name == self.file or (name.startswith(self._roots) and "site-packages" not in name)
 
     def _names(self, frame: Any, key: str) -> bool:
-        """Whether a line of the project has this key: a copy of the whole environment reads it as well, and names no key."""
+        """Tell whether a line of the project has this key: a copy of the whole environment reads it as well, and names no key."""
         return self._is_project(frame) and key in linecache.getline(frame.f_code.co_filename, frame.f_lineno)
 
     def _watch_current_folder(self) -> None:
@@ -293,7 +293,7 @@ def _relative(path: Any) -> str | None:
 
 
 def _caller(frame: Any) -> Any:
-    """Who asked, past the standard library's own ways to ask."""
+    """Return who asked, past the standard library's own ways to ask."""
     while frame.f_back is not None and str(frame.f_globals.get("__name__")).partition(".")[0] in WAYS:
         frame = frame.f_back
     return frame

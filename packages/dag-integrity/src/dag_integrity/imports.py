@@ -87,7 +87,7 @@ class Imports:
                 self._watch.guard_driver(sys.modules[driver])
 
     def dearest(self) -> Iterator[tuple[str, int, float]]:
-        """What the file asked for, dearest first: (module, line, CPU seconds), each module's cost counted once."""
+        """Return what the file asked for, dearest first: (module, line, CPU seconds), each module's cost counted once."""
         counted: set[str] = set()
         result = []
         for key, line in self.asked.items():

@@ -1,4 +1,4 @@
-"""What a parsed DAG says about itself: findings of one DAG, and the facts that are compared across DAGs."""
+"""Tells what a parsed DAG says about itself: findings of one DAG, and the facts that are compared across DAGs."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _task(dag: Any, task: Any, line: int, options: dict[str, Any]) -> Iterator[E
 
 
 def _run_is_bounded(dag: Any) -> bool:
-    """Whether somebody hears of a run that takes a week: the scheduler fails it, or a deadline is missed."""
+    """Tell whether somebody hears of a run that takes a week: the scheduler fails it, or a deadline is missed."""
     limit = getattr(dag, "dagrun_timeout", None)
     return (limit is not None and limit.total_seconds() < WEEK) or bool(getattr(dag, "deadline", None))
 
@@ -164,7 +164,7 @@ def _deadlines(dag: Any, line: int, module: str) -> Iterator[Entry]:
 
 
 def _loads_dag_files() -> bool:
-    """Whether this Airflow loads the DAG file for a callback that an executor runs: since 3.3."""
+    """Tell whether this Airflow loads the DAG file for a callback that an executor runs: since 3.3."""
     try:
         from airflow.sdk.execution_time import callback_supervisor
     except ImportError:

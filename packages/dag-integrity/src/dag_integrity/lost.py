@@ -40,7 +40,7 @@ class Made:
             self._dags.append((dag, line))
 
     def end(self, module: ModuleType, taken: list[Any]) -> dict[str, Any]:
-        """What became of them, as plain data.
+        """Return what became of them, as plain data.
 
         :param taken: the DAGs that Airflow sees
         :returns: `lost`: [line, DAG]; `functions`: [line, name] of the file's own `@dag` functions; `called`: [file, line];

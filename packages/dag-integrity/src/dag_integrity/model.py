@@ -40,11 +40,11 @@ class Dag:
         return self._above[task]
 
     def may_be_left_out(self, task: str) -> bool:
-        """Whether a run can succeed without the task: it is mapped, or a branch lies above it."""
+        """Tell whether a run can succeed without the task: it is mapped, or a branch lies above it."""
         return any(self.tasks[each].get("maybe") for each in (task, *self.above(task)))
 
     def waits(self, task: str) -> bool:
-        """Whether the task is a sensor or comes after one, so that something outside sets the pace."""
+        """Tell whether the task is a sensor or comes after one, so that something outside sets the pace."""
         return any(self.tasks[each].get("sensor") for each in (task, *self.above(task)))
 
     @cached_property
@@ -54,7 +54,7 @@ class Dag:
 
     @property
     def linked(self) -> bool:
-        """Whether it refers to anything outside of itself."""
+        """Tell whether it refers to anything outside of itself."""
         return bool(self.sensors or self.triggers or self.outlets or is_asset(self.start))
 
     def finding(self, rule: str, line: int, text: str) -> Finding:
@@ -63,7 +63,7 @@ class Dag:
 
 
 class Kind(Enum):
-    """What happens at a node of the graph."""
+    """Holds what happens at a node of the graph."""
 
     RUN = "run"
     START = "start"
@@ -84,7 +84,7 @@ class Node(NamedTuple):
 
 
 class Step(NamedTuple):
-    """Why one thing waits for another, in words, and where that is written."""
+    """Tells why one thing waits for another, in words, and where that is written."""
 
     text: str
     dag: Dag
@@ -112,7 +112,7 @@ class Rounds:
                 self._parent[other_root] = (root, time - delta - other_time)
 
     def has(self, one: str, other: str, delta: float | None) -> bool:
-        """Whether the run that lies `delta` seconds before one of the first DAG is of the same round."""
+        """Tell whether the run that lies `delta` seconds before one of the first DAG is of the same round."""
         (root, time), (other_root, other_time) = self._find(one), self._find(other)
         return delta is not None and root == other_root and abs(time - delta - other_time) < 1
 
@@ -125,12 +125,12 @@ class Rounds:
 
 
 def is_asset(start: Any) -> bool:
-    """Whether assets start the DAG."""
+    """Tell whether assets start the DAG."""
     return isinstance(start, list)
 
 
 def misses(dag: Dag, ref: dict[str, Any], other: Dag) -> bool:
-    """Whether a sensor certainly looks for a date that the other DAG never has: False where anything is not known."""
+    """Tell whether a sensor certainly looks for a date that the other DAG never has: False where anything is not known."""
     if dag.dates is None or other.dates is None or (not dag.dates and dag.start == "none"):
         return False
     if not dag.dates:

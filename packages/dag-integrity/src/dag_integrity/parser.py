@@ -301,7 +301,7 @@ class Parser:
         result.retire = True
 
     def _local(self, name: str) -> bool:
-        """Whether a module belongs to the project, not to the environment."""
+        """Tell whether a module belongs to the project, not to the environment."""
         known = self._is_local.get(name)
         if known is None:
             module = sys.modules.get(name)

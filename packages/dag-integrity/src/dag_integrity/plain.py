@@ -48,7 +48,7 @@ def _harmless(cls: Any) -> bool:
 
 
 def _literal(value: Any, depth: int = 0) -> bool:
-    """Whether it is made of numbers, texts and times: of nothing whose text could hold an address in memory."""
+    """Tell whether it is made of numbers, texts and times: of nothing whose text could hold an address in memory."""
     kind: Any = type(value)
     if kind is str:
         return " at 0x" not in value
@@ -64,7 +64,7 @@ def _literal(value: Any, depth: int = 0) -> bool:
 
 
 def plain(dag: Any) -> bool:
-    """Whether serialising the DAG can neither fail nor differ from one process to another, given literals in the file."""
+    """Tell whether serialising the DAG can neither fail nor differ from one process to another, given literals in the file."""
     timetable = type(dag.timetable)
     if type(dag) is not DAG or timetable.__name__ not in TIMETABLES or not timetable.__module__.startswith("airflow."):
         return False

@@ -87,7 +87,7 @@ class Pool:
 
     @property
     def busy(self) -> bool:
-        """Whether a file is waiting or being parsed."""
+        """Tell whether a file is waiting or being parsed."""
         return bool(self.waiting) or any(worker.given for worker in self._workers.values())
 
     def add(self, job: Job) -> None:
@@ -222,7 +222,7 @@ class Pool:
             self._report(job, result)
 
     def _should_confirm(self, result: Result) -> bool:
-        """Whether the failure might be due to a file that was parsed before in the same process; each kind is tried once."""
+        """Tell whether the failure might be due to a file that was parsed before in the same process; each kind is tried once."""
         messages = {message for rule, _, _, message in result.findings if rule in ("AA101", "AA103", "AA104")}
         if result.missing or messages <= self._confirmed:
             return False

@@ -22,7 +22,7 @@ Entry = tuple[str, int, str | None, str]  # rule, line, dag_id, message
 
 @dataclass
 class Start:
-    """What Airflow is imported with."""
+    """Holds what Airflow is imported with."""
 
     environment: dict[str, str]
     options: dict[str, Any]
@@ -97,7 +97,7 @@ class Begin:
 
 @dataclass
 class Result:
-    """What became of a job."""
+    """Holds what became of a job."""
 
     id: int = 0
     findings: list[Entry] = field(default_factory=list)

@@ -141,7 +141,7 @@ def as_format(fmt: str, report: Report, version: str) -> str:
 
 @dataclass
 class Report:
-    """What a person is told: findings in the order in which they matter, by rule, and a summary as the last line."""
+    """Holds what a person is told: findings in the order in which they matter, by rule, and a summary as the last line."""
 
     findings: list[Finding]
     """Those that block first."""

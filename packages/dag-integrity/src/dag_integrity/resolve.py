@@ -13,7 +13,7 @@ import sys
 
 
 def resolves(name: str) -> bool:
-    """Whether a full name can be imported, redirections of Airflow included."""
+    """Tell whether a full name can be imported, redirections of Airflow included."""
     parts = name.split(".")
     for cut in range(len(parts), 0, -1):
         try:

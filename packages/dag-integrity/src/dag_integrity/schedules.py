@@ -51,13 +51,13 @@ def _preset(expression: str) -> str:
 
 
 def undated(dag: Any) -> str:
-    """What kind of run has no logical date here; empty when each that the schedule makes has one."""
+    """Return what kind of run has no logical date here; empty when each that the schedule makes has one."""
     condition = getattr(dag.timetable, "asset_condition", None)
     return "a run that an asset started" if condition else ""  # Airflow 3.0 and 3.1 have an empty one
 
 
 def never_meet(down: list[Cron], delta: float, up: list[Cron]) -> bool:
-    """Whether no run of a sensor's DAG looks for a date that the awaited DAG has.
+    """Tell whether no run of a sensor's DAG looks for a date that the awaited DAG has.
 
     :param down: the schedules of the sensor's DAG
     :param delta: seconds that the awaited date lies before the sensor's own

@@ -93,14 +93,14 @@ def plugins(high_entropy: bool) -> list[str]:
 
 
 def is_name(text: str | None) -> bool:
-    """Whether it is the name of a secret rather than one: three words or more, as in `bugzilla_bot_api_key`."""
+    """Tell whether it is the name of a secret rather than one: three words or more, as in `bugzilla_bot_api_key`."""
     word = r"(?:[A-Z]?[a-z0-9]{1,15}|[A-Z0-9]{1,15})"
     named = re.fullmatch(rf"(?=[A-Za-z]){word}(?:(?:__|[-_./ ]){word}){{2,}}", text or "")
     return named is not None and not re.search(r"\d{3}|\d[A-Za-z]+\d", text or "")
 
 
 def is_harmless(text: str | None) -> bool:
-    """Whether a text that is given where a secret belongs is none: a name, path, placeholder or template."""
+    """Tell whether a text that is given where a secret belongs is none: a name, path, placeholder or template."""
     value = (text or "").strip()
     if len(value) < 3 or is_name(value) or PLACEHOLDER.fullmatch(value) or REFERENCE.search(value):
         return True
@@ -113,7 +113,7 @@ def is_harmless(text: str | None) -> bool:
 
 
 def is_secret_name(name: str | None) -> bool:
-    """Whether a variable, argument or key called so holds a secret."""
+    """Tell whether a variable, argument or key called so holds a secret."""
     if PAGING.search(name or ""):
         return False  # a place in a listing or a text, not a right to enter
     spaced = re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name or "").replace("-", "_")

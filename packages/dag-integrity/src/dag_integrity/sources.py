@@ -30,7 +30,7 @@ def read(path: str) -> bytes:
 
 
 def is_utf8(content: bytes) -> bool:
-    """Whether Airflow can store the source, which it reads as UTF-8 whatever the file says."""
+    """Tell whether Airflow can store the source, which it reads as UTF-8 whatever the file says."""
     try:
         content.decode("utf-8")
     except UnicodeDecodeError:

@@ -74,7 +74,7 @@ def canonical(document: Any) -> Any:
 
 
 def varies(code: CodeType) -> bool:
-    """Whether code uses a name that gives another value each time, or makes a set."""
+    """Tell whether code uses a name that gives another value each time, or makes a set."""
     if not UNSTABLE_NAMES.isdisjoint(code.co_names):
         return True
     operations = code.co_code[::2]

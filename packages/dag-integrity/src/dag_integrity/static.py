@@ -1,4 +1,4 @@
-"""What is found in the text of the files: by ruff's Airflow rules and by detect-secrets, each in a process of its own."""
+"""Tells what is found in the text of the files: by ruff's Airflow rules and by detect-secrets, each in a process of its own."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def _content(file: str) -> bytes:
 
 
 def _readable(file: str, content: bytes, home: Path) -> str:
-    """Where the tools can read the file: a copy of what lies in a zip file or is no UTF-8."""
+    """Return where the tools can read the file: a copy of what lies in a zip file or is no UTF-8."""
     if archive_of(file) is None and is_utf8(content):
         return file
     copy = home / f"{hashlib.sha1(file.encode(), usedforsecurity=False).hexdigest()}.py"

@@ -14,7 +14,7 @@ from dag_integrity.templates import DATED, REMOVED, Used, strings, used, with_in
 
 
 def is_known(kind: str, key: str, known: list[str]) -> bool:
-    """Whether a variable or connection is listed, or the environment defines it (AIRFLOW_VAR_..., AIRFLOW_CONN_...)."""
+    """Tell whether a variable or connection is listed, or the environment defines it (AIRFLOW_VAR_..., AIRFLOW_CONN_...)."""
     prefix = "AIRFLOW_VAR_" if kind == "variable" else "AIRFLOW_CONN_"
     return key in known or prefix + key.upper() in os.environ
 
@@ -48,7 +48,7 @@ def _template(task_id: str, line: int, needs: Used, undated: str, options: dict[
 
 
 def context(dag: Any, line_of: LineOf, module: str) -> Iterator[Entry]:
-    """What the code of the tasks takes from the context and does not get."""
+    """Return what the code of the tasks takes from the context and does not get."""
     undated = schedules.undated(dag)
     for task in dag.tasks:
         names = needed_names(task, module)

@@ -26,7 +26,7 @@ INTERESTING = re.compile(
 
 @dataclass
 class Used:
-    """What a template needs."""
+    """Holds what a template needs."""
 
     names: set[str] = field(default_factory=set)
     """Variables that have to be there: those with a default, or that are asked for first, are not counted."""
@@ -39,7 +39,7 @@ class Used:
 
 
 def used(text: str, environment: jinja2.Environment, own: set[str]) -> Used:
-    """What a template needs; nothing for a text that is no template.
+    """Return what a template needs; nothing for a text that is no template.
 
     :param own: names that the DAG defines itself (user_defined_macros)
     """
