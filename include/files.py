@@ -9,6 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def user_cache() -> Path:
+    """Return the project's folder in the user's cache, outside of any checkout. It may not exist yet."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "airflow-answers"
+
+
 @contextmanager
 def replacing(file: Path, mode: int = 0o644) -> Iterator[Path]:
     """Give a path beside `file` to write to. It takes the place of `file` at the end, and is gone after an error.

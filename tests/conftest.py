@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from include.files import user_cache
 from include.waiting import patience
 from support import BROUGHT_UP, HOME, PROJECT, copy_database, open_warehouse
 from support.time_plan import TimePlan
@@ -73,7 +74,7 @@ def pytest_sessionfinish() -> None:
 @pytest.fixture(scope="session")
 def metadata_database() -> None:
     """A migrated SQLite database for dag.test(); the empty one is made once a machine, in the user's cache."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "airflow-answers"
+    cache = user_cache()
     template = cache / f"airflow-{version('apache-airflow')}.db"
     target = HOME / "airflow.db"
     if template.exists():

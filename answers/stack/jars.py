@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree
 
-from include.files import replacing
+from include.files import replacing, user_cache
 
 IVY_CLASS = "org/apache/ivy/plugins/resolver/IBiblioResolver.class"
 AT_A_TIME = 8
@@ -95,7 +95,7 @@ def _central() -> str:
 
 def cache() -> Path:
     """Return the folder of the jars, outside of the project."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "airflow-answers" / "jars"
+    return user_cache() / "jars"
 
 
 def fetch(lock: Path, folder: Path | None = None) -> list[Path]:

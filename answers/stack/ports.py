@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from include.files import write_atomically
+from include.files import user_cache, write_atomically
 
 
 def claim(home: Path, choose: Callable[[set[int]], dict[str, int]]) -> dict[str, int]:
@@ -23,7 +23,7 @@ def claim(home: Path, choose: Callable[[set[int]], dict[str, int]]) -> dict[str,
     :param home: the stack's folder
     :param choose: is given the ports of the others, and returns its own by part
     """
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "airflow-answers"
+    folder = user_cache()
     folder.mkdir(parents=True, exist_ok=True)
     register = folder / "ports.json"
     with (folder / "ports.lock").open("w") as lock:
