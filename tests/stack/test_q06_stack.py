@@ -197,9 +197,9 @@ def test_no_process_of_the_stack_has_a_connection_in_its_environment(stack, run)
 @pytest.mark.claim("6.4")
 @pytest.mark.claim("6.5")
 def test_an_outage_is_told_retried_and_loses_nothing_and_the_next_task_has_the_new_value(stack, run):
-    from answers.stack import lifecycle
+    from answers.stack import parts
 
-    supervisor = lifecycle.supervisor(stack.settings)
+    supervisor = parts.supervisor(stack.settings)
     rotated = CANARY.format("rotated")
     rotate(stack, "q06_partner", rotated)
     again(stack, run.id, "sign", "deliver")
