@@ -12,6 +12,7 @@ throughput  a generated feed, raw bytes in to rows queryable: sustained, each st
 scheduling  tasks/s and hop latency beside `airflow standalone`, Prefect and Dagster (BENCH_SCALE=1)
 celery   the same shapes on docker compose with one Celery worker and two, beside the embedded stack; needs Docker
 knobs    tasks/s and hop latency with each knob of the scheduler changed alone (BENCH_SCALE=0.25)
+spark_start  a day's Spark job with and without its class archive, by two Javas (BENCH_JAVA=machine,wheel; BENCH_PAIRS=3)
 integrity  the checker of DAG files against Airflow's own DagBag, on 50 and 1,000 generated files
 """
 
@@ -227,6 +228,7 @@ def main() -> None:
     from bench.fleet import fleet, waiting
     from bench.plots import plots
     from bench.scheduling import knobs, scheduling
+    from bench.spark_start import spark_start
     from bench.throughput import stages, throughput
 
     known = {"parse": parse, "fork": fork, "load": load, "fleet": fleet, "waiting": waiting, "stack": stack}
@@ -238,6 +240,7 @@ def main() -> None:
         "scheduling": scheduling,
         "celery": celery,
         "knobs": knobs,
+        "spark_start": spark_start,
     }
     parser = argparse.ArgumentParser(
         prog="python -m bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 
+from include.flights import spark_start
 from include.flights.spark import EXECUTOR
 
 PROJECT = Path(__file__).resolve().parents[2]
 DAY = "{{ data_interval_start | ds }}"
+
+
+def start_from_archive(context: Any) -> None:
+    """Let the job's JVM start from the class archive of this machine, where there is one: a SparkSubmitOperator's `pre_execute`.
+
+    It goes by the environment of this process, the task's own: the operator's `env_vars` are refused by clusters that start
+    the driver themselves, and `conf` is what people read in the UI.
+    """
+    task = context["task"]
+    start = spark_start.prepare(task.conf)
+    os.environ |= start.variables
+    task.properties_file = task.properties_file or start.properties_file
 
 
 def spark_transform(landed: Any, conf: dict[str, str], name: str = DAY) -> SparkSubmitOperator:
@@ -28,6 +42,7 @@ def spark_transform(landed: Any, conf: dict[str, str], name: str = DAY) -> Spark
         application_args=[landed["folder"]],
         name=f"{{{{ dag.dag_id }}}} {name}",
         conf=conf,
+        pre_execute=start_from_archive,
         durable=False,  # the default finds a cleared task's old job and turns green without running
         executor=EXECUTOR,  # on Kubernetes a pod of its own, beside Celery's workers
         pool="spark",

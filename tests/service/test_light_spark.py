@@ -6,10 +6,27 @@ import pytest
 
 from include.flights import light, transform
 from include.flights import warehouse as loader
+from include.flights.spark import SMALL_JOB
 from support import contents, expected
 from support.publishing import landed_day, publish
 
 STORM, AUTUMN = "2013-06-13", "2013-11-03"  # in autumn an hour happens twice
+
+
+@pytest.fixture
+def interpreted(spark):
+    """Let Spark interpret its plans, as SMALL_JOB has it, where the tests' session compiles them."""
+    settings = {name: value for name, value in SMALL_JOB.items() if name.startswith("spark.sql.codegen.")}
+    assert settings
+    for name, value in settings.items():
+        spark.conf.set(name, value)
+    yield
+    for name in settings:
+        spark.conf.unset(name)
+
+
+def test_a_day_that_is_interpreted_has_the_same_contents_bit_for_bit(warehouse, spark, interpreted, tmp_path):
+    test_spark_and_the_engine_publish_the_same_contents_bit_for_bit(warehouse, spark, tmp_path, AUTUMN)
 
 
 @pytest.mark.parametrize("day", [STORM, AUTUMN])

@@ -19,6 +19,8 @@ HOME = Path(tempfile.mkdtemp(prefix="answers-test-"))
 for name in [name for name in os.environ if name.startswith(("AIRFLOW", "ANSWERS_HOME", "ANSWERS_FLEET"))]:
     del os.environ[name]  # the tests must not depend on, or touch, what the caller runs
 os.environ["ANSWERS_HOME"] = str(HOME)
+# No live stack makes one beside the tests, and their Spark is the same on every machine; tests of the archive name a folder.
+os.environ["ANSWERS_SPARK_ARCHIVES"] = "off"
 
 from answers.stack import dotenv  # noqa: E402
 from answers.stack.settings import Settings  # noqa: E402

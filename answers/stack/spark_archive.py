@@ -1,0 +1,194 @@
+"""Makes the class archive from which a day's Spark jobs start (include/flights/spark_start.py), once.
+
+Run as `python -m answers.stack.spark_archive`: as a part of the embedded stack, which ends when the archive is there, and
+with `--now` while the image is built. It runs one real day's job with the very flags of SMALL_JOB, and the JVM writes the
+archive when that ends.
+
+Nobody waits for it, and it stands in nobody's way: it begins when the machine has been idle for half a minute, at the
+lowest priority. One builder works at a time. What it writes appears by one rename, and what a killed builder left is
+removed by the next one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import date, timedelta
+from pathlib import Path
+
+import psutil
+
+from answers.interrupts import interruptible
+from answers.stack.preflight import disk_available, memory_available
+from include.flights import spark_start
+from include.flights.spark import SMALL_JOB
+
+PROJECT = Path(__file__).resolve().parents[2]
+DAY = date(2013, 6, 13)
+ROOM = {"memory": 2 << 30, "disk": 1 << 30}  # bytes that have to be free for the making
+TRAINING = ".training-"
+
+
+class Impossible(RuntimeError):
+    """There is no archive, and the next attempt would end alike. The text says why."""
+
+
+@contextmanager
+def only_builder(archives: Path) -> Iterator[int | None]:
+    """Hold the right to write into the folder, as an open file; None where another process has it.
+
+    The job inherits the file: while the job of a killed builder still runs, nobody begins another one.
+    """
+    archives.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (archives / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield None
+            return
+        yield lock.fileno()
+
+
+def wait_until_idle(looks: int = 6, seconds: float = 5) -> None:
+    """Wait until the machine has been less than half busy, with room in memory, for some looks in a row."""
+    quiet = 0
+    while quiet < looks:
+        idle = psutil.cpu_percent(seconds) < 50 and memory_available() > ROOM["memory"]
+        quiet = quiet + 1 if idle else 0
+
+
+def make(archives: Path, lock: int, gently: bool) -> Path:
+    """Run a day's job, and put the archive of its classes into the folder.
+
+    :param lock: what `only_builder` gave
+    :param gently: at the lowest priority
+    :raises Impossible: the job runs, and this JVM makes no archive of it, or too large a one
+    :raises OSError: there is no room, or it cannot be written
+    :raises subprocess.CalledProcessError: the job failed
+    """
+    for left in archives.glob(f"{TRAINING}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    if disk_available(archives) < ROOM["disk"]:
+        raise OSError(f"less than {ROOM['disk'] >> 30} GB are free in {archives}")
+    version = spark_start.java_version(spark_start.release())
+    option = "-XX:AOTCacheOutput" if version >= spark_start.MIN_AOT else "-XX:ArchiveClassesAtExit"
+    wanted = spark_start.key(SMALL_JOB)
+    with tempfile.TemporaryDirectory(dir=archives, prefix=TRAINING) as scratch:
+        made = Path(scratch) / "archive"
+        _run(_landed(Path(scratch)), spark_start.variables(archives, f"{option}={made}", os.environ), lock, gently)
+        if not made.exists():
+            raise Impossible("this JVM wrote no archive")
+        if made.stat().st_size > spark_start.LIMIT:
+            raise Impossible(f"the archive has {made.stat().st_size >> 20} MB, more than {spark_start.LIMIT >> 20}")
+        return publish(made, archives, str(wanted))
+
+
+def publish(made: Path, archives: Path, key: str) -> Path:
+    """Give a finished archive its name, and remove the longest unused ones that make it too many bytes."""
+    made.chmod(0o644)
+    with made.open("rb") as stream:
+        os.fsync(stream.fileno())  # else a crash of the machine could leave the name without the bytes
+    size = made.stat().st_size
+    target = archives / spark_start.NAME.format(key=key, size=size, crc=spark_start.checksum(made))
+    made.replace(target)
+    others = sorted(archives.glob("*.archive"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in [file for file in others if file != target]:
+        if file.name.startswith(f"{key}-") or size + file.stat().st_size > spark_start.LIMIT:
+            file.unlink()
+        else:
+            size += file.stat().st_size
+    return target
+
+
+def _landed(scratch: Path) -> str:
+    """Land a day of the real feed for the job."""
+    from include.flights import feed
+    from include.flights.contract import midnight
+
+    landed = feed.land(feed.default_feed(), scratch, midnight(DAY), midnight(DAY + timedelta(days=1)), "training")
+    return str(landed["folder"])
+
+
+def _run(landed: str, variables: dict[str, str], lock: int, gently: bool) -> None:
+    """Run the job in a session of its own, and end it with this process."""
+    conf = [word for name, value in SMALL_JOB.items() for word in ("--conf", f"{name}={value}")]
+    command = ["spark-submit", "--master", "local[1]", *conf, str(PROJECT / "include/flights/transform.py"), landed]
+    with subprocess.Popen(
+        command,
+        env=os.environ | variables,
+        cwd=PROJECT,
+        pass_fds=[lock],
+        start_new_session=True,  # a group of its own for the kernel's scheduler, which shares by sessions
+        stdin=subprocess.DEVNULL,
+    ) as job:
+        try:
+            if gently:
+                _lowest_priority(job.pid)
+            if status := job.wait():
+                raise subprocess.CalledProcessError(status, command[:1])
+        finally:
+            _kill(job.pid)
+
+
+def _kill(pid: int) -> None:
+    """Kill a process with all that it has started."""
+    with suppress(psutil.NoSuchProcess):
+        job = psutil.Process(pid)
+        for process in (*job.children(recursive=True), job):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+def _lowest_priority(pid: int) -> None:
+    """Let a process, with all that it will start, take processor time that nobody else wants."""
+    with suppress(OSError, AttributeError):  # the policy is Linux's
+        os.setpriority(os.PRIO_PROCESS, pid, 19)
+        os.sched_setscheduler(pid, os.SCHED_IDLE, os.sched_param(0))
+    with suppress(OSError):  # not every kernel shares by sessions
+        Path(f"/proc/{pid}/autogroup").write_text("19")
+
+
+def reason_against(archives: Path) -> str | None:
+    """Say why no archive is to be made: there is one, or there cannot be one."""
+    wanted = spark_start.key(SMALL_JOB)
+    if wanted is None:
+        return "no class archive: JAVA_HOME has no file `release` of Java 17 or later, or there is no Spark"
+    if found := spark_start.find(SMALL_JOB):
+        return f"Spark starts from {found}"
+    refused = archives / f"{wanted}.impossible"
+    return f"no class archive: {refused.read_text()}. Remove {refused} to try again" if refused.exists() else None
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make the archive if there is none yet."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--now", action="store_true", help="do not wait until the machine is idle")
+    now = parser.parse_args(arguments).now
+    archives = spark_start.folder()
+    if archives is None:
+        return print("ANSWERS_SPARK_ARCHIVES=off: no class archive is made")
+    try:
+        with interruptible(), only_builder(archives) as lock:
+            reason = reason_against(archives) if lock else "another process makes the class archive"
+            if lock is None or reason:
+                return print(reason)
+            if not now:
+                wait_until_idle()
+            print(f"Spark starts from {make(archives, lock, gently=not now)} from now on")
+    except Impossible as error:
+        (archives / f"{spark_start.key(SMALL_JOB)}.impossible").write_text(str(error))
+        raise SystemExit(f"no class archive: {error}") from None
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise SystemExit(f"no class archive this time: {error}") from None
+    except KeyboardInterrupt:
+        raise SystemExit("interrupted: no class archive") from None
+
+
+if __name__ == "__main__":
+    main()
