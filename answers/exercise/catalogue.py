@@ -150,5 +150,3 @@ def _problems(ticket: Ticket) -> Iterator[str]:
             yield f"{wrong.id}: is there twice"
         if wrong.convicted_by not in checks:
             yield f"{wrong.id}: convicted_by: there is no check {wrong.convicted_by}"
-        if wrong.base is not None and wrong.base not in ticket.designs:
-            yield f"{wrong.id}: base: there is no solutions/{wrong.base}/changes.patch"

@@ -48,6 +48,7 @@ class Result:
     outside: list[str] = field(default_factory=list)
     seconds: float = 0.0
     parts: dict[str, float] = field(default_factory=dict)
+    steps: dict[str, list[float]] = field(default_factory=dict)
     log: str = ""
 
     @property
@@ -72,7 +73,7 @@ class Result:
         """Return the outcome as JSON has it; `public` leaves out what is for the interviewer."""
         stages = [stage.public() if public else asdict(stage) for stage in self.stages]
         data = {"verdict": self.verdict, "seconds": round(self.seconds, 1), "outside": self.outside, "stages": stages}
-        return data if public else data | {"parts": self.parts, "log": self.log}
+        return data if public else data | {"parts": self.parts, "steps": self.steps, "log": self.log}
 
 
 Say = Callable[[Stage], None]
@@ -201,8 +202,8 @@ def _look(
         shutil.copytree(rooms.start / "tests", rooms.root / "kept" / "tests", dirs_exist_ok=True)
     with ThreadPoolExecutor(2) as pool:
         kept = pool.submit(_timed, result, "keeps", run_probe, ticket, number, rooms, keeps) if keeps else None
-        late = _timed(result, "probe", run_probe, ticket, number, rooms)
-        late_keeps = kept.result() if kept else ""
+        late, result.steps = _timed(result, "probe", run_probe, ticket, number, rooms)
+        late_keeps = kept.result()[0] if kept else ""
     add(_parses(rooms))
     if keeps:
         add(_keeps(rooms, late_keeps))

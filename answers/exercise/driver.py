@@ -11,6 +11,7 @@ import importlib.util
 import io
 import json
 import os
+import resource
 import select
 import signal
 import sys
@@ -46,6 +47,7 @@ class Driver:
         self.project, self.start, self.home = (Path(request[name]) for name in ("project", "start", "home"))
         self.evidence, self.ticket = Path(request["evidence"]), Path(request["ticket"])
         self.seals: dict[str, str] = {}
+        self.costs: dict[str, list[float]] = {}  # seconds by the clock and of CPU, by step
         self.ports: list[int] | None = [] if request["tier"] in ("parse", "call", "dag") else None
         self.servers: list[int] = []  # processes of this probe that outlive a step
         self._patience: float = request["patience"]
@@ -60,7 +62,9 @@ class Driver:
         :returns: {"value"} or {"error": {"type", "message", "trace"}}; for a table {"table": rows}.
         """
         self._require_new(name)
+        began, used = time.monotonic(), _cpu()
         kind, payload = self._fork(function, arguments, seconds * self._patience)
+        self.costs[name] = [round(time.monotonic() - began, 1), round(_cpu() - used, 1)]
         if kind == TABLE:
             return self._record_table(name, payload)
         recorded: Recorded = json.loads(payload)
@@ -130,6 +134,12 @@ class Driver:
             raise CannotTell(f"the evidence {file} has {len(content) >> 20} MB, more than {LARGEST >> 20}")
         (self.evidence / file).write_bytes(content)
         self.seals[file] = hashlib.sha256(content).hexdigest()
+
+
+def _cpu() -> float:
+    """Return the CPU seconds of this process's children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _as_bytes(value: Any) -> bytes:

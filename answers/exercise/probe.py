@@ -108,6 +108,7 @@ class Probe(Driver):
             shutil.rmtree(tree, ignore_errors=True)
             shutil.copytree(self.start, tree, symlinks=True)
             shutil.copytree(self.project / "tests", tree / "tests", symlinks=True, dirs_exist_ok=True)
+        self.ports = None  # tests have servers of their own
         return self.inside(name, steps.tests, str(tree), str(self.home), list(files), seconds=seconds)
 
     def changed_tests(self) -> list[str]:
@@ -162,13 +163,15 @@ def _work(p: Probe, keeps: list[str]) -> None:
 
 
 def main() -> None:
-    """Do the steps of a ticket. Prints one line of JSON: {"ended": "done" | "cannot tell" | "broken", "why", "seals"}."""
+    """Do the steps of a ticket. Prints a line of JSON: {"ended": "done" | "cannot tell" | "broken", "why", "seals", "costs"}."""
     request = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     confine.gather_orphans()
     confine.die_with_parent()
     answer = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever is printed from here on is for the log
+    alone = confine.leave_network()
     p, ended, why = Probe(request), "done", ""
+    p.ports = None if alone else p.ports
     try:
         _work(p, request["keeps"])
     except CannotTell as error:
@@ -178,7 +181,7 @@ def main() -> None:
     except Exception:
         ended, why = "broken", traceback.format_exc()
     confine.end_descendants(os.getpid())
-    answer.write(json.dumps({"ended": ended, "why": why, "seals": p.seals}) + "\n")
+    answer.write(json.dumps({"ended": ended, "why": why, "seals": p.seals, "costs": p.costs}) + "\n")
     answer.flush()
     os._exit(0)
 

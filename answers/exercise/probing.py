@@ -58,10 +58,12 @@ class Rooms:
         return self.root / "probe.log"
 
 
-def run_probe(ticket: Ticket, number: int, rooms: Rooms, keeps: list[str] | None = None) -> str:
+def run_probe(
+    ticket: Ticket, number: int, rooms: Rooms, keeps: list[str] | None = None
+) -> tuple[str, dict[str, list[float]]]:
     """Run a ticket's probe, or the tests that must be kept.
 
-    :returns: why it did not come to its end by itself; empty if it did.
+    :returns: why it did not come to its end by itself, empty if it did; and what each step took: seconds by the clock, of CPU.
     :raises CannotJudge: the machine, or the ticket, is at fault.
     :raises Overused: the candidate's code took too much.
     """
@@ -84,13 +86,13 @@ def run_probe(ticket: Ticket, number: int, rooms: Rooms, keeps: list[str] | None
     )
     answer = _follow(_command("probe", request, rooms.root / f"{part}.json"), environment, rooms, home)
     if answer is None:
-        return f"it was still running after {SECONDS:.0f} s and more"
+        return f"it was still running after {SECONDS:.0f} s and more", {}
     if answer["ended"] == "cannot tell":
         raise CannotJudge(answer["why"])
     if answer["ended"] == "broken":
         raise CannotJudge(f"the probe of {ticket.id} is broken: {answer['why'].strip().splitlines()[-1]}")
     _require_sealed(evidence, answer["seals"])
-    return ""
+    return "", answer["costs"]
 
 
 def run_judge(ticket: Ticket, number: int, rooms: Rooms) -> list[dict[str, Any]]:

@@ -112,7 +112,12 @@ def _try(root: Path, ticket: Ticket, number: int, case: Case, start: Path, stop:
     seen |= {"convicts": [stage.id for stage in result.stages if stage.verdict == "wrong"]}
     judged = {"untouched": _untouched, "design": _design, "wrong": _wrong}[case.kind]
     problems = [*judged(ticket, case, result), *_told_too_much(ticket.variant(number).told, result)]
-    return seen | {"seconds": round(result.seconds, 1), "parts": result.parts, "problems": problems}
+    return seen | {
+        "seconds": round(result.seconds, 1),
+        "parts": result.parts,
+        "steps": result.steps,
+        "problems": problems,
+    }
 
 
 def changes_of(ticket: Ticket, case: Case, start: Path) -> Changes:
@@ -124,6 +129,8 @@ def changes_of(ticket: Ticket, case: Case, start: Path) -> Changes:
         tree = Path(folder, "tree")
         shutil.copytree(start, tree, symlinks=True)
         design = case.wrong.base if case.wrong else case.name if case.kind == "design" else None
+        if design and design not in ticket.designs:
+            raise ExerciseError(f"base: there is no solutions/{design}/changes.patch")
         if design:
             _apply(ticket.designs[design], tree)
         for edit in case.wrong.edits if case.wrong else ():
@@ -221,6 +228,9 @@ def _form(ticket: Ticket) -> Iterator[str]:
             yield f"solutions/{name}/WHY.md is missing"
     if len(ticket.wrong) < WRONG_ANSWERS:
         yield f"{len(ticket.wrong)} wrong answers in wrong.yaml, at least {WRONG_ANSWERS} are needed"
+    for wrong in ticket.wrong:
+        if wrong.base is not None and wrong.base not in ticket.designs:
+            yield f"wrong.yaml: {wrong.id}: base: there is no solutions/{wrong.base}/changes.patch"
     judge = ticket.folder / "judge.py"
     if judge.is_file() and (
         found := re.search(r"^\s*(?:from|import) (dags|plugins|include)\b", judge.read_text(encoding="utf-8"), re.M)

@@ -6,6 +6,8 @@ import os
 import sys
 from collections.abc import Callable
 from datetime import date, timedelta
+from functools import cache
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,16 @@ def preload() -> None:
     import airflow.dag_processing.dagbag
     import airflow.sdk
     import airflow.serialization.serialized_objects  # noqa: F401
+    from airflow.api_fastapi.execution_api.app import InProcessExecutionAPI
+    from airflow.sdk.execution_time import supervisor
 
+    # dag.test() makes this application anew for each task, which takes seconds. Every step that runs a DAG inherits this one.
+    application = InProcessExecutionAPI().app
+    for each in entry_points(
+        group="airflow.plugins"
+    ):  # of the installed providers; the project's are read in the child
+        each.load()
+    supervisor.in_process_api_server = cache(lambda: InProcessExecutionAPI(app=application))
     for name in [name for name in sys.modules if name.partition(".")[0] in OWN_PACKAGES]:
         del sys.modules[name]
 
@@ -134,11 +145,11 @@ def fingerprints(tables: list[str]) -> dict[str, dict[str, list[int]]]:
 
 def publish(file: str) -> int:
     """Put the rows of a Parquet file into the flights of the warehouse; returns how many."""
-    import pandas
+    from pyarrow import parquet
 
     from include.flights import warehouse
 
-    frame, client = pandas.read_parquet(file), _warehouse()
+    frame, client = parquet.read_table(file).to_pandas(), _warehouse()
     try:
         warehouse.create_tables(client)
         client.insert_df("warehouse.flights", frame)
