@@ -1,4 +1,4 @@
-"""What a step does inside of its child, where the candidate's code is imported. Nothing here is imported by the judge."""
+"""Implements what steps do inside of their child, where the candidate's code is imported."""
 
 from __future__ import annotations
 
