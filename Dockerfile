@@ -18,7 +18,7 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     --require-hashes --constraint requirements.txt --group airflow ${KUBERNETES:+--group kubernetes}
 
 
-FROM python:3.13-slim-trixie AS spark
+FROM python:3.13-slim-trixie
 
 RUN apt-get update \
  && apt-get install -y --no-install-recommends git openjdk-21-jre-headless \
@@ -31,7 +31,6 @@ COPY --from=packages /opt/venv /opt/venv
 ENV JAVA_HOME=/opt/java \
     SPARK_HOME=/opt/spark \
     SPARK_CONF_DIR=/opt/airflow/config/spark \
-    ANSWERS_SPARK_ARCHIVES=/opt/spark-archives \
     AIRFLOW_HOME=/opt/airflow \
     PYTHONPATH=/opt/airflow:/opt/airflow/config \
     PATH=/opt/venv/bin:/opt/spark/bin:$PATH \
@@ -45,24 +44,6 @@ RUN ln -s "$(python -c 'import importlib.util as u; print(u.find_spec("pyspark")
  && useradd --uid 50000 --create-home airflow \
  && install -d -o airflow -g airflow /opt/airflow /opt/airflow/data /opt/airflow/logs
 WORKDIR /opt/airflow
-
-
-# The class archive from which a day's Spark job starts, for this very Java and Spark. Without it jobs are slower and nothing
-# else, so a build goes on where it cannot be made. Only what the training reads is copied: other changes leave it as it is.
-FROM spark AS archive
-
-COPY include/__init__.py include/errors.py include/files.py include/
-COPY include/flights include/flights
-COPY answers/__init__.py answers/interrupts.py answers/
-COPY answers/stack/__init__.py answers/stack/preflight.py answers/stack/spark_archive.py answers/stack/
-RUN install -d -o airflow -g airflow "$ANSWERS_SPARK_ARCHIVES"
-USER airflow
-RUN python -m answers.stack.spark_archive --now || echo "the image has no class archive: see above"
-
-
-FROM spark
-
-COPY --from=archive /opt/spark-archives /opt/spark-archives
 COPY config config
 COPY plugins plugins
 COPY include include

@@ -39,7 +39,7 @@ class Start(NamedTuple):
 
 
 def folder(environ: Mapping[str, str] = os.environ) -> Path | None:
-    """Return the folder of the archives: the image's, or one in the user's cache. None: ANSWERS_SPARK_ARCHIVES is `off`."""
+    """Return the folder of the archives, in the user's cache unless another is named. None: ANSWERS_SPARK_ARCHIVES is `off`."""
     given = environ.get("ANSWERS_SPARK_ARCHIVES")
     return None if given == "off" else Path(given or user_cache() / "spark")
 
