@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ KIT = Path(__file__).resolve().parents[2]
 SECONDS, JUDGING = 75.0, 30.0  # of a whole probe, of a judge, on the recorded machine
 MEMORY, DISK, PROCESSES = 6 << 30, 3 << 30, 300  # of all that a probe starts: bytes, bytes, how many
 LOOK_AT_DISK = 1.0  # seconds
+INTERRUPTED = threading.Event()  # ends the probes that other threads wait for
 
 
 class Overused(Exception):
@@ -59,7 +61,7 @@ class Rooms:
 
 
 def run_probe(
-    ticket: Ticket, number: int, rooms: Rooms, keeps: list[str] | None = None
+    ticket: Ticket, number: int, rooms: Rooms, keeps: list[str] | None = None, quick: bool = False
 ) -> tuple[str, dict[str, list[float]]]:
     """Run a ticket's probe, or the tests that must be kept.
 
@@ -79,6 +81,7 @@ def run_probe(
         "tier": ticket.exercise.tier,
         "patience": slowness(),
         "keeps": keeps or [],
+        "quick": quick,
     }
     paths = [str(project), str(project / "packages/dag-integrity/src"), str(KIT)]
     environment = confine.environment(
@@ -163,6 +166,8 @@ def _follow(command: list[str], environment: dict[str, str], rooms: Rooms, home:
 def _wait(process: subprocess.Popen[bytes], rooms: Rooms, home: Path) -> bool:
     deadline, looked = Deadline(SECONDS), 0.0
     while not deadline.passed():
+        if INTERRUPTED.is_set():
+            raise KeyboardInterrupt
         try:
             process.wait(0.2)
             return True
