@@ -259,3 +259,81 @@ def new(
         folder = skeleton.write(ROOT, id_, to)
     out.print(f"wrote {folder}; docs/exercises.md says what each file is for", markup=False, highlight=False)
     out.print(f"`answers exercise prove {id_}` lists what is missing", markup=False, highlight=False)
+
+
+@app.command()
+def solution(
+    id_: Annotated[
+        str | None, typer.Argument(metavar="[ID]", help="A ticket; that of the current copy if none.")
+    ] = None,
+    design: Annotated[str | None, typer.Option(metavar="NAME", help="One design as a patch.")] = None,
+    give_up: Annotated[bool, typer.Option("--give-up", help="In practice: show it before a check holds.")] = False,
+) -> None:
+    """Show the designs and why they are right: to the interviewer, and in practice after a check that holds."""
+    from answers.exercise import session
+
+    with readable():
+        if is_exercise(ROOT):
+            words = ["solution", *([id_] if id_ else []), *(["--design", design] if design else [])]
+            session.ask_kit(Path(), [*words, *(["--give-up"] if give_up else [])], by=session.COPY)
+        shown = session.solutions(ROOT, id_, design, give_up)
+    for name, text in shown.items():
+        out.print(name, style="bold", markup=False)
+        out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def report(
+    folder: Here = Path(),
+    submission: Annotated[Path | None, typer.Option(metavar="FILE", help="Of what `submit` has made.")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="One page without script.")] = None,
+    markdown: Annotated[Path | None, typer.Option(metavar="FILE", help="To a file, not to the terminal.")] = None,
+    notes: Annotated[
+        list[str] | None, typer.Option("--note", metavar="KEY=TEXT", help="Keep a note; may be repeated.")
+    ] = None,
+    tests: Annotated[
+        bool, typer.Option("--tests", help="Measure the candidate's tests on wrong answers; takes minutes.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Interviewer: verdicts, time, hints, what changed between checks, what to ask, a rubric."""
+    from answers.exercise import report as writing
+    from answers.exercise import session, submitted
+    from answers.exercise import workspace as copies
+    from include.files import write_atomically
+
+    with readable():
+        if is_exercise(ROOT):
+            raise session.not_yours("the report is the interviewer's")
+        workspace = submitted.take_in(ROOT, submission) if submission else copies.find(folder)
+        writing.add_notes(ROOT, workspace, notes or [])
+        if tests:
+            session.measure_tests(ROOT, workspace)
+        data = writing.gather(ROOT, workspace)
+        for file, text in ((html, writing.as_html), (markdown, writing.markdown)):
+            if file:
+                write_atomically(file, text(data), 0o600)
+                err.print(f"wrote {file}", style="dim", markup=False, highlight=False)
+    if as_json:
+        _print_json(data)
+    elif not (html or markdown):
+        out.print(writing.markdown(data), markup=False, highlight=False, soft_wrap=True)
+
+
+@app.command()
+def submit(
+    folder: Here = Path(),
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="The new file (beside the copy).")] = None,
+) -> None:
+    """Take-home: pack the work into one file, and say what is in it."""
+    from answers.exercise import submitted
+    from answers.exercise import workspace as copies
+
+    with readable():
+        file, changed = submitted.pack(copies.find(folder), to)
+    for line in changed:
+        out.print(line, markup=False, highlight=False)
+    out.print(
+        f"{file}: {len(changed)} changed files, and what was there at each check. Send it to your interviewer.",
+        markup=False,
+    )

@@ -206,8 +206,8 @@ def _look(
         add(add_syntax)
     keeps = [] if quick else ticket.exercise.keeps
     if keeps:
-        shutil.copytree(rooms.project, rooms.root / "kept", symlinks=True)
-        shutil.copytree(rooms.start / "tests", rooms.root / "kept" / "tests", dirs_exist_ok=True)
+        shutil.copytree(rooms.project, rooms.kept, symlinks=True)
+        shutil.copytree(rooms.start / "tests", rooms.kept / "tests", dirs_exist_ok=True)
     with ThreadPoolExecutor(2) as pool:
         kept = pool.submit(_timed, result, "keeps", run_probe, ticket, number, rooms, keeps) if keeps else None
         late, result.steps = _timed(result, "probe", run_probe, ticket, number, rooms, None, quick)
