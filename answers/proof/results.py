@@ -21,7 +21,7 @@ from answers.proof.runner import TestResult
 SCHEMA = 2
 CHANGED = "code changed since"
 UNPROVEN: dict[str, Any] = {"status": "unproven", "reason": "its tests were not run yet", "tests": []}
-NOT_CODE = ("docs/", "bench/results/")
+NOT_CODE = ("docs/", "bench/results/", "results/")
 LONGEST_MESSAGE = 4000  # characters; the end of a traceback says what went wrong
 PACKAGES = ("apache-airflow", "pyspark", "chdb-core", "clickhouse-connect", "pytest")
 
@@ -186,7 +186,8 @@ def with_states(
     """Adds the state of each claim and fault as of now.
 
     `state` is the recorded status or verdict, with ", code changed since" where a file that the claim rests on, or its text,
-    is not as it was; `changed` names those. `elsewhere_changed` tells that they are as they were and other code is not. What
+    is not as it was; `changed` names those. In an exercise any other code counts as well. `elsewhere_changed` tells that they
+    are as they were and other code is not. What
     was seen in another tree than this one says nothing about it, and is "unproven" or "not run".
 
     :param results: of the file; not changed.
@@ -207,6 +208,10 @@ def with_states(
         now = {path: hashes.of(path) for path in paths}
         changed = sorted(path for path in now if path not in entry["files"] or entry["files"][path] != now[path])
         changed += ["its text"] if entry["proven_text"] != claim.text else []
+        if not (same or changed) and is_exercise(root):
+            changed = [
+                "other code"
+            ]  # faults are withheld from an exercise: whether the code is that of one, nobody can tell
         told = f"{word}, {CHANGED}" if changed else word
         return {"state": told, "changed": changed, "elsewhere_changed": not changed and not same}
 

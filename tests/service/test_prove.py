@@ -338,6 +338,8 @@ def test_a_change_of_other_code_is_told_and_the_claim_stays_proven(project):
     claim = shown(project)["1.1"]
     assert (claim["state"], claim["elsewhere_changed"]) == ("proven", True)
     assert "1.1, 1.2: other code has changed since they were tested" in project.prove("--show").stdout
+    project.write(".answers/exercise.json", "{}")  # an exercise has no faults, whose files count as the claim's
+    assert shown(project)["1.1"]["state"] == STALE
 
 
 @pytest.mark.claim("9.6")

@@ -59,6 +59,20 @@ class Run:
     environment: dict[str, str] = field(default_factory=dict)
 
 
+GENERATED_CFG = """[core]
+might_contain_dag_callable = airflow.utils.file.might_contain_dag_via_default_heuristic
+dag_discovery_safe_mode = True
+dag_ignore_file_syntax = glob
+
+[dag_processor]
+dag_bundle_config_list = [
+    {
+      "name": "dags-folder",
+      "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+      "kwargs": {}
+    }
+    ]
+"""
 PROJECTS: dict[str, tuple[dict[str, str | dict[str, str]], list[Run]]] = {
     "modules_beside": (
         {"dags/shop.py": dag("shop", before="from include.settings import NAME\nfrom shop_plugin import X\n"), "include/__init__.py": "",
@@ -101,7 +115,11 @@ PROJECTS: dict[str, tuple[dict[str, str | dict[str, str]], list[Run]]] = {
         {"dags/a.py": dag("a", wait("elsewhere")), "deploy.env": TWO_BUNDLES, "pyproject.toml": '[tool.dag-integrity]\nenv-file = "deploy.env"\n'}, [Run()]),
     "safe_mode": (
         {"dags/util.py": "raise RuntimeError('no DAG file: safe mode leaves it out')\n", "dags/a.py": dag("a")},
-        [Run(), Run(rules={"AA101"}, environment={"AIRFLOW__CORE__DAG_DISCOVERY_SAFE_MODE": "False"})]),
+        [Run(), Run(rules={"AA101"}, environment={"AIRFLOW__CORE__DAG_DISCOVERY_SAFE_MODE": "False"}),
+         Run(rules={"AA101"}, environment={"AIRFLOW__CORE__MIGHT_CONTAIN_DAG_CALLABLE": "own.heuristic"})]),
+    "airflow_cfg_as_generated": (
+        {"airflow.cfg": GENERATED_CFG, "dags/util.py": "raise RuntimeError('no DAG file: safe mode leaves it out')\n", "dags/a.py": dag("a")},
+        [Run()]),
 }  # fmt: skip
 
 

@@ -19,6 +19,8 @@ from dag_integrity.sources import read
 
 OTHERS = {"test", "tests", ".venv", "venv", "node_modules", "site-packages", "__pycache__"}  # no DAGs of the deployment
 FALSE = {"f", "false", "0"}  # as Airflow reads a setting
+# What the airflow.cfg that Airflow generates says of [core] might_contain_dag_callable: nothing of the deployment's own.
+AIRFLOWS_HEURISTIC = "airflow.utils.file.might_contain_dag_via_default_heuristic"
 
 
 @dataclass(frozen=True)
@@ -232,8 +234,11 @@ def might_contain_dag(file: str, settings: Mapping[str, str] | None = None) -> b
     With [core] dag_discovery_safe_mode off, or a heuristic of the deployment's own, every file counts.
     """
     settings = settings or {}
-    own = settings.get("AIRFLOW__CORE__MIGHT_CONTAIN_DAG_CALLABLE")
-    if own or settings.get("AIRFLOW__CORE__DAG_DISCOVERY_SAFE_MODE", "True").strip().lower() in FALSE:
+    heuristic = settings.get("AIRFLOW__CORE__MIGHT_CONTAIN_DAG_CALLABLE") or AIRFLOWS_HEURISTIC
+    if (
+        heuristic != AIRFLOWS_HEURISTIC
+        or settings.get("AIRFLOW__CORE__DAG_DISCOVERY_SAFE_MODE", "True").strip().lower() in FALSE
+    ):
         return True
     try:
         content = read(file).lower()
