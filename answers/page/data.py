@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from answers.page import plots
+from answers.page.evidence import dags_of
 from answers.proof.anchors import ClaimedTest, claimed_tests
 from answers.proof.catalog import ROOT, CatalogError, Claim, Question, Step, load_faults, load_questions
 from answers.proof.excerpts import excerpt
 from answers.proof.results import CHANGED, Now, load_results, results_path, tree_digest, with_states
-from answers.proof.walk import seconds_of
+from answers.proof.walk import seconds_of, sentences
 
 ROOMS = (".ci", ".github", "answers", "bench", "config", "dags", "deploy", "include", "packages", "plugins", "tests")
 PROVEN, PROVEN_THEN, FAILING, NOT_PROVEN = "proven", f"proven, {CHANGED}", "failing", "not proven"
 LOOKS_APART = 1.0  # seconds: pages that ask at once look at the files once
 ANYWHERE_ELSE = "none"  # the digest of a tree that nobody can compare: an image has no list of the project's files
-SENTENCE = re.compile(r"(?<=[.?!])\s+(?=[A-Z`“\"])")
 
 
 class Site:
@@ -153,7 +153,7 @@ def question(
         "title": each.title,
         "question": each.question.strip(),
         "answered": each.answered,
-        "dag": Path(each.dag).stem if each.dag else None,
+        "dag": next(iter(dags_of(each)), None),
         "file": f"dags/{each.dag}" if each.dag else None,
         "answer": [sentences(paragraph) for paragraph in (each.answer or "").strip().split("\n\n")],
         "words": len((each.answer or "").split()),
@@ -167,11 +167,6 @@ def question(
 def _step(root: Path, step: Step) -> dict[str, Any]:
     lines = _anchor(root, step.show) if step.show else None
     return step.model_dump() | {"seconds": seconds_of(step), "excerpt": lines}
-
-
-def sentences(paragraph: str) -> list[str]:
-    """Split a paragraph of an answer into the sentences that are said."""
-    return SENTENCE.split(" ".join(paragraph.split()))
 
 
 def claim(one: Claim, root: Path, result: dict[str, Any], tests: list[ClaimedTest]) -> dict[str, Any]:

@@ -23,10 +23,10 @@ LONGEST = 200  # characters of a value
 
 
 def dags_of(question: Question) -> list[str]:
-    """List the ids of the DAGs whose runs are evidence of a question: its own, and those that its claims name."""
-    own = [question.dag.rpartition("/")[2].removesuffix(".py")] if question.dag else []
-    named = [each.dag for claim in question.claims for each in claim.evidence if each.dag]
-    return list(dict.fromkeys([*own, *named]))
+    """List the ids of the DAGs whose runs are evidence of a question: those that its claims name, else its own."""
+    own = question.dag.rpartition("/")[2].removesuffix(".py") if question.dag else None
+    named = [each.dag or own for claim in question.claims for each in claim.evidence] or [own]
+    return [dag for dag in dict.fromkeys(named) if dag]
 
 
 def evidence(question: Question, dags: list[str], session: Session) -> dict[str, Any]:
@@ -43,7 +43,7 @@ def evidence(question: Question, dags: list[str], session: Session) -> dict[str,
         {"claim": claim.id, "text": text}
         for claim in question.claims
         for each in claim.evidence
-        for text in _sentences(each, each.dag or dags_of(question)[0], shown, returned)
+        for text in _sentences(each, each.dag, shown, returned)
     ]
     return {"question": question.id, "dags": dags, "runs": shown, "said": said}
 
@@ -121,12 +121,16 @@ def _shown(run: Row[Any], tasks: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _sentences(
-    each: Evidence, dag: str, runs: list[dict[str, Any]], returned: dict[tuple[str, str, str], Any]
+    each: Evidence, dag: str | None, runs: list[dict[str, Any]], returned: dict[tuple[str, str, str], Any]
 ) -> list[str]:
-    """Return what the catalogue says of the newest days, with their numbers in it."""
+    """Return what the catalogue says of the newest days, with their numbers in it.
+
+    :param dag: whose runs; of all that are shown when None, which are the question's own.
+    """
     by_day: dict[str, list[tuple[int, Any]]] = {}
     for run in runs:
-        if run["dag"] == dag and (value := returned.get((dag, run["run"], each.task))) is not None:
+        value = returned.get((run["dag"], run["run"], each.task))
+        if dag in (None, run["dag"]) and value is not None:
             tries = max((task["tries"] for task in run["tasks"] if task["task"] == each.task), default=1)
             by_day.setdefault(run["day"], []).append((tries, value))
     said = []

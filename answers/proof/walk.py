@@ -1,5 +1,6 @@
 """Walks through a question, step by step: what is said, shown and run. The steps are data, in the question's YAML file."""
 
+import re
 import shlex
 import subprocess
 import sys
@@ -14,6 +15,12 @@ from include.waiting import patience
 WORDS_A_SECOND = 170 / 60  # the pace of an answer: 170 words at most, in 60 seconds
 LOOK = 5  # seconds that a listener looks at an excerpt
 WITHOUT_RUNS, WITH_RUNS = 180, 480  # seconds, at most
+SENTENCE = re.compile(r"(?<=[.?!])\s+(?=[A-Z`“\"])")
+
+
+def sentences(paragraph: str) -> list[str]:
+    """Split a paragraph of an answer into the sentences that are said."""
+    return SENTENCE.split(" ".join(paragraph.split()))
 
 
 @dataclass

@@ -13,6 +13,8 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from fastapi.testclient import TestClient
 
+from answers.page.evidence import dags_of
+from answers.proof.catalog import load_questions
 from answers.stack.settings import Settings
 from support import PROJECT
 from support.tiny_project import Project
@@ -287,6 +289,7 @@ def test_a_dag_is_told_its_question(airflow, metadata_database):
     known = {yaml.safe_load(file.read_text())["id"] for file in (PROJECT / "include/questions").glob("q*.yaml")}
     assert set(told.values()) == known
     assert (told["fleet_transform_MQ"], told["q10_canary"], told["q05_kafka_webhook"]) == ("q04", "q10", "q05")
+    assert {dag for question in load_questions() for dag in dags_of(question)} <= set(bag.dags)
     assert airflow.get("/answers/api/dags/sales", headers=token("viewer")).json()["question"] is None
 
 
