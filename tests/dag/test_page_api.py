@@ -1,6 +1,7 @@
 """The Answers page, asked as a browser asks it: by the API server's own app, on a scratch database, without a server."""
 
 import inspect
+import json
 import logging
 import subprocess
 import sys
@@ -82,19 +83,24 @@ def row(run_id: str, state: str, after: datetime) -> dict:
     return about | {"clear_number": 0, "log_template_id": None}
 
 
+def store(rows: list[dict]) -> None:
+    """Put runs into the table as they are: Airflow itself would refuse some names."""
+    from airflow import settings
+    from airflow.models import DagRun
+    from sqlalchemy import insert
+
+    with settings.engine.begin() as connection:
+        connection.execute(insert(DagRun.__table__), rows)
+
+
 @pytest.fixture(scope="module")
 def ran(of_one_question, dag_of):
     """A run of q10_canary, and one more with a hostile name that has only begun."""
-    from airflow.models import DagRun
-    from airflow.utils.session import create_session
-    from sqlalchemy import insert
-
     dag = dag_of("q10_canary")
     done = dag.test(logical_date=datetime(2013, 6, 14, 4, tzinfo=UTC))
     assert str(done.state) == "success"
     began = datetime(2013, 6, 13, 4, tzinfo=UTC)
-    with create_session() as session:  # Airflow refuses such a name itself, so it is put into the table
-        session.execute(insert(DagRun), [row(HOSTILE, "running", began) | {"start_date": began}])
+    store([row(HOSTILE, "running", began) | {"start_date": began}])
     return done.run_id
 
 
@@ -104,6 +110,7 @@ def paths(app) -> list[str]:
     return [route.path.format(**names) for route in app.routes if isinstance(route, APIRoute)]
 
 
+@pytest.mark.claim("6.8")
 def test_every_route_of_data_refuses_who_is_not_signed_in(airflow, page):
     data = [path for path in paths(page) if path.startswith("/api/")]
     assert len(data) >= 5
@@ -115,6 +122,7 @@ def test_every_route_of_data_refuses_who_is_not_signed_in(airflow, page):
     assert sorted(set(paths(page)) - set(data)) == ["/", "/static/page.js"], "a route that is not below /api is public"
 
 
+@pytest.mark.claim("6.8")
 def test_the_page_changes_and_runs_nothing(airflow, page):
     assert {method for route in page.routes for method in route.methods} <= {"GET", "HEAD"}
     assert page.openapi_url is None
@@ -135,6 +143,7 @@ def test_the_shell_is_for_who_is_signed_in(airflow):
     assert len(answer.content) + sum(len(file.content) for file in files) < 60_000
 
 
+@pytest.mark.claim("6.8")
 def test_each_answer_forbids_what_the_page_does_not_need(airflow):
     for path in ("/", "/api/questions", "/static/page.js", "/static/nothing", "/api/nothing"):
         headers = airflow.get(f"/answers{path}", headers=token("viewer")).headers
@@ -147,6 +156,7 @@ def test_each_answer_forbids_what_the_page_does_not_need(airflow):
     assert airflow.get("/answers/", headers=token("viewer")).headers["cache-control"] == "no-cache"
 
 
+@pytest.mark.claim("6.8")
 @pytest.mark.parametrize(
     "path",
     [
@@ -196,12 +206,14 @@ def test_evidence_is_what_the_runs_left_behind(of_one_question, ran):
     assert said == [f"1 counts of {done['day']}: {seats} seats of Boeing"]
 
 
+@pytest.mark.claim("6.8")
 def test_a_hostile_name_is_a_text_like_any_other(of_one_question, ran):
     answer = of_one_question.get("/answers/api/evidence/q01", headers=token("viewer"))
     assert answer.headers["content-type"] == "application/json"
     assert HOSTILE in {run["run"] for run in answer.json()["runs"]}
 
 
+@pytest.mark.claim("6.8")
 def test_evidence_needs_the_right_to_the_runs(of_one_question, ran):
     assert of_one_question.get("/answers/api/evidence/q01", headers=token(None)).status_code == 403
     assert of_one_question.get("/answers/api/dags/q10_canary", headers=token(None)).status_code == 403
@@ -223,6 +235,7 @@ def refused(monkeypatch):
     return refuse
 
 
+@pytest.mark.claim("6.8")
 @pytest.mark.parametrize("entity", ["RUN", "TASK_INSTANCE", "XCOM"])
 def test_evidence_needs_each_right_that_its_parts_need(of_one_question, ran, refused, entity):
     refused(entity)
@@ -250,18 +263,18 @@ def counted_queries():
 def test_a_poll_asks_three_queries_however_many_runs_there_are(of_one_question, ran):
     from airflow.models import DagRun
     from airflow.utils.session import create_session
-    from sqlalchemy import delete, insert
+    from sqlalchemy import delete
 
     began = datetime(2012, 1, 1, tzinfo=UTC)
     many = [row(f"old{n}", "success", began + timedelta(minutes=n)) for n in range(10_000)]
-    with create_session() as session:
-        session.execute(insert(DagRun), many)
+    store(many)
     try:
         with counted_queries() as asked:
             answer = of_one_question.get("/answers/api/evidence/q01", headers=token("viewer"))
         assert len(answer.json()["runs"]) == 10
         assert ran in {run["run"] for run in answer.json()["runs"]}
-        assert len([statement for statement in asked if statement.startswith("SELECT")]) <= 3, asked
+        ours = [statement for statement in asked if "revoked_token" not in statement]  # which Airflow asks of any user
+        assert len(ours) <= 3, ours
         etag = {"If-None-Match": answer.headers["etag"]}
         again = of_one_question.get("/answers/api/evidence/q01", headers=token("viewer") | etag)
         assert again.status_code == 304
@@ -293,6 +306,7 @@ def test_a_dag_is_told_its_question(airflow, metadata_database):
     assert airflow.get("/answers/api/dags/sales", headers=token("viewer")).json()["question"] is None
 
 
+@pytest.mark.claim("9.7")
 def test_a_mistake_in_a_question_is_shown_and_airflow_stays(of_one_question, tmp_path, airflow):
     from answers.page.app import build
     from answers.page.data import Site
@@ -307,19 +321,20 @@ def test_a_mistake_in_a_question_is_shown_and_airflow_stays(of_one_question, tmp
     assert client.get("/", headers=token("viewer")).status_code == 200
 
 
+@pytest.mark.claim("9.7")
 def test_a_page_that_cannot_be_built_leaves_airflow_and_the_deadlines_alone(metadata_database, monkeypatch, caplog):
     from airflow import plugins_manager
 
     import answers.page.app
 
     def broken() -> None:
-        raise ImportError(f"no such thing: {HOSTILE}")
+        raise RuntimeError(f"no such thing: {HOSTILE}")
 
     monkeypatch.setattr(answers.page.app, "build", broken)
     with api_server() as client, caplog.at_level(logging.ERROR):
         answer = client.get("/answers/api/questions")
         assert answer.status_code == 500
-        assert "cannot be built: ImportError in test_page_api.py, line " in answer.text
+        assert "cannot be built: RuntimeError in test_page_api.py, line " in answer.text
         assert HOSTILE not in answer.text, "the text of the error is for the log alone"
         assert client.get("/api/v2/version").status_code == 200
         assert client.get("/").status_code == 200
@@ -329,22 +344,25 @@ def test_a_page_that_cannot_be_built_leaves_airflow_and_the_deadlines_alone(meta
 
 
 WITHOUT_PAGE = """
-import sys
+import json, sys
 from airflow import plugins_manager
 plugins_manager.get_deadline_references_plugins()
 (plugin,) = [each for each in plugins_manager._get_plugins()[0] if each.name == "answers"]
-print([view["name"] for view in plugin.external_views])
-print([name for name in sys.modules if name.startswith("answers.page") or name == "fastapi"])
-print(plugin.fastapi_apps[0]["url_prefix"])
+views = [view["name"] for view in plugin.external_views]
+loaded = [name for name in sys.modules if name.startswith("answers.page")]
+print("TOLD", json.dumps([views, loaded, plugin.fastapi_apps[0]["url_prefix"]]))
 """
 
 
-def test_only_the_api_server_builds_the_page():
+@pytest.mark.claim("9.7")
+def test_only_the_api_server_builds_the_page(metadata_database):
     """A scheduler or a task loads the plugin, and nothing of the page."""
-    done = subprocess.run([sys.executable, "-c", WITHOUT_PAGE], cwd=PROJECT, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-3:] == ["['Answers', 'Answer']", "[]", "/answers"], done.stderr
+    done = subprocess.run([sys.executable, "-c", WITHOUT_PAGE], cwd=PROJECT, capture_output=True, text=True)
+    (told,) = [line for line in done.stdout.splitlines() if line.startswith("TOLD ")] or [done.stderr]
+    assert json.loads(told.removeprefix("TOLD ")) == [["Answers", "Answer"], [], "/answers"]
 
 
+@pytest.mark.claim("9.7")
 def test_the_addresses_of_the_views_are_relative():
     """With a slash in front, Airflow below a path would look for the page outside of it."""
     from plugins.answers_plugin import AnswersPlugin

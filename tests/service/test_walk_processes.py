@@ -15,6 +15,7 @@ def problems(**step) -> list[str]:
     return played.problems
 
 
+@pytest.mark.claim("9.7")
 def test_a_command_that_does_what_is_expected_is_no_problem():
     assert problems(run="answers new --help", expect=EXPECTED | {"says": "The next question"}) == []
 
@@ -24,6 +25,7 @@ def test_the_second_command_looks_at_what_the_first_one_did():
     assert problems(run="answers walk --help", then="answers new --help", expect=wanted) == []
 
 
+@pytest.mark.claim("9.7")
 @pytest.mark.parametrize(
     ("expect", "message"),
     [
@@ -36,6 +38,7 @@ def test_a_command_that_does_something_else_is_told(expect, message):
     assert message in problem
 
 
+@pytest.mark.claim("9.7")
 def test_no_shell_reads_a_command(tmp_path):
     mark = tmp_path / "mark"
     (problem,) = problems(run=f"answers new --help; touch {mark}", expect=EXPECTED)

@@ -30,6 +30,7 @@ def test_a_walk_mentions_every_claim_of_its_question(question):
     assert mentioned == {claim.id for claim in question.claims}
 
 
+@pytest.mark.claim("9.7")
 @pytest.mark.parametrize("step", [step for _, step in STEPS], ids=[name for name, _ in STEPS])
 def test_what_a_step_shows_is_there(step):
     if step.show:
@@ -122,6 +123,7 @@ def test_a_rehearsal_gives_the_answer_word_for_word(answers):
     assert f"{len(question.answer.split())} words in 1 s" in done.output
 
 
+@pytest.mark.claim("9.7")
 def test_a_check_without_runs_looks_at_what_is_shown(answers, monkeypatch):
     assert answers("walk", "q09", "--check", "--no-run").exit_code == 0
     (question,) = [each for each in QUESTIONS if each.id == "q09"]
