@@ -19,7 +19,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document in
 def readable_errors() -> Iterator[None]:
     """Turn the errors that a user can mend into one message and exit code 1."""
     from answers.stack.client import ApiError
-    from answers.stack.lifecycle import StackError
+    from answers.stack.parts import StackError
     from include.flights.warehouse import WarehouseUnavailable
 
     try:

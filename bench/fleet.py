@@ -49,9 +49,9 @@ def until(ready: Callable[[], bool], patience: float = 120) -> None:
 
 def parser_share(settings, seconds: float = 40) -> float:
     """The share of one core that the DAG processor and the parsers it forks take while nothing runs."""
-    from answers.stack import lifecycle
+    from answers.stack import parts
 
-    pid = next(part["pid"] for part in lifecycle.status(settings) if part["part"] == "dag-processor")
+    pid = next(part["pid"] for part in parts.status(settings) if part["part"] == "dag-processor")
     before = psutil.Process(pid).cpu_times()
     time.sleep(seconds)  # the window of the measurement
     after = psutil.Process(pid).cpu_times()

@@ -125,7 +125,7 @@ def _burst(settings, opts: dict, topic: str, way: str) -> dict:
 def _loss(settings, opts: dict, topics: dict) -> dict:
     """The same messages at the same rate to each, while the same parts are killed; counted after the stack has settled."""
     from answers.operate import kills
-    from answers.stack import lifecycle
+    from answers.stack import parts
     from include.flight_status import broker
 
     threads = [
@@ -136,7 +136,7 @@ def _loss(settings, opts: dict, topics: dict) -> dict:
     done = list(kills.carry_out(settings, kills.schedule(SEED, KILLS, WITHIN, PARTS), SEED))
     for thread in threads:
         thread.join()
-    until(lambda: lifecycle.healthy(settings))
+    until(lambda: parts.healthy(settings))
     groups = {"event": broker.GROUPS["event"], "sensor": broker.GROUPS["sensor"], "stock": "stock"}
     found: dict = {
         "kills": len(done),

@@ -14,11 +14,11 @@ class Peak:
     """
 
     def __init__(self, settings, pause: float = 0.5) -> None:
-        from answers.stack import lifecycle
+        from answers.stack import processes
 
         self._pause = pause
         self.total = self.java = 0
-        self._root = lifecycle.supervisor_process(settings)
+        self._root = processes.supervisor_process(settings)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 

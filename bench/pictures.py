@@ -24,7 +24,7 @@ from rich.text import Text
 
 from answers.operate.sla_plot import draw
 from answers.stack.client import Airflow, ApiError
-from answers.stack.lifecycle import StackError
+from answers.stack.parts import StackError
 from answers.stack.settings import Settings
 from bench.browser import BrowserMissing, browser
 from bench.plots import plots

@@ -221,7 +221,7 @@ def _standalone() -> Iterator[tuple]:
             until(lambda: client() is not None, 180)
             yield client(), died
         finally:
-            from answers.stack.lifecycle import end
+            from answers.stack.processes import end
 
             end([*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)])
 

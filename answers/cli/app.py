@@ -67,7 +67,7 @@ def up(
     as_json: AsJson = False,
 ) -> None:
     """Start the embedded stack and wait until it is healthy. Ctrl-C stops it, unless it ran before."""
-    from answers.stack import lifecycle
+    from answers.stack import lifecycle, processes
     from answers.stack.settings import Settings
 
     report = (lambda line: err.print(line, style="dim", markup=False, highlight=False)) if as_json else say
@@ -84,7 +84,7 @@ def up(
                 if foreground:
                     signal.pause()
         except KeyboardInterrupt:
-            if lifecycle.started_here(Settings.load()):
+            if processes.started_here(Settings.load()):
                 lifecycle.down(report)
             else:
                 report("this command did not start the stack, so it stays up; `answers down` stops it")
@@ -103,21 +103,21 @@ def down() -> None:
 @app.command()
 def status(as_json: AsJson = False) -> None:
     """Show how the embedded stack is, and each of its parts. Exit code 1 unless all of them run."""
-    from answers.stack import lifecycle
+    from answers.stack import lifecycle, parts
     from answers.stack.settings import Settings
 
     settings = Settings.load()
-    parts = lifecycle.status(settings)
-    running = all(part["state"] == "RUNNING" for part in parts)
-    health = lifecycle.health(settings) if any(part["pid"] for part in parts) else {}
-    state = lifecycle.condition(parts, lifecycle.at_work(settings), lifecycle.all_healthy(health))
+    records = parts.status(settings)
+    running = all(part["state"] == "RUNNING" for part in records)
+    health = parts.health(settings) if any(part["pid"] for part in records) else {}
+    state = parts.condition(records, lifecycle.at_work(settings), parts.all_healthy(health))
     url = settings.url if settings.ports else None
     if as_json:
-        document = {"running": running, "state": state, "url": url, "parts": parts, "health": health}
+        document = {"running": running, "state": state, "url": url, "parts": records, "health": health}
         print(json.dumps(document))
     else:
-        table = Table("part", "state", "pid", "up", "memory", title=_headline(state, parts, health, url or ""))
-        for part in parts:
+        table = Table("part", "state", "pid", "up", "memory", title=_headline(state, records, health, url or ""))
+        for part in records:
             up_for = str(timedelta(seconds=part["uptime"])) if part["uptime"] is not None else ""
             memory = f"{part['memory'] / 2**20:.0f} MB" if part["memory"] else ""
             table.add_row(part["part"], part["state"], str(part["pid"] or ""), up_for, memory)
@@ -228,11 +228,11 @@ def integrity(context: typer.Context) -> None:
 @app.command("open")
 def open_ui(show: Annotated[bool, typer.Option("--print", help="Only print address and sign-in.")] = False) -> None:
     """Open Airflow's UI in the browser and print the sign-in."""
-    from answers.stack import lifecycle
+    from answers.stack import processes
     from answers.stack.settings import Settings
 
     settings = Settings.load()
-    if not settings.ports or lifecycle.supervisor_process(settings) is None:
+    if not settings.ports or processes.supervisor_process(settings) is None:
         err.print("answers: the stack is not running: `answers up`", style="red")
         raise typer.Exit(1)
     out.print(
@@ -254,7 +254,7 @@ def demo(
     Stays up until Ctrl-C on a terminal; tears down and exits otherwise. A stack that ran before stays up in either case.
     """
     from answers import demo
-    from answers.stack import lifecycle
+    from answers.stack import lifecycle, processes
     from answers.stack.settings import Settings
 
     shown = complete = False
@@ -263,7 +263,7 @@ def demo(
             with interruptible(), lifecycle.stopping_what_it_starts(say):
                 complete = demo.play(questions or [], days_of([], first, last), out, show_runs)
                 shown = True
-                if not lifecycle.started_here(Settings.load()):
+                if not processes.started_here(Settings.load()):
                     out.print("The stack ran before the demonstration and stays up: `answers down` stops it.")
                 elif sys.stdin.isatty() and sys.stdout.isatty():
                     out.print("The stack stays up until Ctrl-C.")

@@ -66,12 +66,12 @@ def rotate_fernet() -> None:
 
 
 def _running() -> Settings:
-    from answers.stack import lifecycle
+    from answers.stack import parts, processes
     from answers.stack.settings import Settings
 
     settings = Settings.load()
-    if lifecycle.supervisor_process(settings) is None:
-        raise lifecycle.StackError("the stack is not running: `answers up`")
+    if processes.supervisor_process(settings) is None:
+        raise parts.StackError("the stack is not running: `answers up`")
     return settings
 
 

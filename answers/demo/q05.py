@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from answers.operate import audit
 from answers.operate.kafka import start, stop
-from answers.stack import kafka, lifecycle
+from answers.stack import kafka, processes
 from answers.stack.client import ApiError
 from answers.stack.connections import kafka_options
 from include.flight_status import broker, produce
@@ -32,7 +32,7 @@ def play(demo: Demo) -> None:
     try:
         _show(demo)
     finally:
-        if not ran_before and not lifecycle.started_here(demo.settings):
+        if not ran_before and not processes.started_here(demo.settings):
             stop()
 
 

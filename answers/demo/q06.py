@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import httpx
 import psutil
 
-from answers.stack import dotenv, lifecycle
+from answers.stack import dotenv, parts
 from answers.stack.parameters.client import Parameters
 from include.partner.signature import sign
 
@@ -75,5 +75,5 @@ def _hunt(folders: tuple[Path, ...], secrets: tuple[str, ...]) -> tuple[int, int
 
 def _environments(demo: Demo) -> dict[str, set[str]]:
     """Return the names in the environment of each part."""
-    pids = {part["part"]: part["pid"] for part in lifecycle.status(demo.settings) if part["pid"]}
+    pids = {part["part"]: part["pid"] for part in parts.status(demo.settings) if part["pid"]}
     return {part: set(psutil.Process(pid).environ()) for part, pid in pids.items()}

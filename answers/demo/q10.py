@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from answers.stack import bundles, lifecycle
+from answers.stack import bundles, lifecycle, parts, processes
 from answers.stack.bundles import BRANCH
 from answers.stack.client import Airflow, ApiError
 from answers.stack.repository import Repository
@@ -29,8 +29,8 @@ def play(demo: Demo) -> None:
     def say(line: str) -> None:
         demo.out.print(line, style="dim", markup=False)
 
-    if not lifecycle.started_here(demo.settings):
-        raise lifecycle.StackError(
+    if not processes.started_here(demo.settings):
+        raise parts.StackError(
             "question 10 starts the stack anew, with its DAGs from Git, and leaves alone one that ran before: "
             "`answers down`, then `answers demo q10`"
         )

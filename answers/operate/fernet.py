@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from answers.stack import dotenv, lifecycle
+from answers.stack import dotenv, lifecycle, parts
 from answers.stack.settings import PROJECT, Settings
 
 # Column of each table with encrypted text, and what marks those rows.
@@ -33,7 +33,7 @@ def phases(current: str, new: str) -> tuple[str, str, str]:
     return f"{current},{new}", f"{new},{current}", new
 
 
-def rotate(settings: Settings, say: lifecycle.Say = print) -> int:
+def rotate(settings: Settings, say: parts.Say = print) -> int:
     """Give the embedded stack another Fernet key while it runs; returns the number of texts that are encrypted anew.
 
     :raises StackError: a part does not come back, or a row does not open with the new key; the old key then stays known
@@ -53,10 +53,10 @@ def rotate(settings: Settings, say: lifecycle.Say = print) -> int:
         text=True,
     )
     if done.returncode:
-        raise lifecycle.StackError(f"airflow rotate-fernet-key failed; both keys stay in {file}\n{done.stderr[-2000:]}")
+        raise parts.StackError(f"airflow rotate-fernet-key failed; both keys stay in {file}\n{done.stderr[-2000:]}")
     rows = list(texts(settings))
     if shut := [where for where, text in rows if not opens(text, new)]:
-        raise lifecycle.StackError(
+        raise parts.StackError(
             f"{len(shut)} texts do not open with the new key ({', '.join(shut[:3])}); both keys stay in {file}"
         )
     # Nothing is left that needs the old key: the parts forget it at their next start, no restart is worth it.
@@ -89,7 +89,7 @@ def opens(text: str, key: str) -> bool:
     return True
 
 
-def _give(settings: Settings, keys: str, say: lifecycle.Say) -> None:
+def _give(settings: Settings, keys: str, say: parts.Say) -> None:
     dotenv.replace(settings.home / "secrets.env", {"FERNET_KEY": keys})
-    for parts in ROUNDS:
-        lifecycle.restart(settings, parts, say)
+    for group in ROUNDS:
+        lifecycle.restart(settings, group, say)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 def start(say: Callable[[str], None] = lambda line: None) -> None:
     """Start broker and relay, make the topics, unpause the DAGs.
 
-    :raises answers.stack.lifecycle.StackError: the stack is not up, or the broker does not come up
+    :raises answers.stack.parts.StackError: the stack is not up, or the broker does not come up
     """
     from answers.operate import audit
     from answers.stack import kafka
@@ -31,17 +31,17 @@ def start(say: Callable[[str], None] = lambda line: None) -> None:
 def stop() -> None:
     """Pause the DAGs, stop relay and broker. Topics and offsets stay.
 
-    :raises answers.stack.lifecycle.StackError: the stack is not up
+    :raises answers.stack.parts.StackError: the stack is not up
     :raises answers.stack.client.ApiError: Airflow does not answer
     """
     from answers.operate import audit
-    from answers.stack import kafka, lifecycle
+    from answers.stack import kafka, parts, processes
     from answers.stack.client import Airflow
     from answers.stack.settings import Settings
 
     settings = Settings.load()
-    if lifecycle.supervisor_process(settings) is None:
-        raise lifecycle.StackError("the stack is not up, and Kafka with it")
+    if processes.supervisor_process(settings) is None:
+        raise parts.StackError("the stack is not up, and Kafka with it")
     airflow = Airflow()
     for dag_id, _ in audit.DAGS.values():
         airflow.pause(dag_id)

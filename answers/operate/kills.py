@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from answers.stack import lifecycle
+from answers.stack import parts, processes
 from answers.stack.settings import Settings
 from include.waiting import patience, wait_until
 
@@ -67,7 +67,7 @@ def _strike(settings: Settings, part: str, chance: random.Random) -> int | None:
         if part in ("task", "worker"):
             process = chance.choice(_busy(settings, part) or [None])
         else:
-            states = {each["part"]: each for each in lifecycle.status(settings)}
+            states = {each["part"]: each for each in parts.status(settings)}
             pid = states.get(part, {}).get("pid")
             process = psutil.Process(pid) if pid else None
         if process is None:
@@ -80,7 +80,7 @@ def _strike(settings: Settings, part: str, chance: random.Random) -> int | None:
 
 def _busy(settings: Settings, part: str) -> list[psutil.Process]:
     """The processes that run a task ("task"), or the executor's that watch one ("worker"). They call themselves so."""
-    supervisor = lifecycle.supervisor_process(settings)
+    supervisor = processes.supervisor_process(settings)
     found = []
     for process in supervisor.children(recursive=True) if supervisor else []:
         try:

@@ -97,18 +97,18 @@ def answers(port: int) -> bool:
 def up(settings: Settings, say: Callable[[str], None] = print, patience: float = 60) -> None:
     """Start the broker of the embedded stack, which must be up, and wait until it answers.
 
-    :raises answers.stack.lifecycle.StackError: with the end of its log
+    :raises answers.stack.parts.StackError: with the end of its log
     """
-    from answers.stack import lifecycle
+    from answers.stack import parts, processes
 
-    if lifecycle.supervisor_process(settings) is None:
-        raise lifecycle.StackError("the stack is not up: run `answers up` first")
+    if processes.supervisor_process(settings) is None:
+        raise parts.StackError("the stack is not up: run `answers up` first")
     if "kafka" not in settings.ports:
-        raise lifecycle.StackError("the stack was started without Kafka: `answers down`, then `answers up`")
+        raise parts.StackError("the stack was started without Kafka: `answers down`, then `answers up`")
     try:
         jars.fetch(LOCK)
     except jars.JarsMissing as error:
-        raise lifecycle.StackError(str(error)) from error
+        raise parts.StackError(str(error)) from error
     start(settings, "kafka")
     wait_until(
         lambda: answers(settings.ports["kafka"]),
@@ -116,26 +116,26 @@ def up(settings: Settings, say: Callable[[str], None] = print, patience: float =
         "kafka",
         pause=0.1,
         say=say,
-        detail=lambda: f"({settings.home / 'logs'})\n{lifecycle.log_tail(settings, 'kafka')}",
-        error=lifecycle.StackError,
+        detail=lambda: f"({settings.home / 'logs'})\n{parts.log_tail(settings, 'kafka')}",
+        error=parts.StackError,
     )
     say(f"Kafka listens on 127.0.0.1:{settings.ports['kafka']}")
 
 
 def start(settings: Settings, program: str) -> None:
     """Start a program of the supervisor unless it runs."""
-    from answers.stack import lifecycle
+    from answers.stack import parts
 
-    rpc = lifecycle.supervisor(settings)
+    rpc = parts.supervisor(settings)
     if rpc.getProcessInfo(program)["statename"] not in ("RUNNING", "STARTING"):
         rpc.startProcess(program, False)
 
 
 def stop(settings: Settings, program: str) -> None:
     """Stop a program of the supervisor if it runs."""
-    from answers.stack import lifecycle
+    from answers.stack import parts
 
-    rpc = lifecycle.supervisor(settings)
+    rpc = parts.supervisor(settings)
     if rpc.getProcessInfo(program)["statename"] in ("RUNNING", "STARTING", "BACKOFF"):
         rpc.stopProcess(program)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from answers.stack.lifecycle import end, orphans
+from answers.stack.processes import end, orphans
 from answers.stack.settings import Settings
 
 

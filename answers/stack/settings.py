@@ -186,7 +186,7 @@ class Settings:
             "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(logs / "dag-processor"),
             "AIRFLOW_VAR_DATA_ROOT": str(self.home / "data"),
             "ANSWERS_HOME": str(self.home),
-            "ANSWERS_STACK": str(self.home),  # marks every process of this stack, see lifecycle.leftovers
+            "ANSWERS_STACK": str(self.home),  # marks every process of this stack, see processes.leftovers
             "ANSWERS_PYTHON": sys.executable,
             # Whether the parts that fork tasks and parsers import modules first, see config/airflow_local_settings.py.
             "ANSWERS_FORKS_PRELOAD": os.environ.get("ANSWERS_FORKS_PRELOAD", "1"),

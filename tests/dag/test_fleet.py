@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import re
 import time
 from datetime import date, timedelta
 from pathlib import Path
@@ -14,7 +13,6 @@ from answers.stack.bootstrap import POOLS
 from include.fleet.model import load
 from include.flights import feed, light
 from include.flights import warehouse as loader
-from include.flights.feed import default_feed
 from include.flights.publish import publish_day
 from support import PROJECT, expected, fleet, interval, open_warehouse
 
@@ -239,36 +237,6 @@ def test_the_trap_deferred_with_several_task_ids_a_partial_failure_is_overlooked
     assert asyncio.run(first_event()) == seen
 
 
-@pytest.fixture
-def one_engine(monkeypatch):
-    """A process can hold one engine: here the transformation uses the warehouse's, which the tests have open."""
-    import plugins.warehouse
-
-    monkeypatch.setattr(plugins.warehouse, "open_scratch", plugins.warehouse.open_warehouse)
-
-
-BROKEN = {"flights": lambda text: re.sub(r"(?m)^(2013,.*,US,.*,)\d+(,\d+,\d+,2013-)", r"\1far\2", text, count=1)}
-
-
-@pytest.mark.claim("4.1")
-@pytest.mark.claim("4.6")
-@pytest.mark.timeout(120)
-def test_a_carriers_day_is_moved_though_the_day_before_it_failed(run_day, warehouse, one_engine, make_feed):
-    """Only the same date counts."""
-    warehouse.close()
-    day_before = str(date.fromisoformat(DAY) - timedelta(days=1))
-    state, _, _ = run_day("q04_fleet", day_before, make_feed(day_before, **BROKEN), dag_id="fleet_ingest_US")
-    assert state == "failed"
-    state, _, _ = run_day("q04_fleet", DAY, default_feed(), dag_id="fleet_ingest_US")
-    assert state == "success"
-    state, tasks, _ = run_day("q04_fleet", DAY, dag_id="fleet_transform_US")
-    assert state == "success", tasks
-    with open_warehouse() as client:
-        flights = client.query_df("SELECT * FROM warehouse.carrier_flights")
-        wanted = expected.flights(DAY, DAY).query("carrier == 'US'")
-        expected.assert_equal(flights, wanted, expected.FLIGHT_KEY)
-
-
 @pytest.mark.claim("4.8")
 @pytest.mark.timeout(120)
 def test_a_report_serves_the_days_whose_events_it_was_not_given(dags, warehouse, make_feed, tmp_path):
@@ -287,16 +255,3 @@ def test_a_report_serves_the_days_whose_events_it_was_not_given(dags, warehouse,
     wanted = pd.concat([fleet.totals(str(day), ["US"], ["carrier"])[fleet.REPORT] for day in days], ignore_index=True)
     expected.assert_equal(reports, wanted, ["flights"])
     assert [str(day)[:10] for day in reports["flight_date"]] == [str(day) for day in days]
-
-
-@pytest.mark.claim("4.6")
-@pytest.mark.timeout(120)
-def test_when_the_upstream_failed_the_sensor_fails_at_once_though_the_day_before_succeeded(run_day, make_feed):
-    day_before = str(date.fromisoformat(DAY) - timedelta(days=1))
-    assert run_day("q04_fleet", day_before, default_feed(), dag_id="fleet_ingest_US")[0] == "success"
-    state, tasks, _ = run_day("q04_fleet", DAY, make_feed(DAY, **BROKEN), dag_id="fleet_ingest_US")
-    assert (state, tasks["land"][0], tasks["done"][0]) == ("failed", "failed", "upstream_failed")
-    state, tasks, _ = run_day("q04_fleet", DAY, dag_id="fleet_transform_US")
-    assert FLEET.settings.sensor_timeout > 600, "it has not waited for that: the test would have been ended before"
-    assert (state, tasks["wait_for_ingest_US"][0]) == ("failed", "failed")
-    assert tasks["transform"][0] == "upstream_failed"

@@ -2,9 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from datetime import date
-from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 from typer.testing import CliRunner
@@ -15,16 +12,12 @@ from answers.deploy.server import Server
 from answers.operate.fleet_due import look
 from answers.operate.missed_events import hand_over
 from answers.operate.repair import Repairer, Request
-from answers.stack.client import Airflow, run_of
+from answers.stack.client import Airflow
 from answers.stack.settings import Settings
-from include.fleet import totals
-from include.fleet.model import load
-from include.flights import feed, light
-from include.flights import warehouse as loader
-from include.flights.publish import publish_day
-from support import PROJECT, expected, fleet, interval, wait_for
+from support import PROJECT, expected, fleet
 from support.api_server import running_server
 from support.events import Scheduler
+from support.headline_day import CARRIERS, DAY, FLEET, HEADLINE, Day
 
 pytestmark = pytest.mark.claim("4.8")
 
@@ -146,85 +139,6 @@ def test_a_place_in_the_queue_from_before_the_pause_does_not_hold_the_rest_back(
 def test_a_dag_without_assets_and_one_that_is_unknown_have_missed_nothing(airflow):
     assert Server(airflow).hand_over_missed_events("fleet_ingest_UA") == []
     assert Server(airflow).hand_over_missed_events("nowhere") == []
-
-
-# -- the repair of a day, by a worker that is this test
-
-DAY = date(2013, 6, 13)
-CARRIERS = ("UA", "B6", "EV")
-FLEET = load()
-HEADLINE = FLEET.needed("headline")
-
-
-class Day:
-    """A day of the headline: its warehouse, and what its tasks would do."""
-
-    def __init__(self, airflow, scheduler, warehouse, feed_dir, folder) -> None:
-        self.airflow, self.scheduler, self.warehouse = airflow, scheduler, warehouse
-        self.feed_dir, self.folder = feed_dir, folder
-        self.worked: list[str] = []
-        self.fails = ""
-
-    def work(self) -> None:
-        """Make the runs that events start, and do what is queued, as far as its DAG is not paused."""
-        self.scheduler.look()
-        paused = {each["dag_id"] for each in self.airflow.pages("/dags?paused=true", "dags")}
-        for run in self.airflow.pages("/dags/~/dagRuns?state=queued", "dag_runs"):
-            (member,) = (each for each in HEADLINE if each.dag_id == run["dag_id"])
-            name = member.dag_id.removeprefix("fleet_")
-            if member.dag_id not in paused:
-                self.worked.append(name)
-                if name != self.fails:
-                    self.do(member)
-                self.end(name, "failed" if name == self.fails else "success", run["dag_run_id"])
-
-    def do(self, member) -> None:
-        if member.layer == "ingest":
-            landed = feed.land(self.feed_dir, self.folder, *interval(str(DAY)), "test", carrier=member.key)
-            self.scheduler.announce(f"fleet.landed.{member.key}", landed)
-        elif member.layer == "transform":
-            landed = feed.land(self.feed_dir, self.folder, *interval(str(DAY)), "test", carrier=member.key)
-            light.transform(self.warehouse, Path(landed["folder"]))
-            report = publish_day(
-                self.warehouse,
-                Path(landed["folder"]),
-                DAY,
-                DAY,
-                landed["rows"],
-                "test",
-                loader.CARRIERS,
-                landed["slice"],
-            )
-            self.scheduler.announce(f"fleet.published.{member.key}", report)
-        for table, carriers, keys in FLEET.products(member):
-            totals.publish(self.warehouse, table, DAY, carriers, "test", keys)
-
-    def start(self, *names: str) -> None:
-        for name in names:
-            self.airflow.request("POST", f"/dags/fleet_{name}/dagRuns", json=run_of(DAY))
-
-    def end(self, name: str, state: str, run_id: str = f"answers__{DAY}") -> None:
-        """End a run. SQLite lets one write at a time: a server that is asked much says 500."""
-        path, body = f"/dags/fleet_{name}/dagRuns/{quote(run_id)}", {"state": state}
-        wait_for("the write", lambda: self.airflow.request("PATCH", path, json=body, expect=(200, 500)).is_success)
-
-    def queued(self) -> set[str]:
-        """The DAGs that have a run which nobody has done yet."""
-        found = self.airflow.pages("/dags/~/dagRuns?state=queued", "dag_runs")
-        return {run["dag_id"].removeprefix("fleet_") for run in found}
-
-    def pause(self, name: str) -> None:
-        self.airflow.request("PATCH", f"/dags/fleet_{name}", json={"is_paused": True})
-
-    def is_paused(self, name: str) -> bool:
-        return self.airflow.request("GET", f"/dags/fleet_{name}").json()["is_paused"]
-
-    def repair(self, **options) -> dict[str, str]:
-        """Repair, working meanwhile; the state at the end of everything that was due."""
-        asked = Request(FLEET, HEADLINE, [DAY], patience=120, **options)
-        looks = Repairer(self.airflow, lambda: look(self.warehouse, FLEET, HEADLINE, [DAY]), asked).repair()
-        *_, (repairs, _) = ((repairs, self.work()) for repairs in looks)
-        return {each.dag_id.removeprefix("fleet_"): each.state for each in repairs}
 
 
 @pytest.fixture

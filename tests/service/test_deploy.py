@@ -1,8 +1,6 @@
 """A deploy step by step: what it pauses, ships, verifies and undoes, and that it can be killed anywhere."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,34 +11,9 @@ from answers.deploy.deploy import DeployError
 from answers.deploy.journal import Busy, Journal
 from answers.stack.repository import RepositoryError
 from support import PROJECT
-from support.deploys import World, document, git
+from support.deploys import World, document, git, killed
 
-pytestmark = pytest.mark.claim("10.4")
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch):
-    """Airflow has two seconds to follow; here it does at once or never."""
-    monkeypatch.setattr("answers.deploy.deploy.SETTLE", 2.0)
-    monkeypatch.setenv("ANSWERS_PATIENCE", "1")
-
-
-@pytest.fixture
-def world(tmp_path) -> World:
-    """`steady` stays as it is, `renamed` loses a task, `weekly` gets another schedule, `held` is paused by a person."""
-    world = World(
-        tmp_path,
-        [document("steady", "a"), document("renamed", "a", "b"), document("weekly", "a"), document("held", "a", "b")],
-    )
-    world.new = world.project.documents(
-        "two",
-        document("steady", "a", "more"),
-        document("renamed", "a", "c"),
-        document("weekly", "a", timetable="@weekly"),
-        document("held", "a"),
-    )
-    world.seam.change(paused=["held"])
-    return world
+pytestmark = [pytest.mark.claim("10.4"), pytest.mark.usefixtures("impatient")]
 
 
 def calls(world: World, kind: str) -> list[str]:
@@ -188,109 +161,6 @@ def test_ctrl_c_takes_everything_back(world, monkeypatch):
         world.deploy("two")
     assert (world.head, world.seam.state["paused"]) == (world.old, ["held"])
     assert world.journal.unfinished() is None
-
-
-# -- killed anywhere
-
-
-def killed(world: World, point: int, action) -> bool:
-    """Do it in a process that is killed at the `point`-th of the instants before and after each effect; False if it ended."""
-    pid = os.fork()
-    if pid == 0:
-        left = [point]
-
-        def tick() -> None:
-            left[0] -= 1
-            if left[0] < 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        def around(owner, name: str) -> None:
-            original = getattr(owner, name)
-
-            def wrapped(*args, **kwargs):
-                tick()
-                result = original(*args, **kwargs)
-                tick()
-                return result
-
-            setattr(owner, name, wrapped)
-
-        for owner, names in (
-            (world.journal, ["write"]),
-            (world.seam, ["pause", "start", "hand_over_missed_events"]),
-            (world.repository, ["move"]),
-        ):
-            for name in names:
-                around(owner, name)
-        try:
-            action()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    _, status = os.waitpid(pid, 0)
-    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
-    return os.WIFSIGNALED(status)
-
-
-def rollback(world: World):
-    with world.journal.alone():
-        return world.engine().undo(world.journal.unfinished(), "asked for")
-
-
-def many_worlds(tmp_path):
-    point = 0
-    while True:
-        folder = tmp_path / str(point)
-        world = World(folder, [document("steady", "a"), document("renamed", "a", "b"), document("held", "a", "b")])
-        world.new = world.project.documents(
-            "two", document("steady", "a"), document("renamed", "a", "c"), document("held", "a")
-        )
-        world.seam.change(paused=["held"])
-        if not killed(world, point, lambda world=world: world.deploy("two", canary="steady")):
-            assert point > 15
-            return
-        yield world
-        point += 1
-
-
-def test_killed_at_any_point_the_same_command_finishes_it(tmp_path):
-    for world in many_worlds(tmp_path):
-        assert world.deploy("two", canary="steady").end == "done"
-        assert (world.head, world.seam.state["paused"]) == (world.new, ["held"])
-        assert world.seam.state["missed"] == {}
-        assert world.journal.unfinished() is None
-
-
-def test_killed_at_any_point_rollback_undoes_it(tmp_path):
-    for world in many_worlds(tmp_path):
-        done = world.journal.deploys() and world.journal.deploys()[-1].end == "done"
-        if world.journal.unfinished() is not None:
-            assert rollback(world).end in ("rolled-back", "given-up")
-        assert (world.head, world.seam.state["paused"]) == (world.new if done else world.old, ["held"])
-        assert world.seam.state["missed"] == {}
-
-
-def test_killed_while_it_rolls_back_the_next_call_goes_on_with_that(world):
-    for point in range(40):
-        killed(world, 15, lambda: world.deploy("two"))  # after it has shipped
-        assert world.head == world.new
-        if not killed(world, point, lambda: rollback(world)):
-            break
-        if world.journal.unfinished() is not None and "undoing" in world.journal.unfinished().steps:
-            with pytest.raises(DeployError, match="failed and is undone now: asked for"):
-                world.deploy("two")
-        elif world.journal.unfinished() is not None:
-            rollback(world)
-        assert (world.head, world.seam.state["paused"]) == (world.old, ["held"])
-    assert point > 5
-    assert world.head == world.old
-
-
-def test_another_tag_has_to_wait_until_an_interrupted_deploy_is_finished_or_undone(world):
-    world.project.documents("three", document("steady", "a"))
-    assert killed(world, 8, lambda: world.deploy("two"))
-    with pytest.raises(DeployError, match="deploy of two was interrupted: `answers deploy --to two` finishes it"):
-        world.deploy("three")
 
 
 # -- the journal, the lock, the repository

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from answers.cli import app as cli
 from answers.operate import fernet, kills
-from answers.stack import bundles, dotenv, health, kafka, lifecycle, postgres, preflight
+from answers.stack import bundles, dotenv, health, kafka, lifecycle, metadata, parts, postgres, preflight, processes
 from answers.stack.settings import Settings
 from support import PROJECT, wait_for
 
@@ -33,19 +33,19 @@ def settings(tmp_path_factory):
             yield settings
         finally:
             lifecycle.down(said.append)
-        assert lifecycle.leftovers(settings) == []
+        assert processes.leftovers(settings) == []
 
 
 @pytest.fixture
 def up(settings):
     """The same, once both parts answer."""
-    lifecycle._wait_for("postgres", lambda: lifecycle._database_answers(settings), settings, 60, print)
-    lifecycle._wait_for("parameter-store", lambda: lifecycle._parameters_answer(settings), settings, 60, print)
+    parts.wait_for("postgres", lambda: metadata.answers(settings), settings, 60, print)
+    parts.wait_for("parameter-store", lambda: lifecycle._parameters_answer(settings), settings, 60, print)
     return settings
 
 
 def states(settings) -> dict[str, str]:
-    return {part["part"]: part["state"] for part in lifecycle.status(settings)}
+    return {part["part"]: part["state"] for part in parts.status(settings)}
 
 
 def answers(*arguments: str, code: int = 0, **options) -> str:
@@ -57,15 +57,15 @@ def answers(*arguments: str, code: int = 0, **options) -> str:
 def test_what_starts_by_itself_runs_and_airflow_does_not(up):
     found = states(up)
     assert {part for part, state in found.items() if state == "RUNNING"} >= {"postgres", "parameter-store"}
-    assert {found[part] for part in lifecycle.AIRFLOW_PARTS} == {"STOPPED"}
-    assert not lifecycle.healthy(up)
-    assert lifecycle.health(up) == {"api-server": "no answer (ConnectError)"}
+    assert {found[part] for part in parts.AIRFLOW_PARTS} == {"STOPPED"}
+    assert not parts.healthy(up)
+    assert parts.health(up) == {"api-server": "no answer (ConnectError)"}
     told = " ".join(answers("status", code=1).split())
     assert "incomplete: 2 of 7 parts run; catcher STOPPED, api-server STOPPED" in told
     assert "MB" in told
     document = json.loads(answers("status", "--json", code=1))
     assert document["state"] == "incomplete"
-    assert (document["running"], document["health"]) == (False, lifecycle.health(up))
+    assert (document["running"], document["health"]) == (False, parts.health(up))
     assert f"{up.url}  user admin, password {up.secrets['ADMIN_PASSWORD']}" in answers("open", "--print")
 
 
@@ -89,7 +89,7 @@ def test_a_part_that_is_killed_comes_back(up):
     before = postgres.running(up.home / "postgres")
     os.kill(before, signal.SIGKILL)
     wait_for("PostgreSQL", lambda: postgres.running(up.home / "postgres") not in (None, before))
-    wait_for("its answer", lambda: lifecycle._database_answers(up))
+    wait_for("its answer", lambda: metadata.answers(up))
 
 
 @pytest.mark.parametrize("content", ["", "no number", "1\n", f"{2**22}\n"])
@@ -145,7 +145,7 @@ def test_the_metadata_database_is_made_once_and_its_values_are_encrypted(up, mon
 
     said = []
     for _ in range(2):
-        lifecycle._migrate(up, said.append)
+        metadata.prepare(up, said.append)
         assert said == ["creating the metadata database"]
     texts = dict(fernet.texts(up))
     assert len(texts) > 3
@@ -157,7 +157,7 @@ def test_the_metadata_database_is_made_once_and_its_values_are_encrypted(up, mon
     # A container's scheduler is healthy as long as its heart beats.
     monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", up.database())
     assert not health.job("scheduler")
-    server = psycopg2.connect(lifecycle._dsn(up, "airflow"))
+    server = psycopg2.connect(metadata.dsn(up, "airflow"))
     server.autocommit = True
     with server.cursor() as cursor:
         row = ("SchedulerJob", "running", socket.gethostname())
@@ -182,12 +182,12 @@ def test_the_metadata_database_is_made_once_and_its_values_are_encrypted(up, mon
     ],
 )
 def test_a_command_that_is_refused_leaves_the_stack_of_another_as_it_is(up, arguments, code):
-    before = {part["part"]: part["pid"] for part in lifecycle.status(up)}
+    before = {part["part"]: part["pid"] for part in parts.status(up)}
     command = [sys.executable, "-m", "answers", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=PROJECT)
     assert done.returncode == code, done.stderr
     assert "answers: " in done.stderr
-    assert {part["part"]: part["pid"] for part in lifecycle.status(up)} == before
+    assert {part["part"]: part["pid"] for part in parts.status(up)} == before
     assert before["postgres"]
     assert bundles.chosen(up.home) == "local"
 
@@ -195,7 +195,7 @@ def test_a_command_that_is_refused_leaves_the_stack_of_another_as_it_is(up, argu
 @pytest.mark.parametrize(("arguments", "number"), [(("up",), signal.SIGINT), (("demo", "q01"), signal.SIGTERM)])
 def test_a_command_that_is_interrupted_leaves_the_stack_of_another_as_it_is(up, arguments, number):
     """It is caught where it waits for PostgreSQL, which does not answer in the meantime."""
-    before = {part["part"]: part["pid"] for part in lifecycle.status(up)}
+    before = {part["part"]: part["pid"] for part in parts.status(up)}
     server = psutil.Process(postgres.running(up.home / "postgres"))
     server.suspend()
     try:
@@ -206,16 +206,16 @@ def test_a_command_that_is_interrupted_leaves_the_stack_of_another_as_it_is(up, 
         assert command.wait(60) == 130
     finally:
         server.resume()
-    assert {part["part"]: part["pid"] for part in lifecycle.status(up)} == before
+    assert {part["part"]: part["pid"] for part in parts.status(up)} == before
 
 
 def test_a_stack_that_ran_before_is_nobodys_to_stop(up, monkeypatch):
-    assert lifecycle.started_here(up)
-    monkeypatch.setattr(lifecycle, "THIS_PROCESS", "another one")
-    before = lifecycle.supervisor_process(up).pid
+    assert processes.started_here(up)
+    monkeypatch.setattr(processes, "THIS_PROCESS", "another one")
+    before = processes.supervisor_process(up).pid
     with lifecycle.stopping_what_it_starts(print):
         pass
-    assert lifecycle.supervisor_process(up).pid == before
+    assert processes.supervisor_process(up).pid == before
 
 
 @pytest.mark.parametrize(
@@ -233,30 +233,30 @@ def test_a_stack_that_ran_before_is_nobodys_to_stop(up, monkeypatch):
     ],
 )
 def test_the_condition_of_the_stack_follows_from_its_parts(states, work, healthy, condition):
-    assert lifecycle.condition([{"state": state} for state in states], work, healthy) == condition
+    assert parts.condition([{"state": state} for state in states], work, healthy) == condition
 
 
 def test_a_part_that_does_not_come_up_is_named_with_its_log(up):
     (up.home / "logs" / "catcher.log").write_text("the last words\n")
-    with pytest.raises(lifecycle.StackError, match=r"(?s)waited 0 s in vain for catcher.*the last words"):
-        lifecycle._wait_for("catcher", lambda: lifecycle._catcher_answers(up), up, 0, print)
+    with pytest.raises(parts.StackError, match=r"(?s)waited 0 s in vain for catcher.*the last words"):
+        parts.wait_for("catcher", lambda: lifecycle._catcher_answers(up), up, 0, print)
 
 
 def test_a_second_supervisor_finds_what_a_killed_one_left(settings):
     """The last test of the file: it kills."""
-    left = lifecycle.leftovers(settings)
-    assert lifecycle.orphans(settings) == []
-    lifecycle.supervisor_process(settings).kill()
-    wait_for("its end", lambda: lifecycle.supervisor_process(settings) is None)
-    assert lifecycle.orphans(settings)
+    left = processes.leftovers(settings)
+    assert processes.orphans(settings) == []
+    processes.supervisor_process(settings).kill()
+    wait_for("its end", lambda: processes.supervisor_process(settings) is None)
+    assert processes.orphans(settings)
     said = []
     with lifecycle.stopping_what_it_starts(said.append):
         again = lifecycle._start_supervisor(settings, said.append)
         assert any("processes that a crash left behind" in line for line in said)
         assert not any(each.is_running() for each in left)
-        lifecycle._wait_for("postgres", lambda: lifecycle._database_answers(again), again, 60, print)
+        parts.wait_for("postgres", lambda: metadata.answers(again), again, 60, print)
     assert said[-1] == "stopping the stack"
-    assert lifecycle.leftovers(settings) == []
+    assert processes.leftovers(settings) == []
 
 
 # -- the schedule of kills

@@ -120,15 +120,15 @@ class Stack:
         return pd.read_parquet(io.BytesIO(done.stdout))
 
     def healthy(self) -> bool:
-        from answers.stack import lifecycle
+        from answers.stack import parts
 
-        running = all(part["state"] == "RUNNING" for part in lifecycle.status(self.settings))
-        return running and lifecycle.healthy(self.settings)
+        running = all(part["state"] == "RUNNING" for part in parts.status(self.settings))
+        return running and parts.healthy(self.settings)
 
     def processes(self):
-        from answers.stack import lifecycle
+        from answers.stack import processes
 
-        return lifecycle.leftovers(self.settings)
+        return processes.leftovers(self.settings)
 
 
 @contextmanager

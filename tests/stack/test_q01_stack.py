@@ -155,7 +155,7 @@ def test_while_the_warehouse_is_held_tasks_retry_and_answers_sql_waits(stack):
 @pytest.mark.claim("1.4")
 def test_a_backfill_of_ten_days_survives_a_kill_of_every_task_and_of_the_scheduler(stack):
     """SIGKILL one attempt of each task of the DAG, and the scheduler, while `backfill` works through ten days."""
-    from answers.stack import lifecycle
+    from answers.stack import parts
 
     first, last = "2013-10-27", "2013-11-05"  # across the end of daylight saving time
     body = {
@@ -182,7 +182,7 @@ def test_a_backfill_of_ten_days_survives_a_kill_of_every_task_and_of_the_schedul
         return len(killed) == len(tasks)
 
     wait_for("an attempt of every task to be killed", kill_one_of_each, patience=400, pause=0.02)
-    scheduler = next(part["pid"] for part in lifecycle.status(stack.settings) if part["part"] == "scheduler")
+    scheduler = next(part["pid"] for part in parts.status(stack.settings) if part["part"] == "scheduler")
     os.kill(scheduler, signal.SIGKILL)
 
     def all_done() -> bool:

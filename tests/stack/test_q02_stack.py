@@ -159,10 +159,10 @@ def test_late_and_failed_runs_are_recorded_and_notified_once_and_a_punctual_one_
 
 @pytest.mark.claim("2.5")
 def test_twenty_sensors_hold_no_slot_and_outlive_a_triggerer_that_is_killed(stack, feed):
-    from answers.stack import lifecycle
+    from answers.stack import parts
 
     def triggerer() -> int | None:
-        return next(part["pid"] for part in lifecycle.status(stack.settings) if part["part"] == "triggerer")
+        return next(part["pid"] for part in parts.status(stack.settings) if part["part"] == "triggerer")
 
     def pool(name: str) -> dict:
         return api(stack).request("GET", f"/pools/{name}").json()

@@ -6,7 +6,6 @@ import subprocess
 import threading
 import time
 import uuid
-from contextlib import contextmanager
 from types import SimpleNamespace
 
 import httpx
@@ -15,8 +14,8 @@ import pytest
 
 from answers.stack.client import ApiError
 from include.waiting import Deadline, patience
-from support import PROJECT, meanwhile, wait_for
-from support.canary import ATTACK, CANARY, leaking_files, leaks
+from support import PROJECT, wait_for
+from support.canary import ATTACK, CANARY, dump, leaking_files, leaks, process_list
 
 Q06 = "q06_partner_delivery"
 PARTNER, PSEUDONYM = CANARY.format("partner"), CANARY.format("pseudonym")
@@ -65,44 +64,6 @@ def finish(stack, *run_ids: str) -> None:
 
 def again(stack, run_id: str, *tasks: str) -> None:
     stack.airflow.clear(Q06, run_id, list(tasks))
-
-
-@contextmanager
-def process_list():
-    """Every command line that any process of the machine shows meanwhile."""
-    seen: set[bytes] = set()
-
-    def look(over: threading.Event) -> None:
-        while not over.wait(0.02):
-            for pid in psutil.pids():
-                try:
-                    with open(f"/proc/{pid}/cmdline", "rb") as file:
-                        seen.add(file.read())
-                except OSError:
-                    continue
-
-    with meanwhile(look):
-        yield seen
-
-
-def dump(stack) -> dict[str, bytes]:
-    """Every table of the metadata database, every column as text and as its bytes."""
-    import psycopg2
-
-    found = {}
-    server = psycopg2.connect(stack.settings.database().replace("+psycopg2", ""))
-    try:
-        with server.cursor() as cursor:
-            cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-            for (table,) in cursor.fetchall():
-                cursor.execute(f'SELECT * FROM "{table}"')
-                cells = (cell for row in cursor.fetchall() for cell in row if cell is not None)
-                found[table] = b"\n".join(
-                    bytes(cell) if isinstance(cell, memoryview) else str(cell).encode() for cell in cells
-                )
-    finally:
-        server.close()
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -197,9 +158,9 @@ def test_no_process_of_the_stack_has_a_connection_in_its_environment(stack, run)
 @pytest.mark.claim("6.4")
 @pytest.mark.claim("6.5")
 def test_an_outage_is_told_retried_and_loses_nothing_and_the_next_task_has_the_new_value(stack, run):
-    from answers.stack import lifecycle
+    from answers.stack import parts
 
-    supervisor = lifecycle.supervisor(stack.settings)
+    supervisor = parts.supervisor(stack.settings)
     rotated = CANARY.format("rotated")
     rotate(stack, "q06_partner", rotated)
     again(stack, run.id, "sign", "deliver")

@@ -69,10 +69,10 @@ def test_killed_parts_come_back_by_themselves(stack):
 
 
 def test_up_recovers_from_a_killed_supervisor(stack):
-    from answers.stack import lifecycle
+    from answers.stack import processes
 
     orphans = stack.processes()
-    lifecycle.supervisor_process(stack.settings).kill()
+    processes.supervisor_process(stack.settings).kill()
     done = stack.answers("up")
     assert "processes that a crash left behind" in done.stdout
     assert not [process for process in orphans if process.is_running()]
@@ -105,9 +105,9 @@ def test_a_half_made_database_is_made_anew_and_ctrl_c_leaves_no_process(new_stac
 
 
 def _parts(stack):
-    from answers.stack import lifecycle
+    from answers.stack import parts
 
-    return lifecycle.status(stack.settings)
+    return parts.status(stack.settings)
 
 
 def _renewed(stack, before) -> bool:

@@ -6,6 +6,7 @@ Airflow's DAG processor does; the real one is under test in tests/stack/test_q10
 
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 
@@ -155,3 +156,42 @@ class World:
     @property
     def head(self) -> str:
         return self.repository.head(BRANCH)
+
+
+def killed(world: World, point: int, action) -> bool:
+    """Do it in a process that is killed at the `point`-th of the instants before and after each effect; False if it ended."""
+    pid = os.fork()
+    if pid == 0:
+        left = [point]
+
+        def tick() -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        def around(owner, name: str) -> None:
+            original = getattr(owner, name)
+
+            def wrapped(*args, **kwargs):
+                tick()
+                result = original(*args, **kwargs)
+                tick()
+                return result
+
+            setattr(owner, name, wrapped)
+
+        for owner, names in (
+            (world.journal, ["write"]),
+            (world.seam, ["pause", "start", "hand_over_missed_events"]),
+            (world.repository, ["move"]),
+        ):
+            for name in names:
+                around(owner, name)
+        try:
+            action()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(pid, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return os.WIFSIGNALED(status)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import yaml
 
+from answers.proof import copies
 from include.waiting import patience
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,3 +103,12 @@ class Project:
 
     def claims(self) -> dict:
         return json.loads((self.root / "results/prove.json").read_text())["claims"]
+
+
+ABOUT = {"kind": "fault", "question": "q01"}
+
+
+def hand_out(project: Project, target: Path, prepare=lambda copy: None, **options) -> Path:
+    """Hand a copy of the project out, as `answers prove --apply` does."""
+    copies.hand_out(project.root, target, "# What is wrong here?\n", prepare, ABOUT, **options)
+    return target

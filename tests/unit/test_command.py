@@ -18,7 +18,7 @@ from answers.cli import app as cli
 from answers.demo import Demo, q04, q06, q08
 from answers.operate.fleet import State
 from answers.proof.catalog import load_questions
-from answers.stack import lifecycle
+from answers.stack import parts
 from answers.stack.client import ApiError, Run
 from answers.stack.settings import Settings
 from include.fleet.model import load
@@ -71,7 +71,7 @@ def test_down_has_nothing_to_stop_and_status_tells_every_part(home):
     assert "nothing was running" in answers("down")
     status = json.loads(answers("status", "--json", code=1))
     assert not status["running"]
-    assert {part["part"] for part in status["parts"]} == set(lifecycle.PARTS)
+    assert {part["part"] for part in status["parts"]} == set(parts.PARTS)
     assert {part["state"] for part in status["parts"]} == {"STOPPED"}
     assert home.stat().st_mode & 0o777 == 0o700
 
@@ -104,10 +104,10 @@ def test_two_commands_at_once_do_not_meet(home):
 
 def test_the_end_of_a_log_is_shown(home):
     settings = Settings.load()
-    assert lifecycle.log_tail(settings, "scheduler") == ""
+    assert parts.log_tail(settings, "scheduler") == ""
     (home / "logs").mkdir()
     (home / "logs" / "scheduler.log").write_bytes(b"".join(b"line %d \xff\n" % n for n in range(50)))
-    assert lifecycle.log_tail(settings, "scheduler", 2) == "line 48 \ufffd\nline 49 \ufffd"
+    assert parts.log_tail(settings, "scheduler", 2) == "line 48 \ufffd\nline 49 \ufffd"
 
 
 # -- what needs no stack

@@ -11,10 +11,8 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, TaskDeferred
 
 from include.external_feed import FeedBroken, look, pause, public, read
-from plugins.sensors.external_feed import GRACE, ExternalFeedSensor
 from plugins.triggers.external_feed import ExternalFeedTrigger
 
 HEADER = "carrier,name"
@@ -237,64 +235,9 @@ def test_a_triggerer_that_was_away_at_the_end_looks_once_more(tmp_path):
     assert (event["outcome"], event["found"]) == ("late", "looks: 1, the last one: No such file or directory")
 
 
-def sensor(feed, **changes) -> ExternalFeedSensor:
-    arguments = {"what": "the register of airlines", "feed": str(feed), "first_line": HEADER, "timeout": 7200}
-    return ExternalFeedSensor(task_id="wait_for_airlines", **(arguments | changes))
-
-
-@pytest.mark.claim("2.5")
-def test_the_sensor_succeeds_at_its_first_look_or_leaves_the_worker(tmp_path):
-    file = tmp_path / "airlines.csv"
-    waiting = sensor(f"file://{file}", timeout=2, max_wait=30)
-    with pytest.raises(TaskDeferred) as left:
-        waiting.execute({})
-    assert left.value.method_name == "execute_complete"
-    assert left.value.timeout == timedelta(seconds=2) + GRACE
-    asked = left.value.trigger
-    assert (asked.feed, asked.first_line) == (f"file://{file}", HEADER)
-    assert datetime.fromisoformat(asked.until) - datetime.fromisoformat(asked.began) == timedelta(seconds=2)
-    assert (asked.first_pause, asked.longest_pause) == (5, 30)
-    file.write_bytes(GOOD)
-    assert waiting.execute({})["feed"] == f"file://{file}"
-
-
-SECRETIVE = "https://reader:hunter2@feeds.example:8443/airlines.csv?token=abc123#part"
-
-
-@pytest.mark.claim("2.5")
-@pytest.mark.parametrize(
-    ("event", "error", "says"),
-    [
-        (
-            {"outcome": "late", "found": "looks: 61, the last one: answer 404", "waited": 7200.4},
-            AirflowSensorTimeout,
-            "the register of airlines (https://feeds.example:8443/airlines.csv) did not come in 2:00:00 (looks: 61, the last "
-            "one: answer 404). Ask who delivers it, then clear wait_for_airlines.",
-        ),
-        (
-            {"outcome": "broken", "found": "answer 403", "waited": 0},
-            AirflowFailException,
-            "the register of airlines (https://feeds.example:8443/airlines.csv) is broken: answer 403. Waiting cannot help; "
-            "mend it with who delivers it, then clear wait_for_airlines.",
-        ),
-    ],
-)
-def test_an_error_names_feed_wait_and_remedy_and_no_credentials(event, error, says):
-    with pytest.raises(error) as raised:
-        sensor(SECRETIVE).resume_execution("execute_complete", {"event": event}, {})
-    assert str(raised.value) == says
-
-
-@pytest.mark.claim("2.5")
-def test_where_no_triggerer_looked_the_error_says_so():
-    with pytest.raises(
-        AirflowSensorTimeout, match=r"nobody looked for it until the timeout of 2:00:00\. Does the triggerer run"
-    ):
-        sensor("/x").resume_execution("__fail__", {"error": "Trigger timeout"}, {})
-
-
 def test_no_address_is_logged_with_its_credentials(caplog):
-    assert public(SECRETIVE) == "https://feeds.example:8443/airlines.csv"
+    address = "https://reader:hunter2@feeds.example:8443/airlines.csv?token=abc123#part"
+    assert public(address) == "https://feeds.example:8443/airlines.csv"
     with caplog.at_level(logging.DEBUG), serving([(404, {}, b""), (200, {}, GOOD)]) as (feed, _):
         secretive = feed.replace("http://", "http://reader:hunter2@") + "?token=abc123"
         assert fire(trigger(secretive))["outcome"] == "there"

@@ -54,3 +54,20 @@ def test_no_test_module_imports_another():
     pattern = re.compile(r"^\s*(?:from|import) (?:[\w.]+\.)?test_\w+", re.M)
     assert len(files) > 100
     assert [file.relative_to(ROOT).as_posix() for file in files if pattern.search(file.read_text())] == []
+
+
+LONGEST = 300  # lines
+# A longer file says in its docstring why it is not cut.
+LONGER = {"answers/deploy/deploy.py", "include/flights/contract.py", "include/flights/feed.py"}
+
+
+def test_no_file_is_long_without_a_reason():
+    """Packages have a limit of their own."""
+    lines = {}
+    for room in ("answers", "bench", "dags", "include", "plugins", "tests", ".ci", "config"):
+        for file in (ROOT / room).rglob("*.py"):
+            lines[file.relative_to(ROOT).as_posix()] = len(file.read_text().splitlines())
+    assert len(lines) > 200
+    assert {name for name, count in lines.items() if count > LONGEST} == LONGER
+    for name in LONGER:
+        assert "longer than others since" in (ast.get_docstring(ast.parse((ROOT / name).read_text())) or "")

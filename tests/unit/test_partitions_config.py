@@ -1,12 +1,7 @@
 """The document of question 3: what is refused, how it is said, and which version stays in force."""
 
 import contextlib
-import copy
 import json
-import os
-import stat
-import threading
-from pathlib import Path
 
 import jsonschema
 import pytest
@@ -15,32 +10,7 @@ from hypothesis import strategies as st
 
 from include.chunks import config as shape
 from include.chunks.config import ConfigInvalid, parse
-from include.chunks.in_force import LAST_GOOD, ConfigUnreadable, in_force
-from support import meanwhile
-
-GOOD = {
-    "version": 1,
-    "airports": ["EWR", "JFK"],
-    "carriers": ["UA", "9E"],
-    "thresholds": {"skip_up_to_rows": 30, "spark_from_rows": 130},
-    "overrides": {"JFK": {"skip_up_to_rows": 0, "spark_from_rows": 1}},
-    "layers": ["flights"],
-}
-
-
-def changed(path: str, value: object) -> dict:
-    """The good document with the value at `path` ("thresholds.skip_up_to_rows") replaced, or taken out by `...`."""
-    document = copy.deepcopy(GOOD)
-    *parents, last = path.split(".")
-    at = document
-    for step in parents:
-        at = at[step]
-    if value is ...:
-        del at[last]
-    else:
-        at[last] = value
-    return document
-
+from support.chunk_document import GOOD, changed
 
 WRONG = [
     # path to change, value, where the error must be, what it must say
@@ -172,151 +142,3 @@ def test_a_good_document_keeps_schema_and_model(document):
 def test_an_override_holds_at_its_airport_alone():
     found = parse(json.dumps(GOOD).encode(), "x")
     assert (found.thresholds_of("JFK").spark_from_rows, found.thresholds_of("EWR").spark_from_rows) == (1, 130)
-
-
-# -- the version in force
-
-
-@pytest.fixture
-def document(tmp_path) -> Path:
-    """A good document."""
-    file = tmp_path / "q03.json"
-    file.write_text(json.dumps(GOOD))
-    return file
-
-
-@pytest.mark.claim("3.4")
-def test_the_current_version_is_in_force_and_kept(document, tmp_path):
-    found = in_force(document, tmp_path)
-    assert (found["version"], found["why"], found["url"]) == ("current", None, str(document))
-    assert found["document"] == GOOD
-    kept = json.loads((tmp_path / LAST_GOOD).read_text())
-    assert kept["digest"] == found["digest"]
-    assert json.loads(kept["document"]) == GOOD
-
-
-def gone(file: Path) -> None:
-    file.unlink()
-
-
-def a_folder(file: Path) -> None:
-    file.unlink()
-    file.mkdir()
-
-
-def half_written(file: Path) -> None:
-    file.write_text(file.read_text()[:40])
-
-
-def wrong(file: Path) -> None:
-    file.write_text(json.dumps(changed("thresholds.spark_from_rows", "many")))
-
-
-@pytest.mark.claim("3.4")
-@pytest.mark.parametrize(
-    ("damage", "says"),
-    [
-        (gone, "there is no such object"),
-        (a_folder, "IsADirectoryError"),
-        (half_written, "cut off"),
-        (wrong, "$.thresholds.spark_from_rows"),
-    ],
-)
-def test_while_the_object_is_broken_the_last_good_version_stays_in_force(document, tmp_path, damage, says, caplog):
-    before = in_force(document, tmp_path)
-    damage(document)
-    found = in_force(document, tmp_path)
-    assert found["version"] == "last good"
-    assert says in found["why"]
-    assert {**found, "version": "current", "why": None} == before
-    assert "the last good version stays in force" in caplog.text
-    assert in_force(document, tmp_path) == found, "and again, however often it is read"
-
-
-@pytest.mark.claim("3.4")
-def test_a_mended_document_is_in_force_at_once(document, tmp_path):
-    in_force(document, tmp_path)
-    wrong(document)
-    assert in_force(document, tmp_path)["version"] == "last good"
-    document.write_text(json.dumps(changed("layers", ["daily_delays"])))
-    found = in_force(document, tmp_path)
-    assert (found["version"], found["document"]["layers"]) == ("current", ["daily_delays"])
-
-
-@pytest.mark.claim("3.4")
-@pytest.mark.parametrize(("damage", "error"), [(wrong, ConfigInvalid), (gone, ConfigUnreadable)])
-def test_without_a_good_version_it_is_an_error(document, tmp_path, damage, error):
-    damage(document)
-    with pytest.raises(error, match="No good version is kept"):
-        in_force(document, tmp_path)
-
-
-@pytest.mark.parametrize(
-    "tamper",
-    [
-        lambda text: text.replace("130", "140"),
-        lambda text: text[:50],
-        lambda text: "[]",
-        lambda text: text.replace('"document"', '"documents"'),
-    ],
-    ids=["another threshold", "cut off", "a list", "no document"],
-)
-def test_a_kept_version_that_was_damaged_is_not_used(document, tmp_path, tamper):
-    in_force(document, tmp_path)
-    kept = tmp_path / LAST_GOOD
-    kept.write_text(tamper(kept.read_text()))
-    gone(document)
-    with pytest.raises(ConfigUnreadable):
-        in_force(document, tmp_path)
-
-
-def test_a_byte_order_mark_does_no_harm(document, tmp_path):
-    document.write_bytes(b"\xef\xbb\xbf" + json.dumps(GOOD).encode())
-    first = in_force(document, tmp_path)
-    gone(document)
-    assert in_force(document, tmp_path)["digest"] == first["digest"]
-
-
-def test_a_crash_while_a_version_is_kept_leaves_the_one_before(document, tmp_path, monkeypatch):
-    before = in_force(document, tmp_path)
-    document.write_text(json.dumps(changed("layers", ["daily_delays"])))
-
-    def crash(*args):
-        raise OSError("no space left on device")
-
-    monkeypatch.setattr(os, "fsync", crash)
-    with pytest.raises(OSError, match="no space left"):
-        in_force(document, tmp_path)
-    gone(document)
-    assert in_force(document, tmp_path)["document"] == before["document"]
-    assert [file.name for file in (tmp_path / LAST_GOOD).parent.iterdir()] == [LAST_GOOD.name]
-
-
-def test_runs_that_start_together_never_see_half_a_version(document, tmp_path):
-    def rewrite(stop: threading.Event) -> None:
-        while not stop.is_set():
-            in_force(document, tmp_path)
-
-    in_force(document, tmp_path)
-    with meanwhile(rewrite):
-        missing = tmp_path / "missing.json"
-        found = [in_force(missing, tmp_path)["version"] for _ in range(200)]
-    assert set(found) == {"last good"}
-    assert stat.S_IMODE((tmp_path / LAST_GOOD).stat().st_mode) == 0o644
-
-
-@pytest.mark.claim("3.2")
-def test_the_largest_version_and_its_reason_fit_a_small_xcom(document, tmp_path):
-    everything = {name: {"skip_up_to_rows": 999_999, "spark_from_rows": 1_000_000} for name in ("EWR", "JFK", "LGA")}
-    largest = GOOD | {
-        "airports": list(everything),
-        "carriers": [f"{n:02}" for n in range(40)],
-        "overrides": everything,
-        "layers": ["flights", "daily_delays"],
-    }
-    document.write_text(json.dumps(largest))
-    in_force(document, tmp_path)
-    document.write_text(json.dumps({f"wrong{n}": n for n in range(500)}))
-    found = in_force(document, tmp_path)
-    assert found["version"] == "last good"
-    assert len(json.dumps(found)) < 2048

@@ -1,0 +1,143 @@
+"""Tells how the parts of the embedded stack are, by the word of supervisor and of Airflow, and waits for them."""
+
+from __future__ import annotations
+
+import xmlrpc.client
+from collections.abc import Callable, Mapping, Sequence
+from http.client import HTTPException
+from typing import Any
+
+import httpx
+
+from answers.stack.processes import memory, supervisor_process
+from answers.stack.settings import Settings
+from include.waiting import wait_until
+
+AIRFLOW_PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
+PARTS = ("postgres", "parameter-store", "catcher", *AIRFLOW_PARTS)
+ON_DEMAND = ("kafka", "kafka-relay")  # shown only while somebody wants them
+ANSWER_WITHIN = 30  # seconds for one answer on loopback: no machine needs them, and a part that hangs is noticed
+Say = Callable[[str], None]
+
+
+class StackError(RuntimeError):
+    """The stack could not be started or reached. The text says what to do."""
+
+
+def supervisor(settings: Settings) -> Any:
+    """Supervisor's XML-RPC interface. Its calls raise OSError when no supervisor runs."""
+    address = f"http://answers:{settings.secrets['SUPERVISOR_PASSWORD']}@127.0.0.1:{settings.ports['supervisor']}/RPC2"
+    return xmlrpc.client.ServerProxy(address).supervisor
+
+
+def states_of(rpc: Any) -> dict[str, str]:
+    """Supervisor's word on each of its programs."""
+    return {info["name"]: info["statename"] for info in rpc.getAllProcessInfo()}
+
+
+def supervisor_state(settings: Settings, part: str) -> str | None:
+    """Supervisor's word on one of its programs. Returns None when no supervisor runs, UNKNOWN when it is too busy to say."""
+    if supervisor_process(settings) is None:
+        return None
+    try:
+        return states_of(supervisor(settings)).get(part)
+    except (OSError, HTTPException, xmlrpc.client.Error):
+        return "UNKNOWN"
+
+
+def status(settings: Settings) -> list[dict[str, Any]]:
+    """One record a part: name, state (supervisor's word), pid, uptime in seconds, memory in bytes (with children)."""
+    running = supervisor_process(settings)
+    known: dict[str, Any] = {}
+    if running:
+        try:
+            known = {info["name"]: info for info in supervisor(settings).getAllProcessInfo()}
+        except (OSError, HTTPException, xmlrpc.client.Error):
+            known = {}
+    records = []
+    wanted = [part for part in ON_DEMAND if known.get(part, {}).get("statename", "STOPPED") != "STOPPED"]
+    for part in (*PARTS, *wanted):
+        info = known.get(part, {})
+        up = info.get("statename") == "RUNNING"
+        records.append(
+            {
+                "part": part,
+                "state": info.get(
+                    "statename", "UNKNOWN" if running else "STOPPED"
+                ),  # supervisor may be too busy to say
+                "pid": info["pid"] if up else None,
+                "uptime": info["now"] - info["start"] if up else None,
+                "memory": memory(info["pid"]) if up else None,
+            }
+        )
+    return records
+
+
+def health(settings: Settings) -> dict[str, str]:
+    """Airflow's own word on its parts: part -> "healthy" or why not."""
+    try:
+        answer = httpx.get(f"{settings.url}/api/v2/monitor/health", timeout=ANSWER_WITHIN, trust_env=False).json()
+        return {part: report.get("status") or "not started" for part, report in answer.items()}
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        return {"api-server": f"no answer ({type(error).__name__})"}
+
+
+def healthy(settings: Settings) -> bool:
+    """Tell whether every part of Airflow says that it is healthy."""
+    return all_healthy(health(settings))
+
+
+def all_healthy(parts: Mapping[str, str]) -> bool:
+    """Tell whether what `health` returned is good news."""
+    wanted = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+    return all(parts.get(part) == "healthy" for part in wanted)
+
+
+def condition(parts: Sequence[Mapping[str, Any]], work: str | None, healthy: bool) -> str:
+    """Tell how the stack is as a whole.
+
+    :param parts: as `status` returns them
+    :param work: as `at_work` returns it
+    :param healthy: whether Airflow says that its parts are
+    :returns: not running, starting, stopping, incomplete (a part has ended or failed), not healthy, or running
+    """
+    states = {part["state"] for part in parts}
+    if work:
+        return work
+    if states == {"STOPPED"}:
+        return "not running"
+    if states & {"STARTING", "BACKOFF"}:
+        return "starting"
+    if states != {"RUNNING"}:
+        return "incomplete"
+    return "running" if healthy else "not healthy"
+
+
+def log_tail(settings: Settings, part: str, lines: int = 20) -> str:
+    """The end of a part's log."""
+    try:
+        return "\n".join((settings.home / "logs" / f"{part}.log").read_text(errors="replace").splitlines()[-lines:])
+    except FileNotFoundError:
+        return ""
+
+
+def wait_for(what: str, ready: Callable[[], bool], settings: Settings, patience: float, say: Say) -> None:
+    """Wait until `ready`.
+
+    :raises StackError: a part keeps failing, or the time is up
+    """
+
+    def look() -> bool:
+        if ready():
+            return True
+        for record in status(settings):
+            if record["state"] == "FATAL":
+                part = record["part"]
+                raise StackError(f"{part} keeps failing ({settings.home / 'logs'})\n{log_tail(settings, part)}".strip())
+        return False
+
+    def detail() -> str:
+        states = ", ".join(f"{name}: {state}" for name, state in health(settings).items())
+        return f"({settings.home / 'logs'}) {states}\n{log_tail(settings, what)}"
+
+    wait_until(look, patience, what, say=say, detail=detail, error=StackError)
