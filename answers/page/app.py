@@ -161,7 +161,7 @@ def evidence_of(request: Request, question_id: str, user: GetUserDep) -> Respons
         return _reply(request, evidence(found, dags, session))
 
 
-@router.get("/dags/{dag_id}", response_model=None)
+@router.get("/of-dag/{dag_id}", response_model=None)
 def dag(request: Request, dag_id: str, user: GetUserDep) -> Response:
     """Tell which question a DAG belongs to, by the file that defines it; None where it is of no question."""
     if not _may_read(user, dag_id, None):

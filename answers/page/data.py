@@ -12,7 +12,7 @@ from typing import Any
 from answers.page import plots
 from answers.page.evidence import dags_of
 from answers.proof.anchors import ClaimedTest, claimed_tests
-from answers.proof.catalog import ROOT, CatalogError, Claim, Question, Step, load_faults, load_questions
+from answers.proof.catalog import ROOT, CatalogError, Claim, Fault, Question, Step, load_faults, load_questions
 from answers.proof.excerpts import excerpt
 from answers.proof.results import CHANGED, Now, load_results, results_path, tree_digest, with_states
 from answers.proof.walk import seconds_of, sentences
@@ -91,15 +91,20 @@ def documents(root: Path, questions: list[Question]) -> dict[str, Any]:
     :raises CatalogError: a test file or a fault is wrong.
     """
     marked = claimed_tests(root)
-    results, why = proof(root, questions, marked)
+    known = load_faults(root)
+    results, why = proof(root, questions, marked, known)
     tests: dict[str, list[ClaimedTest]] = {}
     for test in marked:
         tests.setdefault(test.claim, []).append(test)
+    for fault in known:  # those that were never tried, too
+        there = results["claims"].setdefault(fault.claim, {}).setdefault("faults", [])
+        if fault.id not in {each["id"] for each in there}:
+            there.append({"id": fault.id, "title": fault.title, "state": "not run"})
     made = {
         f"questions/{each.id}": question(each, root, results["claims"], tests) | {"exercises": exercises(root, each.id)}
         for each in questions
     }
-    verdicts = [fault["state"] for each in results["claims"].values() for fault in each["faults"]]
+    verdicts = [fault["state"] for each in results["claims"].values() for fault in each.get("faults", [])]
     overview = {
         "questions": [_short(made[f"questions/{each.id}"]) for each in questions],
         "commit": results.get("commit"),
@@ -111,11 +116,14 @@ def documents(root: Path, questions: list[Question]) -> dict[str, Any]:
     return {"questions": overview, **made, **drawn}
 
 
-def proof(root: Path, questions: list[Question], tests: list[ClaimedTest]) -> tuple[dict[str, Any], str | None]:
+def proof(
+    root: Path, questions: list[Question], tests: list[ClaimedTest], faults: list[Fault]
+) -> tuple[dict[str, Any], str | None]:
     """Return the results with states, and why there are none.
 
     :param tests: of the claims, in the project as it is.
-    :raises CatalogError: a file of the catalogue is wrong.
+    :param faults: likewise.
+    :raises CatalogError: a test file is wrong.
     """
     nothing: dict[str, Any] = {"claims": {}}
     path = results_path(root)
@@ -127,7 +135,7 @@ def proof(root: Path, questions: list[Question], tests: list[ClaimedTest]) -> tu
     if not results["claims"]:
         return nothing, f"Not proven here: {path.name} cannot be read, or holds no proof. `make prove` writes it anew."
     try:
-        return with_states(results, root, questions, load_faults(root), Now(digest, tests)), None
+        return with_states(results, root, questions, faults, Now(digest, tests)), None
     except (KeyError, TypeError, AttributeError) as error:
         return nothing, f"Not proven here: {path.name} is damaged ({type(error).__name__}: {error})."
 

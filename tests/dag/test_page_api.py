@@ -1,10 +1,6 @@
 """The Answers page, asked as a browser asks it: by the API server's own app, on a scratch database, without a server."""
 
 import inspect
-import json
-import logging
-import subprocess
-import sys
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -16,8 +12,8 @@ from fastapi.testclient import TestClient
 
 from answers.page.evidence import dags_of
 from answers.proof.catalog import load_questions
-from answers.stack.settings import Settings
 from support import PROJECT
+from support.answers_page import api_server, token
 from support.tiny_project import Project
 
 HOSTILE = "<script>alert(1)</script>"
@@ -25,39 +21,14 @@ SAYS = "{n} counts of {day}: {BOEING} seats of Boeing"
 COUNTED = {"task": "count", "show": ["BOEING"], "says": SAYS}
 
 
-def token(role: str | None, seconds: int = 600) -> dict[str, str]:
-    """The header of a user who has signed in."""
-    from airflow.api_fastapi.app import get_auth_manager
-    from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
-
-    user = SimpleAuthManagerUser(username="reader", role=role)
-    jwt = get_auth_manager().generate_jwt(user, expiration_time_in_seconds=seconds)
-    return {"Authorization": f"Bearer {jwt}"}
-
-
-@contextmanager
-def api_server():
-    """Airflow's own app, built anew, as the API server builds it."""
-    from airflow import plugins_manager
-    from airflow.api_fastapi import app
-
-    for cached in (plugins_manager.get_fastapi_plugins, plugins_manager._get_plugins, plugins_manager._get_ui_plugins):
-        cached.cache_clear()
-    app.purge_cached_app()
-    Settings.load().write_passwords()
-    yield TestClient(app.create_app("core"), follow_redirects=False)
-
-
 @pytest.fixture(scope="module")
 def airflow(metadata_database):
-    """A client of the whole API server."""
     with api_server() as client:
         yield client
 
 
 @pytest.fixture(scope="module")
 def page(airflow):
-    """The page's own app, as it hangs below /answers of the API server."""
     (mounted,) = [route.app for route in airflow.app.routes if getattr(route, "path", "") == "/answers"]
     assert mounted.title == "Answers"
     return mounted
@@ -104,8 +75,7 @@ def ran(of_one_question, dag_of):
     return done.run_id
 
 
-def paths(app) -> list[str]:
-    """Every path that the app answers, with something in the place of its parameters."""
+def paths(app) -> list[str]:  # with something in the place of their parameters
     names = {"name": "page.js", "question_id": "q01", "dag_id": "q10_canary"}
     return [route.path.format(**names) for route in app.routes if isinstance(route, APIRoute)]
 
@@ -216,7 +186,7 @@ def test_a_hostile_name_is_a_text_like_any_other(of_one_question, ran):
 @pytest.mark.claim("6.8")
 def test_evidence_needs_the_right_to_the_runs(of_one_question, ran):
     assert of_one_question.get("/answers/api/evidence/q01", headers=token(None)).status_code == 403
-    assert of_one_question.get("/answers/api/dags/q10_canary", headers=token(None)).status_code == 403
+    assert of_one_question.get("/answers/api/of-dag/q10_canary", headers=token(None)).status_code == 403
     answer = of_one_question.get("/answers/api/questions/q01", headers=token(None))
     assert answer.json()["title"] == "Prices", "the answer stays"
 
@@ -297,13 +267,13 @@ def test_a_dag_is_told_its_question(airflow, metadata_database):
     assert len(bag.dags) > 60
     told = {}
     for dag_id in bag.dags:
-        answer = airflow.get(f"/answers/api/dags/{dag_id}", headers=token("viewer"))
+        answer = airflow.get(f"/answers/api/of-dag/{dag_id}", headers=token("viewer"))
         told[dag_id] = answer.json()["question"]
     known = {yaml.safe_load(file.read_text())["id"] for file in (PROJECT / "include/questions").glob("q*.yaml")}
     assert set(told.values()) == known
     assert (told["fleet_transform_MQ"], told["q10_canary"], told["q05_kafka_webhook"]) == ("q04", "q10", "q05")
     assert {dag for question in load_questions() for dag in dags_of(question)} <= set(bag.dags)
-    assert airflow.get("/answers/api/dags/sales", headers=token("viewer")).json()["question"] is None
+    assert airflow.get("/answers/api/of-dag/sales", headers=token("viewer")).json()["question"] is None
 
 
 @pytest.mark.claim("9.7")
@@ -321,59 +291,7 @@ def test_a_mistake_in_a_question_is_shown_and_airflow_stays(of_one_question, tmp
     assert client.get("/", headers=token("viewer")).status_code == 200
 
 
-@pytest.mark.claim("9.7")
-def test_a_page_that_cannot_be_built_leaves_airflow_and_the_deadlines_alone(metadata_database, monkeypatch, caplog):
-    from airflow import plugins_manager
-
-    import answers.page.app
-
-    def broken() -> None:
-        raise RuntimeError(f"no such thing: {HOSTILE}")
-
-    monkeypatch.setattr(answers.page.app, "build", broken)
-    with api_server() as client, caplog.at_level(logging.ERROR):
-        answer = client.get("/answers/api/questions")
-        assert answer.status_code == 500
-        assert "cannot be built: RuntimeError in test_page_api.py, line " in answer.text
-        assert HOSTILE not in answer.text, "the text of the error is for the log alone"
-        assert client.get("/api/v2/version").status_code == 200
-        assert client.get("/").status_code == 200
-        references = plugins_manager.get_deadline_references_plugins()
-    assert "plugins.deadlines.RunDue" in references
-    assert HOSTILE in caplog.text
-
-
-WITHOUT_PAGE = """
-import json, sys
-from airflow import plugins_manager
-plugins_manager.get_deadline_references_plugins()
-(plugin,) = [each for each in plugins_manager._get_plugins()[0] if each.name == "answers"]
-views = [view["name"] for view in plugin.external_views]
-loaded = [name for name in sys.modules if name.startswith("answers.page")]
-print("TOLD", json.dumps([views, loaded, plugin.fastapi_apps[0]["url_prefix"]]))
-"""
-
-
-@pytest.mark.claim("9.7")
-def test_only_the_api_server_builds_the_page(metadata_database):
-    """A scheduler or a task loads the plugin, and nothing of the page."""
-    done = subprocess.run([sys.executable, "-c", WITHOUT_PAGE], cwd=PROJECT, capture_output=True, text=True)
-    (told,) = [line for line in done.stdout.splitlines() if line.startswith("TOLD ")] or [done.stderr]
-    assert json.loads(told.removeprefix("TOLD ")) == [["Answers", "Answer"], [], "/answers"]
-
-
-@pytest.mark.claim("9.7")
-def test_the_addresses_of_the_views_are_relative():
-    """With a slash in front, Airflow below a path would look for the page outside of it."""
-    from plugins.answers_plugin import AnswersPlugin
-
-    addresses = [view[key] for view in AnswersPlugin.external_views for key in ("href", "icon") if key in view]
-    assert len(addresses) == 3
-    assert [address for address in addresses if not address.startswith("answers/")] == []
-
-
 def test_no_route_waits_for_the_database_in_the_event_loop(page):
-    """A route that asks the database is a plain function: the server runs it in a thread."""
     blocking = [
         route.path
         for route in page.routes

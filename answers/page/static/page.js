@@ -55,10 +55,14 @@ function el(name, options = {}, ...children) {
   return made;
 }
 
-function say(text) { // `code` in backticks becomes code, all else stays text
+function say(text) { // `code` becomes code, *a word* is emphasised, all else stays text
   const parts = document.createDocumentFragment();
-  String(text).split("`").forEach((part, at) => parts.append(at % 2 ? el("code", {}, part) : part));
+  String(text).split("`").forEach((part, at) => parts.append(...(at % 2 ? [el("code", {}, part)] : emphasised(part))));
   return parts;
+}
+
+function emphasised(text) {
+  return text.split(/\*([A-Za-z][\w -]*)\*/).map((part, at) => (at % 2 ? el("em", {}, part) : part));
 }
 
 function mark(state) {
@@ -334,7 +338,7 @@ function mirror(id, claim) { // Airflow's address bar follows, so that a reload 
 
 function list() {
   const { caught, known } = overview.faults;
-  const about = [known ? `${caught} of ${known} mistakes caught` : null, (overview.commit || "").slice(0, 7), overview.proven_at ? ago(overview.proven_at) : null];
+  const about = [caught ? `${caught} of ${known} mistakes caught` : null, (overview.commit || "").slice(0, 7), overview.proven_at ? ago(overview.proven_at) : null];
   $("about").textContent = about.filter(Boolean).join(" · ") || "Not proven here";
   $("list").replaceChildren(...overview.questions.map((each) => {
     const link = el("a", { href: `?q=${each.id}`, "aria-current": each.id === shown ? "page" : null }, `${each.number} ${each.title}`, mark(each.state));
@@ -354,7 +358,7 @@ function list() {
 
 function note(text) {
   $("note").hidden = !text;
-  $("note").textContent = text || "";
+  $("note").replaceChildren(say(text || ""));
 }
 
 async function show(id, { focus = false, part = "" } = {}) {
@@ -440,7 +444,7 @@ async function begin() {
   }
   document.documentElement.classList.add("tab");
   try {
-    const found = await ask(`dags/${encodeURIComponent(dag)}`);
+    const found = await ask(`of-dag/${encodeURIComponent(dag)}`);
     if (found.question) return show(found.question, { part: `Part of question ${Number(found.question.slice(1))}: \`${dag}\` is made by \`dags/${found.file}\`.` });
     $("title").textContent = "No question rests on this DAG";
     $("body").append(el("p", {}, airflow("plugin/answers", "All questions")));
