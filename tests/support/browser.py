@@ -41,7 +41,14 @@ class Reader:
 
     def wait(self, expression: str, what: str = "") -> Any:
         """Wait until an expression is true; returns it."""
-        return wait_for(what or expression, lambda: self.js(f"doc && {expression}"), LOAD)
+
+        def true() -> Any:
+            try:
+                return self.js(f"doc && {expression}")
+            except RuntimeError:  # the page is just going to another address
+                return None
+
+        return wait_for(what or expression, true, LOAD)
 
     def sign_in(self, password: str) -> None:
         """Fill in Airflow's form."""
