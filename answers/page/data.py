@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from answers.exercise.catalogue import ExerciseError, load_all
 from answers.page import plots
 from answers.page.evidence import dags_of
 from answers.proof.anchors import ClaimedTest, claimed_tests
@@ -96,12 +97,13 @@ def documents(root: Path, questions: list[Question]) -> dict[str, Any]:
     tests: dict[str, list[ClaimedTest]] = {}
     for test in marked:
         tests.setdefault(test.claim, []).append(test)
+    tickets = exercises(root)
     for fault in known:  # those that were never tried, too
         there = results["claims"].setdefault(fault.claim, {}).setdefault("faults", [])
         if fault.id not in {each["id"] for each in there}:
             there.append({"id": fault.id, "title": fault.title, "state": "not run"})
     made = {
-        f"questions/{each.id}": question(each, root, results["claims"], tests) | {"exercises": exercises(root, each.id)}
+        f"questions/{each.id}": question(each, root, results["claims"], tests) | {"exercises": tickets.get(each.id, [])}
         for each in questions
     }
     verdicts = [fault["state"] for each in results["claims"].values() for fault in each.get("faults", [])]
@@ -223,10 +225,23 @@ def _short(each: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def exercises(root: Path, question_id: str) -> list[dict[str, Any]]:
-    """Return what candidates may know of the exercises of a question: none of their hints, checks and solutions."""
-    del root, question_id
-    return []
+def exercises(root: Path) -> dict[str, list[dict[str, Any]]]:
+    """Return what candidates may know of the exercises, by question: none of their hints, checks and solutions.
+
+    A ticket that is wrong leaves the list empty: `answers exercise list` says what is wrong with it.
+    """
+    try:
+        tickets = load_all(root)
+    except ExerciseError:
+        return {}
+    found: dict[str, list[dict[str, Any]]] = {}
+    for ticket in tickets:
+        about = {"title": ticket.exercise.title, "minutes": ticket.exercise.level, "skills": ticket.exercise.skills}
+        if not ticket.exercise.draft:
+            found.setdefault(ticket.exercise.question, []).append(
+                about | {"start": f"answers exercise start {ticket.id}"}
+            )
+    return found
 
 
 def question_of_file(file: str) -> str | None:

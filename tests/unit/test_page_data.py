@@ -5,6 +5,7 @@ import re
 import shutil
 
 import pytest
+import yaml
 
 from answers.checkout import is_exercise
 from answers.page import data, plots
@@ -166,6 +167,22 @@ def test_the_mistakes_are_shown_without_what_would_repair_them(shown):
     assert [fault.id for fault in known if fault.id in told] == []
     assert '"find"' not in told
     assert '"break' not in told
+
+
+def test_an_exercise_is_shown_without_what_would_solve_it(tmp_path):
+    shutil.copytree(PROJECT / "exercises", tmp_path / "exercises")
+    (file, *_) = (tmp_path / "exercises").glob("*/exercise.yaml")
+    ticket = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump(ticket | {"draft": True}))
+    start = f"answers exercise start {ticket['id']}"
+    drafted = [each for found in data.exercises(tmp_path).values() for each in found]
+    assert start not in {each["start"] for each in drafted}
+    file.write_text(yaml.safe_dump(ticket | {"draft": False}))
+    (found,) = [each for each in data.exercises(tmp_path)[ticket["question"]] if each["start"] == start]
+    assert (found["title"], found["minutes"]) == (ticket["title"], ticket["level"])
+    assert found.keys() == {"title", "minutes", "skills", "start"}
+    file.write_text("id: [")
+    assert data.exercises(tmp_path) == {}, "a ticket that is wrong does not take the page along"
 
 
 @pytest.mark.parametrize("file", sorted((PROJECT / "dags").rglob("*.py")), ids=lambda file: file.name)

@@ -300,7 +300,7 @@ function walk(question) {
 }
 
 function exercises(question) {
-  return question.exercises.map((each) => el("li", {}, `${each.title} (${each.minutes} min): `, say(each.asks), " ", el("code", {}, each.start), " ", copier(each.start)));
+  return question.exercises.map((each) => el("li", {}, `${each.title}. ${each.minutes} min, ${each.skills.join(", ")}. `, el("code", {}, each.start), " ", copier(each.start)));
 }
 
 function body(question, part) {
