@@ -18,6 +18,7 @@ def test_without_java_the_wheels_jdk_runs_with_the_flags_of_sparks_launcher(tmp_
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     java = find_java(tmp_path) / "bin" / "java"
     assert java_version(str(java)) >= 17
+    assert f'JAVA_VERSION="{java_version(str(java))}' in (java.parents[1] / "release").read_text(), "a JDK names itself"
     flags = ["--add-modules=jdk.incubator.vector", "-Dwith=a space", "-version"]
     done = subprocess.run([java, *flags], capture_output=True, text=True, env={"PATH": "/usr/bin:/bin"})
     assert done.returncode == 0, done.stderr
