@@ -1,7 +1,7 @@
 """Makes the class archive from which a day's Spark jobs start (include/flights/spark_start.py), once.
 
-Run as `python -m answers.stack.spark_archive`: a part of the embedded stack, which ends when the archive is there. It runs one real day's job with the very flags of SMALL_JOB, and the JVM writes the
-archive when that ends.
+Run as `python -m answers.stack.spark_archive`: a part of the embedded stack, which ends when the archive is there. It runs
+one real day's job with the very flags of SMALL_JOB, and the JVM writes the archive when that ends.
 
 Nobody waits for it, and it stands in nobody's way: it begins when the machine has been idle for half a minute, at the
 lowest priority. One builder works at a time. What it writes appears by one rename, and what a killed builder left is
