@@ -44,9 +44,9 @@ def kafka() -> dict:
 
 
 def _send(opts: dict, topic: str, count: int, rate: float | None = None) -> None:
-    from include.flight_status import produce
+    from answers.operate import kafka_events
 
-    produce.produce_all(opts, topic, produce.events(count, uuid.uuid4().hex), rate)
+    kafka_events.produce_all(opts, topic, kafka_events.events(count, uuid.uuid4().hex), rate)
 
 
 def _query(settings, query: str) -> list:

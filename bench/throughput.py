@@ -172,7 +172,7 @@ def _land(chunk, data: Path) -> Callable:
     import pyarrow.parquet  # noqa: F401
 
     from include.flights import feed
-    from include.flights.contract import midnight
+    from include.flights.days import midnight
 
     day = date.fromisoformat(chunk.day)
     return lambda: feed.land(Path(chunk.folder), data, midnight(day), midnight(day + timedelta(days=1)), "bench")

@@ -91,7 +91,7 @@ def land(carrier: str, feed: str, data_root: str, **context) -> dict:
 @task
 def transform(**context) -> dict:
     """Types, UTC, weather and aircraft for what was landed for this date; says where, for `publish`."""
-    from include.flights.feed import local_days
+    from include.flights.days import local_days
     from include.flights.light import transform
     from plugins.events import latest
     from plugins.warehouse import open_scratch
@@ -107,7 +107,7 @@ def transform(**context) -> dict:
 def total(table: str, carriers: list[str], keys: dict[str, str], **context) -> list[dict]:
     """One partition of a fleet table for this run's day; without one, for the days of the events and those that were missed."""
     from include.fleet.totals import missed, publish
-    from include.flights.feed import local_days
+    from include.flights.days import local_days
     from plugins.events import announce, days
     from plugins.warehouse import open_warehouse
 

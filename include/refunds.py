@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from include.errors import PermanentError
-from include.flights.contract import ZONE
+from include.flights.days import ZONE
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client

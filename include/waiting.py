@@ -17,7 +17,9 @@ Time is the monotonic clock's: a wall clock that jumps neither ends a wait nor p
 from __future__ import annotations
 
 import os
+import random
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from threading import Lock, Thread
 from typing import TypeVar
@@ -44,9 +46,6 @@ def measure() -> float:
     Wall-clock time on purpose: throttling, busy neighbours and a lack of cores are what is to be seen. The work lasts
     longer than the 100 ms in which a cgroup shares out its CPU time.
     """
-    import random
-    import zlib
-
     block = random.Random(2013).randbytes(BLOCK)  # noqa: S311  # the same work everywhere
 
     def work() -> None:

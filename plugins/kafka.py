@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from plugins.warehouse import open_warehouse
+
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
@@ -27,7 +29,6 @@ def handle(find: Find, dag_run: Any) -> tuple[dict[str, Any], list[Slice]]:
     :returns: what `include.flight_status.process.process` returns, and the slices
     """
     from include.flight_status.process import process
-    from plugins.warehouse import open_warehouse
 
     opts = options()
     with open_warehouse() as client:

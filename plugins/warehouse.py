@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from include.flights import warehouse
+
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
@@ -19,8 +21,6 @@ def open_warehouse(clickhouse_conn_id: str = "clickhouse_default") -> Iterator[C
     :raises include.flights.warehouse.WarehouseUnavailable: after a minute
     """
     from airflow.providers.clickhousedb.hooks.clickhouse import ClickHouseHook
-
-    from include.flights import warehouse
 
     hook = ClickHouseHook(clickhouse_conn_id=clickhouse_conn_id)
     engine = hook.get_connection(clickhouse_conn_id).extra_dejson.get("client_kwargs", {})

@@ -18,6 +18,7 @@ import typer
 
 from answers.deploy.shape import PROJECT
 from answers.interrupts import interruptible
+from answers.stack import dotenv
 
 SERVICES = (
     "airflow-worker",
@@ -169,8 +170,6 @@ def command(
 ) -> None:
     """Replace the Celery workers of the compose stack one by one by those of another image: no task is lost."""
     from rich.console import Console
-
-    from answers.stack import dotenv
 
     err = Console(stderr=True, highlight=False)
     try:

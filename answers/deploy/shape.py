@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from answers.stack import dotenv
 from include.waiting import patience
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -132,7 +133,6 @@ def read(dags: Path) -> Parsed:
 
     :raises ShapeError: parsing as a whole fails or does not end
     """
-    from answers.stack import dotenv
     from dag_integrity.pool import parser_environment
 
     with tempfile.TemporaryDirectory(prefix="answers-shape-") as home:

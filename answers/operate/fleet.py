@@ -13,7 +13,7 @@ from typing import Any
 
 from answers.stack.client import FINAL, Airflow, ApiError, run_of
 from include.fleet.model import Member
-from include.flights.contract import midnight
+from include.flights.days import midnight
 from include.waiting import Deadline, looks
 
 LOOK = 0.5  # seconds between two looks

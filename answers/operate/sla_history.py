@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from answers.operate.sla_judge import Run
 from answers.stack.client import Airflow, ApiError
-from include.sla.judge import Run
 
 
 def runs_of(airflow: Airflow, dag_id: str) -> list[Run]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from answers.stack.parameters.contents import CONSUMER
 from answers.stack.settings import Settings
 from include.flight_status.broker import BrokerUnavailable
+from include.flights import warehouse
 from include.waiting import Deadline
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ def open_warehouse(patience: float | Deadline = 60) -> AbstractContextManager[Cl
     :raises WarehouseUnavailable: it does not answer
     """
     import clickhouse_connect
-
-    from include.flights import warehouse
 
     options = warehouse_options()
     return warehouse.connect(lambda: clickhouse_connect.get_client(**options), options.get("path"), patience)

@@ -13,6 +13,8 @@ import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
+
 from answers.stack.settings import Settings
 
 NOBODY = 65534
@@ -71,8 +73,6 @@ def forget_stale_pid(data: Path) -> None:
 
 def running(data: Path) -> int | None:
     """The process id of the server that serves `data`, None when there is none."""
-    import psutil
-
     try:
         pid = int((data / "postmaster.pid").read_text().split()[0])
         return pid if "postgres" in psutil.Process(pid).name() else None

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -46,8 +47,6 @@ def die(scenario: str) -> str:
     if scenario == "fail":
         raise AirflowFailException("as it was told, not to be retried")
     if scenario == "out_of_memory":
-        import resource
-
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20), resource.RLIM_INFINITY))
         return f"{len(bytearray(1 << 30))} bytes were there"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.files import write_atomically
+from include.flights import warehouse
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -66,8 +67,6 @@ def settle(client: Client, airport: str, day: str, planned: Mapping[str, Any], p
     :returns: {"chunks", "rows": published, "emptied": partitions that were stale}
     :raises ValidationError: listing what is missing
     """
-    from include.flights import warehouse
-
     warehouse.create_tables(client, warehouse.CHUNKS)
     there = {
         (layer, carrier): flights

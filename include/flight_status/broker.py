@@ -12,6 +12,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+from tenacity import Retrying, retry_if_exception_type, wait_fixed
 
 from include.errors import PermanentError
 from include.waiting import Deadline
@@ -122,8 +123,6 @@ def commit(opts: Options, group: str, done: Iterable[Slice]) -> None:
 
     :raises BrokerUnavailable: the broker, or a member of the group, does not let it
     """
-    from tenacity import Retrying, retry_if_exception_type, wait_fixed
-
     offsets = [TopicPartition(each.topic, each.partition, each.stop) for each in done]
     if not offsets:
         return

@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+from include.alerts import failure_matrix
+
 
 def witness(context: dict[str, Any], effect: str) -> None:
     """Record below the Variable data_root that `effect` happened in this run, and in which process."""
     import psutil
     from airflow.sdk import Variable
-
-    from include.alerts import failure_matrix
 
     parent = " ".join(psutil.Process(os.getppid()).cmdline()).replace("_", "-")
     seen = {

@@ -12,9 +12,10 @@ pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 
 SENT = {"event": 120, "sensor": 60, "webhook": 8}
 POISON = """
+from answers.operate import kafka_events
 from answers.stack.connections import kafka_options
-from include.flight_status import broker, produce
-produce.produce_all(kafka_options(), broker.WAYS["event"], [(b"poison", b"\\xff"), (b"poison", None)])
+from include.flight_status import broker
+kafka_events.produce_all(kafka_options(), broker.WAYS["event"], [(b"poison", b"\\xff"), (b"poison", None)])
 """
 
 

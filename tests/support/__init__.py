@@ -22,7 +22,7 @@ os.environ["ANSWERS_HOME"] = str(HOME)
 
 from answers.stack import dotenv  # noqa: E402
 from answers.stack.settings import Settings  # noqa: E402
-from include.flights.contract import ZONE  # noqa: E402
+from include.flights.days import ZONE  # noqa: E402
 from include.waiting import patience, wait_until  # noqa: E402
 
 # Airflow reads its configuration at its first import, which any test may be the first to do.

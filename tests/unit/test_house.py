@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from answers.proof.catalog import ROOT
+from support.imports import at_the_top, packages, that_save_nothing
 
 # What speaks of Airflow's REST API or of the catcher by its address. A docstring that names an address is one, too.
 ADDRESS = re.compile(
@@ -58,7 +59,7 @@ def test_no_test_module_imports_another():
 
 LONGEST = 300  # lines
 # A longer file says in its docstring why it is not cut.
-LONGER = {"answers/deploy/deploy.py", "include/flights/contract.py", "include/flights/feed.py"}
+LONGER = {"answers/deploy/deploy.py"}
 
 
 def test_no_file_is_long_without_a_reason():
@@ -71,3 +72,35 @@ def test_no_file_is_long_without_a_reason():
     assert {name for name, count in lines.items() if count > LONGEST} == LONGER
     for name in LONGER:
         assert "longer than others since" in (ast.get_docstring(ast.parse((ROOT / name).read_text())) or "")
+
+
+# Not in dags/, whose tasks import what only they run, nor in answers/cli, whose commands do.
+HOISTED = [
+    file
+    for room in ("answers", "include", "plugins")
+    for file in sorted((ROOT / room).rglob("*.py"))
+    if not file.is_relative_to(ROOT / "answers/cli")
+]
+
+
+def test_an_import_inside_a_function_saves_a_parse_or_a_start_up():
+    assert len(HOISTED) > 100
+    assert [line for file in HOISTED for line in that_save_nothing(file)] == []
+
+
+# Packages that take 30 ms of CPU time and more, each.
+HEAVY = {"airflow", "boto3", "chdb", "clickhouse_connect", "confluent_kafka", "cryptography", "matplotlib", "moto", "numpy",
+         "pandas", "psycopg2", "pyarrow", "pyspark", "pytest", "sqlalchemy", "tenacity"}  # fmt: skip
+
+
+def test_the_help_of_the_command_loads_nothing_heavy():
+    assert packages("answers.cli.app") & HEAVY == set()
+    assert "dag_integrity" not in packages("answers.cli.app"), "the image has no checker"
+    assert packages("answers.stack.lifecycle") >= {"httpx", "psutil"}, "the question is asked rightly"
+
+
+def test_what_dag_files_import_at_their_top_loads_nothing_heavy_but_airflow():
+    """They are parsed again and again."""
+    named = {module for file in (ROOT / "dags").glob("*.py") for module in at_the_top(file)}
+    assert {"include.questions", "plugins.failures"} <= named
+    assert {module: found for module in named if (found := packages(module) & HEAVY - {"airflow"})} == {}
