@@ -17,6 +17,7 @@ from rich.table import Table
 from answers.checkout import refuse_elsewhere
 from answers.cli.airflow import airflow
 from answers.cli.deploy import deploy
+from answers.cli.exercise import app as exercise
 from answers.cli.fleet import app as fleet
 from answers.cli.flights import app as flights
 from answers.cli.kafka import app as kafka
@@ -48,6 +49,7 @@ app.command("roll")(roll)
 app.command(context_settings={"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []})(
     airflow
 )
+app.add_typer(exercise, name="exercise")
 app.add_typer(fleet, name="fleet")
 app.add_typer(flights, name="flights")
 app.add_typer(secrets, name="secrets")

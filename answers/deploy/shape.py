@@ -159,12 +159,11 @@ def read(dags: Path) -> Parsed:
     return Parsed(answer["dags"], errors)
 
 
-def main() -> None:
-    """Print the documents of the folder that the command line names."""
+def parse_folder(folder: Path) -> dict[str, Any]:
+    """Parse the DAG files of a folder in this process: {"dags": {dag id: document}, "errors": {file: text}}."""
     from airflow.dag_processing.dagbag import BundleDagBag
     from airflow.serialization.serialized_objects import DagSerialization
 
-    folder = Path(sys.argv[1])
     bag = BundleDagBag(dag_folder=folder, bundle_path=folder, bundle_name="dags")
     documents = {}
     for dag_id, dag in bag.dags.items():
@@ -172,7 +171,12 @@ def main() -> None:
         text = json.dumps(DagSerialization.to_dict(dag)["dag"], sort_keys=True, default=str)
         # Where this copy lies is no difference between two commits.
         documents[dag_id] = json.loads(text.replace(str(folder.parent), ""))
-    print(json.dumps({"dags": documents, "errors": bag.import_errors}))
+    return {"dags": documents, "errors": dict(bag.import_errors)}
+
+
+def main() -> None:
+    """Print the documents of the folder that the command line names."""
+    print(json.dumps(parse_folder(Path(sys.argv[1]))))
 
 
 if __name__ == "__main__":

@@ -95,12 +95,7 @@ def hand_out(
     _require_empty(target)
     existed = target.exists()
     try:
-        names = [name for name in project_files(root, untracked=False) if not name.startswith(WITHHELD)]
-        _copy(root, names, target)
-        remove_spoilers(target)
-        prepare(target)
-        (target / TICKET).write_text(ticket, encoding="utf-8")
-        _require_no_spoiler(root, target)
+        fill(root, target, ticket, prepare)
         commit_start(target)
         if lend:
             lend_environment(target)
@@ -113,6 +108,19 @@ def hand_out(
             why = getattr(error, "stderr", None) or error
             raise CopyError(f"{target} cannot be made: {str(why).strip()}") from error
         raise
+
+
+def fill(root: Path, target: Path, ticket: str, prepare: Callable[[Path], None]) -> None:
+    """Writes the files of a working copy: the project's without what tells a solution, changed by `prepare`, and TICKET.md.
+
+    :raises CopyError: the copy would tell a fault.
+    """
+    names = [name for name in project_files(root, untracked=False) if not name.startswith(WITHHELD)]
+    _copy(root, names, target)
+    remove_spoilers(target)
+    prepare(target)
+    (target / TICKET).write_text(ticket, encoding="utf-8")
+    _require_no_spoiler(root, target)
 
 
 def remove_spoilers(copy: Path) -> None:

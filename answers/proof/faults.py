@@ -77,7 +77,7 @@ def apply_fault(root: Path, fault: Fault) -> None:
     (root / fault.file).write_text(faulted_text(root, fault), encoding="utf-8")
 
 
-def make_exercise(root: Path, fault: Fault, target: Path) -> None:
+def make_exercise(root: Path, fault: Fault, target: Path, lend: bool = True) -> None:
     """Hands out a copy of the project with the fault. Its ticket tells the symptom; nothing in it tells the fault.
 
     The copy notes the fault as a salted hash, so that the checkout which made it can tell which one it is.
@@ -95,6 +95,7 @@ def make_exercise(root: Path, fault: Fault, target: Path) -> None:
         TICKET.format(symptom=fault.symptom, question=question),
         lambda copy: apply_fault(copy, fault),
         about,
+        lend,
     )
 
 
@@ -163,16 +164,16 @@ def _run(root: Path, fault: Fault | None, faults: list[Fault], stop: threading.E
     with _scratch_copy(root) as scratch:
         if fault:
             apply_fault(scratch, fault)
-        targets = _targets(scratch, [fault] if fault else faults)
-        if not targets:
+        files = targets(scratch, [fault] if fault else faults)
+        if not files:
             return TestRun(exit_code=5, output="no test carries the claim's marker")
         extra = ["-x"] if fault else ["--continue-on-collection-errors"]
         chosen = [word for claim in sorted({fault.claim for fault in faults}) for word in ("--claim", claim)]
         environment, patience = scratch_environment(root, scratch), PATIENCE if fault else float("inf")
-        return run_tests(scratch, [*targets, *chosen, *FAST, *extra], environment, stop=stop, patience=patience)
+        return run_tests(scratch, [*files, *chosen, *FAST, *extra], environment, stop=stop, patience=patience)
 
 
-def _targets(scratch: Path, faults: list[Fault]) -> list[str]:
+def targets(scratch: Path, faults: list[Fault]) -> list[str]:
     """Returns what pytest collects for the faults: the tests that they name, else each file with a fast test of their claim."""
     whole = {fault.claim for fault in faults if not fault.tests}
     files = {test.file for test in claimed_tests(scratch) if test.claim in whole and test.tier == "fast"}

@@ -35,6 +35,16 @@ def states_of(rpc: Any) -> dict[str, str]:
     return {info["name"]: info["statename"] for info in rpc.getAllProcessInfo()}
 
 
+def supervisor_state(settings: Settings, part: str) -> str | None:
+    """Supervisor's word on one of its programs. Returns None when no supervisor runs, UNKNOWN when it is too busy to say."""
+    if supervisor_process(settings) is None:
+        return None
+    try:
+        return states_of(supervisor(settings)).get(part)
+    except (OSError, HTTPException, xmlrpc.client.Error):
+        return "UNKNOWN"
+
+
 def status(settings: Settings) -> list[dict[str, Any]]:
     """One record a part: name, state (supervisor's word), pid, uptime in seconds, memory in bytes (with children)."""
     running = supervisor_process(settings)

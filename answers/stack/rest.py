@@ -9,9 +9,12 @@ from urllib.parse import urlencode
 
 import httpx
 
+from answers.stack.lifecycle import at_work
+from answers.stack.parts import supervisor_state
 from answers.stack.settings import Settings
 from include.waiting import Deadline
 
+RESTART = 3  # seconds for which supervisor calls a part stopped that a deploy restarts
 PAGE = 100  # records at a time; the API gives no more, whatever it is asked for
 
 
@@ -34,12 +37,14 @@ class Rest:
     """
 
     def __init__(self, url: str | None = None, password: str | None = None) -> None:
+        self._stack: Settings | None = None  # the embedded stack, where its address is the one
         url = url or os.environ.get("ANSWERS_API_URL")
         password = password or os.environ.get("ANSWERS_API_PASSWORD")
         if not url or not password:
             settings = Settings.load()
             if not settings.ports:
                 raise ApiError("the stack has never been started: run `answers up`")
+            self._stack = None if url else settings
             url, password = url or settings.url, password or settings.secrets["ADMIN_PASSWORD"]
         self.url = url.rstrip("/")
         self._password = password
@@ -49,11 +54,11 @@ class Rest:
     def request(
         self, method: str, path: str, expect: tuple[int, ...] = (200, 201), api: str = "/api/v2", **kwargs: Any
     ) -> httpx.Response:
-        """Send one request, signed in. Waits out a short absence of the API (it may be restarting).
+        """Send one request, signed in. Waits out a short absence of the API (it may be restarting), not that of a stopped stack.
 
         :param api: where `path` begins; the UI's own addresses are below /ui
         """
-        deadline, fresh = Deadline(60), False
+        deadline, restarted, fresh = Deadline(60), Deadline(RESTART), False
         while True:
             try:
                 if "Authorization" not in self._http.headers:
@@ -62,7 +67,7 @@ class Rest:
                 answer = self._http.request(method, f"{api}{path}", **kwargs)
             except httpx.TransportError as error:
                 # Reads can be repeated; a write may have been carried out before the answer was lost.
-                if method == "GET" and not deadline.passed():
+                if method == "GET" and not deadline.passed() and not (restarted.passed() and self._is_stopped()):
                     time.sleep(0.5)
                     continue
                 raise ApiError(f"{self.url} does not answer ({error}): is the stack up? `answers status`") from error
@@ -72,6 +77,12 @@ class Rest:
             if answer.status_code not in expect:
                 raise _refusal(f"{method} {path}", answer)
             return answer
+
+    def _is_stopped(self) -> bool:
+        """Tell whether this is the embedded stack, its API server is not to run, and no command is about to start it."""
+        if self._stack is None or at_work(self._stack) == "starting":
+            return False
+        return supervisor_state(self._stack, "api-server") in (None, "STOPPED", "EXITED", "FATAL")
 
     def _sign_in(self) -> None:
         answer = self._http.post("/auth/token", json={"username": "admin", "password": self._password})

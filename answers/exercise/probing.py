@@ -1,0 +1,217 @@
+"""Runs probe and judge as processes, with limits, and leaves none of their processes behind."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from answers.exercise import confine
+from answers.exercise.catalogue import Ticket
+from answers.exercise.changes import CannotJudge
+from include.files import user_cache
+from include.waiting import Deadline, slowness
+
+KIT = Path(__file__).resolve().parents[2]
+SECONDS, JUDGING = 75.0, 30.0  # of a whole probe, of a judge, on the recorded machine
+MEMORY, DISK, PROCESSES = 6 << 30, 3 << 30, 300  # of all that a probe starts: bytes, bytes, how many
+LOOK_AT_DISK = 1.0  # seconds
+
+
+class Overused(Exception):
+    """Reports that a candidate's code took more than it may have of memory, disk or processes."""
+
+
+@dataclass(frozen=True)
+class Rooms:
+    """Names the folders of one check, all below one that is removed afterwards."""
+
+    root: Path
+
+    @property
+    def project(self) -> Path:
+        """Return the tree that the candidate's code runs in."""
+        return self.root / "project"
+
+    @property
+    def start(self) -> Path:
+        """Return the tree as it was handed out."""
+        return self.root / "start"
+
+    @property
+    def evidence(self) -> Path:
+        """Return the folder of what was recorded; no candidate's process may write there."""
+        return self.root / "evidence"
+
+    @property
+    def log(self) -> Path:
+        """Return the file of what the probe printed."""
+        return self.root / "probe.log"
+
+
+def run_probe(
+    ticket: Ticket, number: int, rooms: Rooms, keeps: list[str] | None = None
+) -> tuple[str, dict[str, list[float]]]:
+    """Run a ticket's probe, or the tests that must be kept.
+
+    :returns: why it did not come to its end by itself, empty if it did; and what each step took: seconds by the clock, of CPU.
+    :raises CannotJudge: the machine, or the ticket, is at fault.
+    :raises Overused: the candidate's code took too much.
+    """
+    part = "keeps" if keeps else "probe"
+    home, evidence = rooms.root / f"home-{part}", rooms.evidence / part
+    (home / "tmp").mkdir(parents=True)
+    evidence.mkdir(parents=True, mode=0o700)
+    project = rooms.root / "kept" if keeps else rooms.project
+    request = _request(ticket, number, evidence) | {
+        "project": str(project),
+        "start": str(rooms.start),
+        "home": str(home),
+        "tier": ticket.exercise.tier,
+        "patience": slowness(),
+        "keeps": keeps or [],
+    }
+    paths = [str(project), str(project / "packages/dag-integrity/src"), str(KIT)]
+    environment = confine.environment(
+        home, PYTHONPATH=os.pathsep.join(paths), ANSWERS_HOME=str(home), ANSWERS_CACHE=str(user_cache())
+    )
+    answer = _follow(_command("probe", request, rooms.root / f"{part}.json"), environment, rooms, home)
+    if answer is None:
+        return f"it was still running after {SECONDS:.0f} s and more", {}
+    if answer["ended"] == "cannot tell":
+        raise CannotJudge(answer["why"])
+    if answer["ended"] == "broken":
+        raise CannotJudge(f"the probe of {ticket.id} is broken: {answer['why'].strip().splitlines()[-1]}")
+    _require_sealed(evidence, answer["seals"])
+    return "", answer["costs"]
+
+
+def run_judge(ticket: Ticket, number: int, rooms: Rooms) -> list[dict[str, Any]]:
+    """Let a ticket's judge decide from the evidence.
+
+    :returns: what `judge.decide` returns.
+    :raises CannotJudge: it cannot be run.
+    """
+    checks = ticket.exercise.checks
+    about = {"checks": [check.id for check in checks], "after": {check.id: check.after for check in checks}}
+    request = _request(ticket, number, rooms.evidence / "probe") | about
+    home = rooms.root / "home-judge"
+    (home / "tmp").mkdir(parents=True, exist_ok=True)
+    command = _command("judge", request, rooms.root / "judge.json")
+    environment = confine.environment(home, PYTHONPATH=str(KIT))
+    try:
+        seconds = JUDGING * slowness()
+        done = subprocess.run(
+            command, env=environment, cwd=home, capture_output=True, text=True, timeout=seconds, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise CannotJudge(f"the judge of {ticket.id} was still at work after {seconds:.0f} s") from None
+    if done.returncode:
+        raise CannotJudge(f"the judge of {ticket.id} is broken: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
+    verdicts: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
+    return verdicts
+
+
+def _request(ticket: Ticket, number: int, evidence: Path) -> dict[str, Any]:
+    return {
+        "ticket": str(ticket.folder),
+        "evidence": str(evidence),
+        "variant": ticket.variant(number).model_dump(),
+    }
+
+
+def _command(module: str, request: dict[str, Any], file: Path) -> list[str]:
+    file.write_text(json.dumps(request), encoding="utf-8")
+    return [sys.executable, "-P", "-m", f"answers.exercise.{module}", str(file)]
+
+
+def _follow(command: list[str], environment: dict[str, str], rooms: Rooms, home: Path) -> dict[str, Any] | None:
+    """Run the driver until it ends, or its time is up: None then."""
+    with rooms.log.open("ab") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=rooms.root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,  # Ctrl-C reaches this process only, which then ends all in order
+        )
+    try:
+        if not _wait(process, rooms, home):
+            return None
+        output = process.stdout.read() if process.stdout else b""
+    finally:
+        end(process)
+    try:
+        answer: dict[str, Any] = json.loads(output.splitlines()[-1])
+    except (ValueError, IndexError):
+        tail = rooms.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
+        raise CannotJudge(f"the probe ended without an answer ({process.returncode}): {''.join(tail)[:300]}") from None
+    return answer
+
+
+def _wait(process: subprocess.Popen[bytes], rooms: Rooms, home: Path) -> bool:
+    deadline, looked = Deadline(SECONDS), 0.0
+    while not deadline.passed():
+        try:
+            process.wait(0.2)
+            return True
+        except subprocess.TimeoutExpired:
+            _require_modest(process.pid)
+        if deadline.elapsed - looked > LOOK_AT_DISK:
+            looked = deadline.elapsed
+            if (used := size(rooms.project) + size(home)) > DISK:
+                raise Overused(f"wrote {used / 2**30:.1f} GB to the disk, more than {DISK >> 30}")
+    return False
+
+
+def _require_modest(pid: int) -> None:
+    memory = how_many = 0
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for each in psutil.Process(pid).children(recursive=True):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                memory, how_many = memory + each.memory_info().rss, how_many + 1
+    if memory > MEMORY:
+        raise Overused(f"used {memory / 2**30:.1f} GB of memory, more than {MEMORY >> 30}")
+    if how_many > PROCESSES:
+        raise Overused(f"started {how_many} processes, more than {PROCESSES}")
+
+
+def size(folder: Path) -> int:
+    """Return the bytes that a folder takes on the disk."""
+    total = 0
+    for path, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(path, name)).st_blocks * 512
+    return total
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a driver with everything below it, whatever that does meanwhile."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGSTOP)  # it starts nothing more, and stays the parent of orphans
+        confine.end_descendants(process.pid)
+        process.kill()
+    process.wait()
+    if process.stdout:
+        process.stdout.close()
+
+
+def _require_sealed(evidence: Path, seals: dict[str, str]) -> None:
+    found = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in evidence.iterdir()}
+    if found != seals:
+        changed = sorted(name for name in {*found, *seals} if found.get(name) != seals.get(name))
+        raise CannotJudge(
+            f"the evidence {changed[0]} is not as the probe has recorded it: the code that was run has touched it"
+        )

@@ -1,0 +1,71 @@
+"""Proves several tickets, one after the other, and chooses those that a change of the project touches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from answers.exercise.catalogue import ExerciseError, Ticket
+from answers.exercise.changes import git, matches
+from answers.exercise.prove import Proof, prove
+
+# A change of the machinery touches every ticket; one of each tier is proven then, the cheapest.
+MACHINERY = ("answers/exercise/**", "tests/support/expected.py", "requirements.txt")
+
+
+def prove_all(
+    root: Path, tickets: list[Ticket], number: int, jobs: int, only: str | None, say: Callable[[str], None]
+) -> list[Proof]:
+    """Prove tickets, and tell of each case as it is known."""
+    proofs = []
+    for ticket in tickets:
+
+        def tell(case: dict[str, Any], id_: str = ticket.id) -> None:
+            say(_line(id_, case))
+
+        proofs.append(prove(root, ticket, number, jobs, only, tell))
+    return proofs
+
+
+def _line(id_: str, case: dict[str, Any]) -> str:
+    by = f" by {case['by']}: {case['seen']}" if case["by"] else ""
+    good = "✗" if case["problems"] else "✓"
+    return f"{good} {id_} {case['kind']} {case['name']}: {case['verdict']}{by} ({case['seconds']:.0f} s)"
+
+
+def touched(root: Path, tickets: list[Ticket], since: str) -> list[Ticket]:
+    """Return the tickets whose folder or whose code has changed since a commit; without drafts.
+
+    :raises ExerciseError: Git does not know the commit.
+    """
+    changed = [name for name in git(root, "diff", "--name-only", "-z", since).decode().split("\0") if name]
+    ready = [ticket for ticket in tickets if not ticket.exercise.draft]
+    found = [ticket for ticket in ready if _touches(root, ticket, changed)]
+    if any(matches(name, MACHINERY) for name in changed):
+        cheapest: dict[str, Ticket] = {}
+        for ticket in sorted(ready, key=lambda each: each.exercise.seconds):
+            cheapest.setdefault(ticket.exercise.tier, ticket)
+        found += [ticket for ticket in cheapest.values() if ticket not in found]
+    return found
+
+
+def _touches(root: Path, ticket: Ticket, changed: list[str]) -> bool:
+    try:
+        folder = ticket.folder.resolve().relative_to(root.resolve()).as_posix()
+    except ValueError:
+        folder = ""
+    if folder and any(name.startswith(f"{folder}/") for name in changed):
+        return True
+    return any(name in _files_of(ticket) for name in changed)
+
+
+def _files_of(ticket: Ticket) -> set[str]:
+    """List the files that the ticket's designs and wrong answers change."""
+    try:
+        patches = [patch.read_text(encoding="utf-8") for patch in ticket.designs.values()]
+    except OSError as error:
+        raise ExerciseError(str(error)) from error
+    lines = [line for text in patches for line in text.splitlines()]
+    marked = {line[6:].split("\t")[0] for line in lines if line.startswith(("--- a/", "+++ b/"))}
+    return marked | {edit.file for wrong in ticket.wrong for edit in wrong.edits} | set(ticket.exercise.keeps)

@@ -1,0 +1,124 @@
+"""Leads one candidate's checks: takes a snapshot, checks it, and keeps what was found on the interviewer's side."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NoReturn
+
+from answers.exercise import catalogue, fault, workspace
+from answers.exercise.catalogue import ExerciseError, Ticket
+from answers.exercise.changes import between
+from answers.exercise.check import Result, Stage
+from answers.exercise.check import check as check_changes
+from answers.exercise.workspace import Workspace, alone, snapshot
+from include.files import write_atomically
+
+KEPT = ".answers/interviews"  # in the kit's checkout, by the token of the copy
+NO_KIT = (
+    "the checks are with your interviewer. `make test` and the examples in TICKET.md are yours; "
+    "`answers exercise submit` packs your work"
+)
+
+
+def ask_kit(folder: Path, arguments: list[str]) -> NoReturn:
+    """Let the checkout that made this copy do what the copy cannot: it becomes this process.
+
+    :raises ExerciseError: the copy has no kit, or it is gone.
+    """
+    opened = workspace.find(folder)
+    kit = opened.note.get("kit")
+    if not kit:
+        raise ExerciseError(NO_KIT)
+    python = Path(kit) / ".venv" / "bin" / "python"
+    if not python.exists():
+        raise ExerciseError(
+            f"the checkout that made this copy, {kit}, is gone or has no environment: `make setup` there"
+        )
+    command = [str(python), "-m", "answers", "exercise", arguments[0], str(opened.folder), *arguments[1:]]
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    sys.stdout.flush()
+    os.chdir(kit)
+    os.execve(python, command, environment | {"PYTHONPATH": str(kit)})  # noqa: S606
+
+
+def heading(opened: Workspace) -> str:
+    """Write the ticket, the time used and the number of the check."""
+    note = opened.note
+    used = f"{opened.minutes_used:.0f} of {note.get('minutes', '?')} minutes"
+    return f"{note.get('ticket', 'fault')} · {used} · check {len(workspace.snapshots(opened)) + 1}"
+
+
+def kept_at(root: Path, opened: Workspace) -> Path:
+    """Return the folder in the kit where what belongs to a copy is kept.
+
+    :raises ExerciseError: the copy's note has no token.
+    """
+    token = str(opened.note.get("token", ""))
+    if not re.fullmatch(r"[0-9a-f]{16}", token):
+        raise ExerciseError(f"{opened.folder} was not made by `answers exercise start`: it has no token")
+    return root / KEPT / token
+
+
+def check(root: Path, opened: Workspace, say: Callable[[Stage], None] | None = None) -> Result:
+    """Check a working copy as it is now, and keep the outcome.
+
+    :raises ExerciseError: another check of it is at work, or the ticket is gone.
+    """
+    told = say or (lambda stage: None)
+    kept = kept_at(root, opened)
+    with alone(opened):
+        began = opened.minutes_used
+        ticket = ticket_of(root, opened)
+        number, commit = snapshot(opened)
+        changes = between(opened.folder, workspace.start_commit(opened), commit, bounds_of(ticket))
+        keep = kept / "checks" / str(number)
+        if ticket is None:
+            result = fault.check(root, opened, changes, told)
+        else:
+            result = check_changes(root, ticket, int(opened.note["variant"]), changes, told, keep=keep / "evidence")
+        about = {
+            "number": number,
+            "at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "minute": round(began, 1),
+            "commit": commit,
+            "files": sorted(changes.files),
+        }
+        write_atomically(
+            keep / "verdict.json", json.dumps(about | result.as_data(public=False), default=str) + "\n", 0o600
+        )
+        public = about | result.as_data(public=True)
+        write_atomically(opened.folder / ".answers" / "checks" / f"{number}.json", json.dumps(public, indent=2) + "\n")
+    return result
+
+
+def ticket_of(root: Path, opened: Workspace) -> Ticket | None:
+    """Return the ticket of a copy; None for a fault."""
+    id_ = opened.ticket_id
+    return None if id_ == "fault" else catalogue.find(root, id_)
+
+
+def bounds_of(ticket: Ticket | None) -> Any:
+    """Return what may be changed: what the ticket says, or for a fault all code."""
+    return ticket.exercise.bounds if ticket else fault.BOUNDS
+
+
+def status(opened: Workspace) -> dict[str, Any]:
+    """Return ticket, minutes, checks, hints and the last public verdict."""
+    files = sorted((opened.folder / ".answers" / "checks").glob("*.json"), key=lambda file: int(file.stem))
+    last = json.loads(files[-1].read_text(encoding="utf-8")) if files else None
+    note = opened.note
+    return {
+        "ticket": note.get("ticket", "fault"),
+        "variant": note.get("variant"),
+        "minutes": note.get("minutes"),
+        "minutes_used": round(opened.minutes_used, 1),
+        "checks": len(files),
+        "hints": len(note.get("hints_used", [])),
+        "last": last,
+    }

@@ -1,0 +1,193 @@
+"""Implements what steps do inside of their child, where the candidate's code is imported."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from datetime import date, timedelta
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+TABLES = ("flights", "daily_delays", "delay_features")
+OWN_PACKAGES = ("include", "plugins", "dags")
+
+
+def surroundings(project: str) -> dict[str, str]:
+    """Return the environment that Airflow needs for runs without a stack."""
+    from answers.stack import dotenv
+    from answers.stack.settings import Settings
+
+    home = Path(os.environ["ANSWERS_HOME"])
+    (home / "data").mkdir(parents=True, exist_ok=True)
+    settings = Settings.load()
+    own = dotenv.read(Path(project) / "config" / "airflow.env") | settings.core() | settings.connections()
+    own |= {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+    }
+    own.pop("ANSWERS_STACK", None)
+    return own
+
+
+def preload() -> None:
+    """Import what takes long, once for all steps. It imports nothing that a candidate can change."""
+    import airflow.dag_processing.dagbag
+    import airflow.sdk
+    import airflow.serialization.serialized_objects  # noqa: F401
+    from airflow.api_fastapi.execution_api.app import InProcessExecutionAPI
+    from airflow.sdk.execution_time import supervisor
+
+    # dag.test() makes this application anew for each task, which takes seconds. Every step that runs a DAG inherits this one.
+    application = InProcessExecutionAPI().app
+    for each in entry_points(
+        group="airflow.plugins"
+    ):  # of the installed providers; the project's are read in the child
+        each.load()
+    supervisor.in_process_api_server = cache(lambda: InProcessExecutionAPI(app=application))
+    for name in [name for name in sys.modules if name.partition(".")[0] in OWN_PACKAGES]:
+        del sys.modules[name]
+
+
+def caches() -> list[Path]:
+    """List the folders beside the interpreter's that are read: the user's cache of jars and the empty database."""
+    file = template()
+    return [file.parent] if file else []
+
+
+def template() -> Path | None:
+    """Return the empty, migrated database that the tests keep in the user's cache."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return Path(os.environ["ANSWERS_CACHE"]) / f"airflow-{version('apache-airflow')}.db"
+    except (KeyError, PackageNotFoundError):
+        return None
+
+
+def parse(folder: str) -> dict[str, Any]:
+    """Parse a folder of DAGs as the scheduler does."""
+    from answers.deploy.shape import parse_folder
+
+    return parse_folder(Path(folder))
+
+
+def bootstrap() -> None:
+    """Migrate the database, make the pools, set the Variables."""
+    from answers.stack import bootstrap as project
+
+    project.main()
+
+
+def run(file: str, dag_id: str, day: str, conf: dict[str, Any] | None) -> dict[str, Any]:
+    """Run a DAG for one local day in this process. A manual run's interval is the one before its logical date."""
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.models import DagRun
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+
+    bag = DagBag(dag_folder=file)
+    if dag_id not in bag.dags:
+        raise LookupError(f"there is no DAG {dag_id}" + "".join(f"; {text}" for text in bag.import_errors.values()))
+    dag = bag.dags[dag_id]
+    dag.deadline = None  # on 3.3.2 dag.test() raises when a run of a DAG with a deadline succeeds
+    next_day = datetime.combine(
+        date.fromisoformat(day) + timedelta(days=1), datetime.min.time(), ZoneInfo("America/New_York")
+    )
+    result = dag.test(logical_date=next_day, run_conf=conf)
+    with create_session() as session:
+        found = session.get(DagRun, result.id)
+        assert found
+        tasks = {_name(each): [str(each.state), each.try_number] for each in found.task_instances}
+        values = session.query(XComModel).filter(XComModel.run_id == found.run_id, XComModel.dag_id == dag_id).all()
+        xcoms = {_name(each): XComModel.deserialize_value(each) for each in values if each.key == "return_value"}
+        return {"state": str(found.state), "run_id": found.run_id, "tasks": tasks, "xcoms": xcoms}
+
+
+def _name(instance: Any) -> str:
+    return instance.task_id if instance.map_index < 0 else f"{instance.task_id}[{instance.map_index}]"
+
+
+def _warehouse() -> Any:
+    import clickhouse_connect
+
+    return clickhouse_connect.get_client(interface="chdb", path=str(Path(os.environ["ANSWERS_HOME"]) / "warehouse"))
+
+
+def sql(query: str) -> Any:
+    """Return the rows of a query."""
+    client = _warehouse()
+    try:
+        return client.query_arrow(query)
+    finally:
+        client.close()
+
+
+def fingerprints(tables: list[str]) -> dict[str, dict[str, list[int]]]:
+    """Return rows and an order-independent checksum by table and day, of what is there."""
+    client, found = _warehouse(), {}
+    try:
+        for table in tables or TABLES:
+            if client.command(f"EXISTS TABLE warehouse.{table}"):
+                seen = "toString(flight_date), count(), sum(cityHash64(toString(tuple(*))))"
+                rows = client.query(f"SELECT {seen} FROM warehouse.{table} GROUP BY 1").result_rows  # noqa: S608
+                found[table] = {day: [count, checksum] for day, count, checksum in rows}
+    finally:
+        client.close()
+    return found
+
+
+def publish(file: str) -> int:
+    """Put the rows of a Parquet file into the flights of the warehouse; returns how many."""
+    from pyarrow import parquet
+
+    from include.flights import warehouse
+
+    frame, client = parquet.read_table(file).to_pandas(), _warehouse()
+    try:
+        warehouse.create_tables(client)
+        client.insert_df("warehouse.flights", frame)
+    finally:
+        client.close()
+    return len(frame)
+
+
+def feed(folder: Path, raw: Callable[[str], Any], day: str, changes: dict[str, Callable[[str], str]]) -> Path:
+    """Write a feed of one day's real flights and of all other files, some of them changed."""
+    folder.mkdir(parents=True)
+    when = date.fromisoformat(day)
+    flights = raw("flights.csv.zip")
+    flights = flights[(flights["month"] == when.month) & (flights["day"] == when.day)]
+    for name, table in (
+        ("flights", flights),
+        *((each, raw(f"{each}.csv")) for each in ("weather", "planes", "airports")),
+    ):
+        text = table.to_csv(index=False, na_rep="NA", float_format="%g")
+        (folder / f"{name}.csv").write_text(changes.get(name, str)(text), encoding="utf-8")
+    return folder
+
+
+def tests(tree: str, home: str, files: list[str]) -> dict[str, Any]:
+    """Run tests of a tree with pytest, in a process of its own."""
+    import subprocess
+    import xml.etree.ElementTree as ET
+
+    report = Path(home) / "tests.xml"
+    report.unlink(missing_ok=True)
+    own = {"PYTHONPATH": os.pathsep.join([tree, f"{tree}/packages/dag-integrity/src"])}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW")}
+    command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", f"--junitxml={report}", *files]
+    done = subprocess.run(command, cwd=tree, env=kept | own, check=False, stdin=subprocess.DEVNULL)
+    found = {}
+    if report.exists():
+        for case in ET.parse(report).getroot().iter("testcase"):  # noqa: S314
+            outcomes = [child.tag for child in case if child.tag in ("failure", "error", "skipped")]
+            outcome = {"failure": "failed"}.get(outcomes[0], outcomes[0]) if outcomes else "passed"
+            found[f"{case.get('classname')}::{case.get('name')}"] = outcome
+    return {"tests": found, "exit": done.returncode}
