@@ -16,7 +16,7 @@ Find = Callable[["Options", "Client"], "list[Slice]"]
 
 
 def options(kafka_conn_id: str = "kafka_default") -> dict[str, Any]:
-    """The client's options of a connection."""
+    """Look up the client's options of a connection."""
     from airflow.sdk.bases.hook import BaseHook
 
     return dict(BaseHook.get_connection(kafka_conn_id).extra_dejson)
@@ -60,7 +60,7 @@ def uncommitted(topic: str, group: str) -> Find:
 
 
 def one(place: Mapping[str, Any]) -> Find:
-    """The one message at {"topic", "topic_id", "partition", "offset"}.
+    """Find the one message at {"topic", "topic_id", "partition", "offset"}.
 
     :raises include.flight_status.broker.MessageGone: the topic is gone, or was made again: another message is there now
     """

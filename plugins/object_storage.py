@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def object_at(url: str) -> ObjectStoragePath:
-    """The object at PROTOCOL://[CONNECTION@]BUCKET/KEY, or file:///PATH.
+    """Return the object at PROTOCOL://[CONNECTION@]BUCKET/KEY, or file:///PATH.
 
     s3:// is what the Amazon provider registers. gs:// would come with the Google provider, whose many libraries one
     small document does not justify: without it, gcsfs alone is attached as Airflow's file system for the connection.

@@ -30,7 +30,7 @@ def open_warehouse(clickhouse_conn_id: str = "clickhouse_default") -> Iterator[C
 
 @contextmanager
 def open_scratch(clickhouse_conn_id: str = "clickhouse_default") -> Iterator[Client]:
-    """An engine for temporary tables: the warehouse's server, or, where that is embedded, one in memory beside it.
+    """Open an engine for temporary tables: the warehouse's server, or, where that is embedded, one in memory beside it.
 
     So transformations run side by side where only one process may hold the warehouse.
     """

@@ -40,7 +40,7 @@ class Change:
 
 
 def compare(old: dict[str, Any], new: dict[str, Any], files: list[str] = ()) -> list[Change]:  # type: ignore[assignment]
-    """The DAGs that differ between two commits.
+    """Return the DAGs that differ between two commits.
 
     :param old: documents by DAG id, as `read` returns them; `new` likewise
     :param files: the paths below the DAGs folder that differ
@@ -97,7 +97,7 @@ def _incompatible(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 
 def _tasks(document: dict[str, Any]) -> dict[str, str]:
-    """The tasks of a DAG: id -> its operator, and whether it is mapped."""
+    """Return the tasks of a DAG: id -> its operator, and whether it is mapped."""
     tasks = [each["__var"] for each in document["tasks"]]
     return {
         task[

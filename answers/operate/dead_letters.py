@@ -26,7 +26,7 @@ class DeadLetter:
 
 
 def read(opts: broker.Options, group: str | None = None) -> Iterator[DeadLetter]:
-    """The dead letters, oldest first in each partition; with a group those that it has not committed."""
+    """Yield the dead letters, oldest first in each partition; with a group those that it has not committed."""
     now = broker.topic(opts, broker.DEAD)
     starts = broker.committed(opts, broker.DEAD, group) if group else {}
     yield from _letters(opts, broker.slices(now, starts))

@@ -100,7 +100,7 @@ def _generate_day(
 
 
 def _blocks(flights: pa.Table, day: date, copies: int, seed: int) -> Iterator[pa.Table]:
-    """The day's flights, BLOCK copies at a time; a feed of fewer copies is the beginning of one with more."""
+    """Yield the day's flights, BLOCK copies at a time; a feed of fewer copies is the beginning of one with more."""
 
     def number(column: str) -> Any:
         return flights[column].cast(pa.float64()).to_numpy()  # NaN where it is missing

@@ -35,7 +35,7 @@ def runs_of(airflow: Airflow, dag_id: str) -> list[Run]:
 
 
 def within(airflow: Airflow, asked: Any) -> timedelta:
-    """A deadline's interval: seconds, or {"variable": key}, as it is now.
+    """Return a deadline's interval: seconds, or {"variable": key}, as it is now.
 
     :raises ApiError: the Variable is not a number of seconds
     """

@@ -53,7 +53,7 @@ def warehouse_options() -> dict[str, Any]:
 
 
 def connection(name: str) -> dict[str, Any] | None:
-    """A connection for the command line: the environment's, that of the Airflow beside it, else the embedded stack's."""
+    """Look up a connection for the command line: the environment's, that of the Airflow beside it, else the embedded stack's."""
     if given := os.environ.get(f"AIRFLOW_CONN_{name.upper()}"):
         return dict(json.loads(given))
     if os.environ.get("AIRFLOW__SECRETS__BACKEND"):  # a process of Airflow, or beside one in its container

@@ -57,7 +57,7 @@ Configuration:
 
 
 def command(folder: Path, port: int, controller: int) -> tuple[list[str], dict[str, str]]:
-    """The broker's command line and environment. Brings jars and storage into order first.
+    """Return the broker's command line and environment, once jars and storage are in order.
 
     :param folder: of the broker's own: configuration and data
     :raises answers.stack.jars.JarsMissing: they cannot be brought

@@ -75,7 +75,7 @@ def create_topics(opts: Options, partitions: int = PARTITIONS, names: Iterable[s
 
 
 def topic(opts: Options, name: str) -> Topic:
-    """A topic as it is now.
+    """Describe a topic as it is now.
 
     :raises TopicMissing: saying what makes it; :raises BrokerUnavailable: no answer
     """
@@ -88,7 +88,7 @@ def topic(opts: Options, name: str) -> Topic:
 
 
 def topic_ids(opts: Options) -> Callable[[str], str]:
-    """A function that tells the present id of a topic, quicker than `topic`."""
+    """Return a function that tells the present id of a topic, quicker than `topic`."""
     admin = _admin(opts)
 
     def ask(name: str) -> str:
@@ -100,7 +100,7 @@ def topic_ids(opts: Options) -> Callable[[str], str]:
 
 
 def committed(opts: Options, name: str, group: str) -> dict[int, int]:
-    """The offsets that a consumer group has committed, by partition; those without one are left out."""
+    """Return the offsets that a consumer group has committed, by partition; those without one are left out."""
     numbers = topic(opts, name).bounds
     with _readable(), _consumer(opts, group) as consumer:
         found = consumer.committed([TopicPartition(name, number) for number in numbers], timeout=PATIENCE)
@@ -138,7 +138,7 @@ def commit(opts: Options, group: str, done: Iterable[Slice]) -> None:
 
 
 def read(opts: Options, wanted: Iterable[Slice]) -> Iterator[list[Message]]:
-    """The messages of slices, in batches, each partition's in order.
+    """Yield the messages of slices, in batches, each partition's in order.
 
     :raises BrokerUnavailable: no message came for half a minute
     """

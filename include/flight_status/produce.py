@@ -14,7 +14,7 @@ Produce = Callable[[str, bytes | None, bytes | None, Mapping[str, str] | None], 
 
 @contextmanager
 def producing(opts: broker.Options) -> Iterator[Produce]:
-    """A function that queues a message: (topic, key, value, headers). At the end all of them are with the broker.
+    """Give a function that queues a message: (topic, key, value, headers). At the end the broker has all of them.
 
     :raises broker.BrokerUnavailable: some are not; which ones, nobody can tell
     """

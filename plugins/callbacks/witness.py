@@ -26,10 +26,10 @@ def witness(context: dict[str, Any], effect: str) -> None:
 
 
 def task_failed(context: dict[str, Any]) -> None:
-    """The on_failure_callback of a task."""
+    """Serve as the on_failure_callback of a task."""
     witness(context, "task_callback")
 
 
 def dag_failed(context: dict[str, Any]) -> None:
-    """The on_failure_callback of a DAG."""
+    """Serve as the on_failure_callback of a DAG."""
     witness(context, "dag_callback")

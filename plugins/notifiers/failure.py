@@ -191,7 +191,7 @@ def message(failure: dict[str, Any], kind: str, untold: tuple[tuple[str, int], .
 
 
 def _masked(text: str) -> str:
-    """The text as Airflow would log it: what it knows as a secret is not sent to anybody."""
+    """Mask the text as Airflow's log does: what it knows as a secret is not sent to anybody."""
     from airflow.sdk._shared.secrets_masker import redact
 
     return str(redact(text))
