@@ -22,7 +22,7 @@ def victim(stack) -> dict:
     stack.airflow.request("POST", f"/dags/{CANARY}/dagRuns", json=body)
     *_, (run,) = stack.airflow.watch(CANARY, ["victim"], 180)
     assert run.state == "success", run.tasks
-    return stack.get(f"/dags/{CANARY}/dagRuns/victim/taskInstances")["task_instances"][0]
+    return stack.airflow.task_instances(CANARY, "victim")[0]
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_every_attack_from_within_a_task_is_refused(stack, answers, victim, deli
     assert misses(answers, REFUSED | REFUSED_BY_THE_STORE) == {}
     same = stack.get(f"/dags/{CANARY}/dagRuns/victim/taskInstances/{victim['task_id']}")
     assert same == victim, "the victim is as it was"
-    runs = stack.airflow.pages(f"/dags/{CANARY}/dagRuns", "dag_runs")
+    runs = stack.airflow.runs(CANARY)
     assert "attacked" not in {each["dag_run_id"] for each in runs}
     *_, (run,) = stack.airflow.watch(Q06, [delivery], 300)
     assert run.state == "success", run.tasks

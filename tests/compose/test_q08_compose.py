@@ -67,10 +67,10 @@ def assert_live(stack, lost: tuple = ()) -> None:
 def taken_back(stack, killed):
     """A good day, and the same from a feed that lost an airline."""
     assert finish(stack).state == "success"
-    before = stack.get("/variables/flights_feed")["value"]
+    before = stack.airflow.variable("flights_feed")
 
     def point(feed: str) -> None:
-        stack.airflow.request("PATCH", "/variables/flights_feed", json={"key": "flights_feed", "value": feed})
+        stack.airflow.set_variable("flights_feed", feed)
 
     code = "import datetime, pathlib, sys; from answers.demo.q08 import feed_without; "
     code += "feed_without('UA', datetime.date.fromisoformat(sys.argv[1]), pathlib.Path(sys.argv[2]))"

@@ -270,7 +270,7 @@ class Cluster:
 
     def tasks(self, dag_id: str, run_id: str) -> dict[str, dict]:
         """The task instances of a run by task."""
-        found = self.airflow.pages(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", "task_instances")
+        found = self.airflow.task_instances(dag_id, run_id)
         return {each["task_id"]: each for each in found}
 
     def events(self, dag_id: str, run_id: str) -> list[str]:

@@ -138,9 +138,9 @@ def broken_feed(stack, make_feed):
     """A feed with a word in a number's cell of one flight of EV."""
     pattern = re.compile(r"(?m)^(2013,.*,EV,.*,)\d+(,\d+,\d+,2013-)")
     feed = make_feed(BAD_DAY, flights=lambda text: pattern.sub(r"\1far\2", text, count=1))
-    before = stack.airflow.request("GET", "/variables/flights_feed").json()["value"]
+    before = stack.airflow.variable("flights_feed")
     for value in (str(feed), before):
-        stack.airflow.request("PATCH", "/variables/flights_feed", json={"key": "flights_feed", "value": value})
+        stack.airflow.set_variable("flights_feed", value)
         if value != before:
             yield feed
 

@@ -39,7 +39,7 @@ def finish(stack, run_ids: list[str], patience: float = 300) -> list:
 @pytest.fixture
 def feed_variable(stack):
     """Point the stack's feed to another folder for one test."""
-    before = stack.airflow.request("GET", "/variables/flights_feed").json()["value"]
+    before = stack.airflow.variable("flights_feed")
 
     def point(folder) -> None:
         body = {"key": "flights_feed", "value": str(folder)}

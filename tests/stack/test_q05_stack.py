@@ -123,7 +123,7 @@ def test_a_topic_that_is_delivered_again_starts_no_run_and_poison_has_its_reason
     kafka_events.produce_all(kafka, topic, [*poison, *fine])
     assert settled(stack)["webhook"]["lost"] == []
     airflow: Airflow = stack.airflow
-    before = len(airflow.pages("/dags/q05_kafka_webhook/dagRuns", "dag_runs"))
+    before = len(airflow.runs("q05_kafka_webhook"))
     places = {f"{topic}-{each}" for each in _places(kafka, topic)}
     assert before == len(places)
     letters = json.loads(stack.answers("kafka", "dead-letters", "--json").stdout)
@@ -138,7 +138,7 @@ def test_a_topic_that_is_delivered_again_starts_no_run_and_poison_has_its_reason
     start(stack.settings, "kafka-relay")
     ends = {part: high for part, (_, high) in now.bounds.items() if high}
     wait_for("all to be relayed again", lambda: ends.items() <= broker.committed(kafka, topic, "answers-relay").items())
-    assert len(airflow.pages("/dags/q05_kafka_webhook/dagRuns", "dag_runs")) == before
+    assert len(airflow.runs("q05_kafka_webhook")) == before
     log = (stack.home / "logs" / "kafka-relay.log").read_text()
     assert log.count(": known") >= before, "each of them was answered 409"
 

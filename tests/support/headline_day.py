@@ -32,8 +32,8 @@ class Day:
     def work(self) -> None:
         """Make the runs that events start, and do what is queued, as far as its DAG is not paused."""
         self.scheduler.look()
-        paused = {each["dag_id"] for each in self.airflow.pages("/dags?paused=true", "dags")}
-        for run in self.airflow.pages("/dags/~/dagRuns?state=queued", "dag_runs"):
+        paused = {each["dag_id"] for each in self.airflow.dags(paused=True)}
+        for run in self.airflow.runs(state="queued"):
             (member,) = (each for each in HEADLINE if each.dag_id == run["dag_id"])
             name = member.dag_id.removeprefix("fleet_")
             if member.dag_id not in paused:
@@ -74,14 +74,14 @@ class Day:
 
     def queued(self) -> set[str]:
         """The DAGs that have a run which nobody has done yet."""
-        found = self.airflow.pages("/dags/~/dagRuns?state=queued", "dag_runs")
+        found = self.airflow.runs(state="queued")
         return {run["dag_id"].removeprefix("fleet_") for run in found}
 
     def pause(self, name: str) -> None:
-        self.airflow.request("PATCH", f"/dags/fleet_{name}", json={"is_paused": True})
+        self.airflow.pause(f"fleet_{name}")
 
     def is_paused(self, name: str) -> bool:
-        return self.airflow.request("GET", f"/dags/fleet_{name}").json()["is_paused"]
+        return self.airflow.dag(f"fleet_{name}")["is_paused"]
 
     def repair(self, **options) -> dict[str, str]:
         """Repair, working meanwhile; the state at the end of everything that was due."""
