@@ -34,8 +34,7 @@ def killed(stack) -> str:
     """Two deaths of the matrix, started before all else: a deadline takes half a minute, a lost worker longer."""
     for scenario in ("sigkill", "sigkill_worker"):
         stack.airflow.find_dag(f"q08_matrix_{scenario}", patience=120)
-        body = {"logical_date": None, "dag_run_id": "killed"}
-        stack.airflow.request("POST", f"/dags/q08_matrix_{scenario}/dagRuns", json=body)
+        assert stack.airflow.trigger(f"q08_matrix_{scenario}", "killed")
     return "killed"
 
 

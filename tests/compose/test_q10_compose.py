@@ -99,8 +99,7 @@ def test_a_tag_is_deployed_from_git_to_the_containers_while_a_run_is_in_its_midd
     wait_for("Airflow to have its DAGs from Git", lambda: dags() == {CANARY: old}, 180, seen=dags)
     hold = "/opt/airflow/data/q10-hold"
     stack.run("exec", "-T", "airflow-worker", "touch", hold)
-    body = {"dag_run_id": "before", "logical_date": None, "conf": {"hold": hold}}
-    stack.airflow.request("POST", f"/dags/{CANARY}/dagRuns", json=body)
+    assert stack.airflow.trigger(CANARY, "before", {"hold": hold})
     middle = ("wait_until_released", "up_for_reschedule")
     wait_for(
         "the run to be in its middle",

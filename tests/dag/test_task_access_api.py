@@ -32,8 +32,7 @@ def tasks(server):
     airflow = Airflow(server, Settings.load().secrets["ADMIN_PASSWORD"])
     found = {}
     for dag_id in (Q06, OTHER):
-        body = {"dag_run_id": "asked", "logical_date": None}
-        airflow.request("POST", f"/dags/{dag_id}/dagRuns", json=body)
+        assert airflow.trigger(dag_id, "asked")
         first = airflow.task_instances(dag_id, "asked")[0]
         found |= {dag_id: first["id"], "name": first["task_id"]}
     return found

@@ -264,8 +264,7 @@ class Cluster:
 
     def start(self, dag_id: str, run_id: str) -> str:
         """Start a run without a date."""
-        body = {"dag_run_id": run_id, "logical_date": None}
-        self.airflow.request("POST", f"/dags/{dag_id}/dagRuns", json=body)
+        assert self.airflow.trigger(dag_id, run_id)
         return run_id
 
     def tasks(self, dag_id: str, run_id: str) -> dict[str, dict]:

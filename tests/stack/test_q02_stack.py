@@ -162,7 +162,7 @@ def test_twenty_sensors_hold_no_slot_and_outlive_a_triggerer_that_is_killed(stac
         return next(part["pid"] for part in parts.status(stack.settings) if part["part"] == "triggerer")
 
     def pool(name: str) -> dict:
-        return api(stack).request("GET", f"/pools/{name}").json()
+        return api(stack).pools()[name]
 
     slots = pool("warehouse")["slots"]
     resize = {

@@ -46,8 +46,7 @@ def matrix(stack) -> str:
     for scenario in failure_matrix.SCENARIOS:
         api(stack).find_dag(f"q08_matrix_{scenario}")
     for scenario in failure_matrix.SCENARIOS:
-        body = {"logical_date": None, "dag_run_id": run_id}
-        api(stack).request("POST", f"/dags/q08_matrix_{scenario}/dagRuns", json=body)
+        assert api(stack).trigger(f"q08_matrix_{scenario}", run_id)
     return run_id
 
 
@@ -57,7 +56,7 @@ def test_unpausing_starts_each_missed_interval_with_catchup_and_the_last_one_wit
         return api(stack).runs(f"q08_missed_{name}")
 
     def pause(name: str, paused: bool) -> None:
-        api(stack).request("PATCH", f"/dags/q08_missed_{name}", json={"is_paused": paused})
+        (api(stack).pause if paused else api(stack).unpause)(f"q08_missed_{name}")
 
     def all_done() -> bool:
         found = runs("caught_up") + runs("skipped")
@@ -89,8 +88,7 @@ def test_an_implausible_day_is_told_taken_back_and_brought_again_by_hand(stack, 
         return "".join(line for line in text.splitlines(True) if ",UA," not in line)
 
     def point(folder) -> None:
-        body = {"key": "flights_feed", "value": str(folder)}
-        api(stack).request("PATCH", "/variables/flights_feed", json=body)
+        api(stack).set_variable("flights_feed", str(folder))
 
     point(make_feed(DOUBTED, flights=lose))
     try:

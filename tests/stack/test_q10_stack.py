@@ -76,8 +76,7 @@ class Live:
         return self.stack.airflow.run_record(dag_id, run_id)
 
     def start(self, run_id: str, hold: Path) -> None:
-        body = {"dag_run_id": run_id, "logical_date": None, "conf": {"hold": str(hold)}}
-        self.stack.airflow.request("POST", "/dags/q10_canary/dagRuns", json=body)
+        assert self.stack.airflow.trigger("q10_canary", run_id, {"hold": str(hold)})
 
     def succeeds(self, run_id: str) -> dict:
         def ended():
@@ -164,8 +163,7 @@ def test_a_consumer_that_a_deploy_paused_is_given_the_events_that_came_meanwhile
     )  # fmt: skip
     wait_for("the consumer to be paused", lambda: "consumer" in live.paused())
     for number in (1, 2):
-        body = {"dag_run_id": f"made-{number}", "logical_date": None, "conf": {"number": number}}
-        airflow.request("POST", "/dags/producer/dagRuns", json=body)
+        assert airflow.trigger("producer", f"made-{number}", {"number": number})
         wait_for("its event", lambda: len(airflow.asset_events()) == number)  # noqa: B023
     assert process.poll() is None
     hold.unlink()

@@ -6,7 +6,6 @@ from urllib.parse import quote
 
 from answers.operate.fleet_due import look
 from answers.operate.repair import Repairer, Request
-from answers.stack.client import run_of
 from include.fleet import totals
 from include.fleet.model import load
 from include.flights import feed, light
@@ -65,7 +64,7 @@ class Day:
 
     def start(self, *names: str) -> None:
         for name in names:
-            self.airflow.request("POST", f"/dags/fleet_{name}/dagRuns", json=run_of(DAY))
+            assert self.airflow.trigger_day(f"fleet_{name}", DAY)
 
     def end(self, name: str, state: str, run_id: str = f"answers__{DAY}") -> None:
         """End a run. SQLite lets one write at a time: a server that is asked much says 500."""

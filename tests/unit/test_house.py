@@ -34,6 +34,25 @@ def test_no_address_of_the_rest_api_is_built_by_hand(file):
         assert by_hand == [], f"{name} builds an address by hand: a method of answers/stack/endpoints.py is its place"
 
 
+# What the client of the tests' Airflow has a method for. The attack does without it, and question 6 reads every page.
+HAS_A_METHOD = re.compile(
+    r"\"POST\", f?\"/dags/[^/\"]+/dagRuns\"|\"(GET|PATCH)\", f?\"/variables/|\"is_paused\":|\"/(importErrors|pools)\""
+    r"|pages\(f?\"/dags(/[^/\"]+/dagRuns)?[\"?]|\"DELETE\", f?\"/dags/[^/\"]+/dagRuns/[^/\"]+\"|\"POST\", \"/connections\""
+)
+
+
+def test_tests_speak_to_airflow_by_the_methods_of_its_client():
+    assert HAS_A_METHOD.search('airflow.pages(f"/dags/{dag_id}/dagRuns?state=queued", "dag_runs")')
+    by_hand = [
+        f"{file.relative_to(ROOT)}: {line.strip()}"
+        for file in sorted((ROOT / "tests").rglob("*.py"))
+        if file.name not in ("attack.py", "test_house.py")
+        for line in file.read_text().splitlines()
+        if HAS_A_METHOD.search(line)
+    ]
+    assert by_hand == []
+
+
 RELATIVE = {"How", "That", "Those", "What", "When", "Where", "Whether", "Which", "Who", "Whose", "Why"}
 
 
