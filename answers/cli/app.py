@@ -22,9 +22,11 @@ from answers.cli.fleet import app as fleet
 from answers.cli.flights import app as flights
 from answers.cli.kafka import app as kafka
 from answers.cli.new import new
+from answers.cli.page import page
 from answers.cli.rollback import rollback
 from answers.cli.secrets import app as secrets
 from answers.cli.sla import sla
+from answers.cli.walk import walk
 from answers.console import AsJson, days_of, err, out, readable_errors, say
 from answers.deploy.roll import command as roll
 from answers.interrupts import interruptible
@@ -42,6 +44,8 @@ app = typer.Typer(
 )
 app.command()(prove)
 app.command()(new)
+app.command()(page)
+app.command()(walk)
 app.command()(sla)
 app.command()(rollback)
 app.command()(deploy)

@@ -37,7 +37,8 @@ def load_results(root: Path) -> dict[str, Any]:
         results: dict[str, Any] = json.loads(results_path(root).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         results = {}
-    return results if results.get("schema") == SCHEMA else {"schema": SCHEMA, "claims": {}}
+    known = isinstance(results, dict) and results.get("schema") == SCHEMA
+    return results if known else {"schema": SCHEMA, "claims": {}}
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,17 @@ def _verdict_of(known: dict[str, Any]) -> dict[str, Any]:
     return {"verdict": "not run"} | {key: value for key, value in known.items() if key not in ("id", "title", "file")}
 
 
-def with_states(results: dict[str, Any], root: Path, questions: list[Question], faults: list[Fault]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Now:
+    """Holds what a state is judged by: the digest of the tree as it is, and the tests of its claims."""
+
+    digest: str
+    tests: list[ClaimedTest]
+
+
+def with_states(
+    results: dict[str, Any], root: Path, questions: list[Question], faults: list[Fault], now: Now | None = None
+) -> dict[str, Any]:
     """Add the state of each claim and fault as of now.
 
     `state` is the recorded status or verdict, with ", code changed since" where a file that the claim rests on, or its text,
@@ -181,18 +192,20 @@ def with_states(results: dict[str, Any], root: Path, questions: list[Question], 
 
     :param results: of the file; not changed.
     :param root: the project as it is now.
+    :param now: what it is judged by, where the caller has it.
     """
     claims = {claim.id: claim for question in questions for claim in question.claims}
-    tests, hashes, digest = claimed_tests(root), Hashes(root), tree_digest(root)
+    judged, hashes = now or Now(tree_digest(root), claimed_tests(root)), Hashes(root)
 
     def state(entry: dict[str, Any], word: str, without: str, claim: Claim) -> dict[str, Any]:
         if word == without or "tree" not in entry:
             return {"state": word, "changed": [], "elsewhere_changed": False}
-        same = entry["tree"]["digest"] == digest
+        same = entry["tree"]["digest"] == judged.digest
         if not same and entry["tree"]["path"] != str(root):
             why = f"seen in {entry['tree']['path']}, whose code is not that of {root}"
             return {"state": without, "changed": [], "elsewhere_changed": False, "reason": why}
-        now = {path: hashes.of(path) for path in {*entry["files"], *files_of(claim, faults, tests)}}
+        paths = {*entry["files"], *files_of(claim, faults, judged.tests)}
+        now = {path: hashes.of(path) for path in paths}
         changed = sorted(path for path in now if path not in entry["files"] or entry["files"][path] != now[path])
         changed += ["its text"] if entry["proven_text"] != claim.text else []
         if not (same or changed) and is_exercise(root):
