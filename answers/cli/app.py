@@ -17,7 +17,7 @@ from rich.table import Table
 from answers.checkout import refuse_elsewhere
 from answers.cli.airflow import airflow
 from answers.cli.deploy import deploy
-from answers.cli.exercise import app as exercise
+from answers.cli.exercise_interviewer import app as exercise
 from answers.cli.fleet import app as fleet
 from answers.cli.flights import app as flights
 from answers.cli.kafka import app as kafka

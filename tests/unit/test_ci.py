@@ -109,8 +109,22 @@ def test_every_line_of_ci_is_a_make_target_that_exists(commands):
 @pytest.mark.parametrize("commands", [commands_of_gitlab, commands_of_github], ids=["gitlab", "github"])
 def test_ci_leaves_no_tier_out(commands):
     told = "\n".join(commands())
-    nightly = ("make prove-faults", "make soak", "make test-long", "make test-matrix", "make slow TARGET=demo")
-    for tier in ("make lint", "integrity-reports", "tests/stack", "make test-compose", *nightly):
+    nightly = (
+        "make prove-faults",
+        "make prove-exercises",
+        "make soak",
+        "make test-long",
+        "make test-matrix",
+        "make slow TARGET=demo",
+    )
+    for tier in (
+        "make lint",
+        "integrity-reports",
+        "tests/stack",
+        "make test-compose",
+        "make prove-exercises ARGS=",
+        *nightly,
+    ):
         assert tier in told
     assert "make coverage" in told or all(f"tests/{tier}" in told for tier in ("unit", "service", "dag"))
 
@@ -130,7 +144,7 @@ def test_a_job_that_deploys_waits_for_a_person_and_what_takes_long_is_nightly():
     jobs = gitlab()
     assert [rule.get("when") for rule in jobs["deploy"]["rules"]] == ["manual"]
     nightly = {name for name, job in jobs.items() if any('== "schedule"' in rule["if"] for rule in job["rules"])}
-    assert nightly >= {"faults", "soak", "long", "matrix", "slow"}
+    assert nightly >= {"faults", "exercises", "soak", "long", "matrix", "slow"}
     assert not any(each_push in nightly for each_push in ("lint", "unit", "service", "dag", "stack", "compose"))
     assert "schedule" in yaml.safe_load(GITHUB.read_text())[True], "YAML reads the key `on` as true"
 
