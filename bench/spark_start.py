@@ -38,7 +38,7 @@ def of_java(which: str, folder: Path) -> dict:
     """
     from answers.stack.java import find_java
     from include.flights import feed, spark_start
-    from include.flights.contract import midnight
+    from include.flights.days import midnight
     from include.flights.spark import SMALL_JOB
 
     hidden = {} if which == "machine" else {"JAVA_HOME": "", "PATH": ""}

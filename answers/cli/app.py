@@ -32,6 +32,8 @@ from answers.deploy.roll import command as roll
 from answers.interrupts import interruptible
 from answers.progress import show_runs
 from answers.proof.prove import prove
+from answers.stack.client import Airflow
+from answers.stack.settings import Settings
 from include.waiting import asked, by_default
 
 app = typer.Typer(
@@ -70,7 +72,6 @@ def up(
 ) -> None:
     """Start the embedded stack and wait until it is healthy. Ctrl-C stops it, unless it ran before."""
     from answers.stack import lifecycle, processes
-    from answers.stack.settings import Settings
 
     report = (lambda line: err.print(line, style="dim", markup=False, highlight=False)) if as_json else say
     with readable_errors():
@@ -106,7 +107,6 @@ def down() -> None:
 def status(as_json: AsJson = False) -> None:
     """Show how the embedded stack is, and each of its parts. Exit code 1 unless all of them run."""
     from answers.stack import lifecycle, parts
-    from answers.stack.settings import Settings
 
     settings = Settings.load()
     records = parts.status(settings)
@@ -156,8 +156,6 @@ def run(
 
     Exit code 1 when a run fails, with the end of the failing task's log.
     """
-    from answers.stack.client import Airflow
-
     with readable_errors():
         days = days_of(dates or [], first, last)
         airflow = Airflow()
@@ -231,7 +229,6 @@ def integrity(context: typer.Context) -> None:
 def open_ui(show: Annotated[bool, typer.Option("--print", help="Only print address and sign-in.")] = False) -> None:
     """Open Airflow's UI in the browser and print the sign-in."""
     from answers.stack import processes
-    from answers.stack.settings import Settings
 
     settings = Settings.load()
     if not settings.ports or processes.supervisor_process(settings) is None:
@@ -257,7 +254,6 @@ def demo(
     """
     from answers import demo
     from answers.stack import lifecycle, processes
-    from answers.stack.settings import Settings
 
     shown = complete = False
     with readable_errors():

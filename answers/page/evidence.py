@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from answers.proof.catalog import Evidence, Question
-from include.flights.feed import local_day
+from include.flights.days import local_day
 
 if TYPE_CHECKING:
     from sqlalchemy import Row

@@ -108,7 +108,7 @@ def publish(made: Path, archives: Path, key: str) -> Path:
 def _landed(scratch: Path) -> str:
     """Land a day of the real feed for the job."""
     from include.flights import feed
-    from include.flights.contract import midnight
+    from include.flights.days import midnight
 
     landed = feed.land(feed.default_feed(), scratch, midnight(DAY), midnight(DAY + timedelta(days=1)), "training")
     return str(landed["folder"])

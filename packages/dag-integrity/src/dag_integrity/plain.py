@@ -121,7 +121,7 @@ def _plain_task(task: Any) -> bool:
 
 @functools.cache
 def _reader(templated: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
-    """Reads all that is serialised of an operator in one call."""
+    """Read all that is serialised of an operator in one call."""
     names, _, _ = _names()
     return attrgetter(*names, *templated)
 
