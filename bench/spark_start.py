@@ -32,7 +32,7 @@ def spark_start() -> dict:
 
 
 def of_java(which: str, folder: Path) -> dict:
-    """The figures of one Java.
+    """Measure one Java.
 
     :param which: "machine": what the embedded stack would use; "wheel": what it uses on a machine without Java
     """
