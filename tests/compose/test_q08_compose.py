@@ -118,7 +118,7 @@ def test_a_server_that_is_killed_in_the_middle_of_a_rollback_costs_a_second_comm
         rolling.join(120)
     finally:
         stack.run("up", "--detach", "--wait", "--no-recreate", "clickhouse")
-    assert "run the same command again, it completes what was begun" in " ".join(said[0].split())
+    assert "run the same command again to complete the rollback" in " ".join(said[0].split())
     with pytest.raises(AssertionError):
         assert_live(stack)
     assert answers(stack, "rollback", "--date", DAY)["action"] == "repair"
