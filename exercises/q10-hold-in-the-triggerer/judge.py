@@ -10,7 +10,7 @@ def deferral(seen: Evidence, name: str) -> dict:
     because = "with the file there, the task looks once and defers"
     found: dict = seen.value(name, because)
     if not found["trigger"]:
-        wrong(seen="the file is there, and the task ended in its worker as if it were not", because=because)
+        wrong(seen=f"with the file there the task {found['how']}", because=because)
     return found
 
 

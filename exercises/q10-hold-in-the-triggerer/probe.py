@@ -39,7 +39,7 @@ def execute(folder: str, hold: str, seconds_ago: int = 0) -> dict[str, Any]:
     from datetime import UTC, datetime, timedelta
 
     import time_machine
-    from airflow.sdk.exceptions import TaskDeferred
+    from airflow.sdk.exceptions import AirflowRescheduleException, TaskDeferred
     from airflow.serialization.serialized_objects import BaseSerialization
 
     task, context = task_of(folder, hold)
@@ -51,6 +51,9 @@ def execute(folder: str, hold: str, seconds_ago: int = 0) -> dict[str, Any]:
     with clock:
         try:
             task.execute(context)
+            found["how"] = "ended, as if nothing held the run"
+        except AirflowRescheduleException:
+            found["how"] = "is rescheduled: the scheduler makes a new process for its next look"
         except TaskDeferred as left:
             path, arguments = left.trigger.serialize()
             limit = left.timeout
@@ -75,9 +78,16 @@ def task_of(folder: str, hold: str) -> tuple[Any, dict[str, Any]]:
         raise ImportError(next(iter(bag.import_errors.values())).strip().splitlines()[-1])
     dag = bag.dags[DAG]
     task = dag.get_task(TASK)
-    ti = SimpleNamespace(
-        task_id=TASK, dag_id=DAG, run_id="probe", try_number=1, map_index=-1, task=task, start_date=datetime.now(UTC)
-    )
+    about = {
+        "task_id": TASK,
+        "dag_id": DAG,
+        "run_id": "probe",
+        "try_number": 1,
+        "max_tries": 0,
+        "map_index": -1,
+        "task": task,
+    }
+    ti = SimpleNamespace(**about, start_date=datetime.now(UTC), get_first_reschedule_date=lambda *_, **__: None)
     context = {"params": {"hold": hold}, "ti": ti, "task_instance": ti, "run_id": "probe", "dag": dag, "task": task}
     task.render_template_fields(context)
     return task, context
