@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-quick test-long test-matrix coverage lint integrity integrity-reports format docs prove prove-faults bench pictures up down image deploy test-compose test-kubernetes soak slow lock clean
+.PHONY: help setup demo test test-quick test-long test-matrix coverage lint integrity integrity-reports format docs prove prove-faults prove-exercises bench pictures up down image deploy test-compose test-kubernetes soak slow lock clean
 
 # The first Python that is new enough, or the one you name: make PYTHON=/path/to/python3.12
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
@@ -67,6 +67,9 @@ prove: setup ## Run the tests of every claim and show what is proven
 
 prove-faults: setup ## Break each mechanism on a copy: the tests must notice
 	@$(BIN)/answers prove --faults
+
+prove-exercises: setup ## Tickets from both sides: right designs pass, wrong answers are convicted (ARGS="ID", or --since COMMIT); nightly in CI
+	@$(BIN)/answers exercise prove $(ARGS)
 
 pictures: setup ## Make the pictures of README and docs anew, from the embedded stack, which must be up (needs Chromium)
 	@$(BIN)/python -m bench.pictures $(ARGS)

@@ -71,7 +71,7 @@ class Expected:
 
 
 def tier_of(file: str) -> str:
-    """The tier that a file of tests belongs to."""
+    """Return the tier that a file of tests belongs to."""
     return next((tier for tier in ("stack", "compose") if file.startswith(f"tests/{tier}/")), "fast")
 
 
@@ -130,7 +130,7 @@ def choose(parts: list[Part], expected: Expected, slowness: float, left: float |
 
 
 def claims_by_file() -> dict[str, frozenset[str]]:
-    """The claims that the tests of each file carry, those of `make test-long` not counted."""
+    """Return the claims that the tests of each file carry, those of `make test-long` not counted."""
     from answers.proof.anchors import claimed_tests
 
     found: dict[str, set[str]] = {}
@@ -156,7 +156,7 @@ def parts_of(tiers: Iterable[str], expected: Expected, claims: dict[str, frozens
 
 
 def read_steps(file: Path) -> list[tuple[str, float]]:
-    """The steps that are over, with their seconds."""
+    """Return the steps that are over, with their seconds."""
     lines = file.read_text().splitlines() if file.exists() else []
     return [(name, float(seconds)) for name, _, seconds in (line.partition("\t") for line in lines)]
 

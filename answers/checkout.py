@@ -15,7 +15,7 @@ REFUSED = 2  # the exit code of a wrong request
 
 
 def checkout_of(folder: Path) -> Path | None:
-    """Finds the checkout of this project that a folder lies in. Returns None outside of any."""
+    """Find the checkout of this project that a folder lies in. None outside of any."""
     for candidate in (folder, *folder.parents):
         metadata = candidate / "pyproject.toml"
         try:
@@ -47,7 +47,7 @@ def _remedy(here: Path) -> str:
 
 
 def refuse_elsewhere() -> None:
-    """Ends the process when it was started in one checkout and its code is from another.
+    """End the process when it was started in one checkout and its code is from another.
 
     :raises SystemExit: with exit code 2.
     """

@@ -10,6 +10,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from include.flights.warehouse import WarehouseUnavailable
+
 out = Console()
 err = Console(stderr=True)
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
@@ -20,7 +22,6 @@ def readable_errors() -> Iterator[None]:
     """Turn the errors that a user can mend into one message and exit code 1."""
     from answers.stack.client import ApiError
     from answers.stack.parts import StackError
-    from include.flights.warehouse import WarehouseUnavailable
 
     try:
         yield

@@ -41,12 +41,12 @@ Q01 = PROJECT / "dags" / "q01_flights_to_clickhouse.py"
 
 
 def repeated(work: Callable[[], float], times: int = 5) -> float:
-    """The median of some runs."""
+    """Return the median of some runs."""
     return statistics.median(work() for _ in range(times))
 
 
 def python(code: str, **environment: str) -> str:
-    """The last line that a fresh interpreter prints."""
+    """Return the last line that a fresh interpreter prints."""
     done = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, **environment}, cwd=PROJECT, capture_output=True, text=True
     )

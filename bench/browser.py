@@ -30,6 +30,7 @@ class Page:
 
     def __init__(self, socket: ClientConnection) -> None:
         self._socket, self._calls = socket, 0
+        self.events: list[dict[str, Any]] = []  # what the browser told unasked, oldest first
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Ask the browser, by a method of the Chrome DevTools Protocol.
@@ -40,7 +41,9 @@ class Page:
         self._socket.send(json.dumps({"id": self._calls, "method": method, "params": parameters}))
         while True:
             answer = json.loads(self._socket.recv(timeout=PATIENCE))
-            if answer.get("id") == self._calls:  # everything else is an event
+            if "id" not in answer:
+                self.events.append(answer)
+            if answer.get("id") == self._calls:
                 if "error" in answer:
                     raise RuntimeError(f"{method}: {answer['error']['message']}")
                 result: dict[str, Any] = answer["result"]

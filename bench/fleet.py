@@ -28,7 +28,7 @@ BUNDLES = [
 
 @contextmanager
 def live(**environment: str) -> Iterator[tuple]:
-    """A stack of its own: (settings, REST client)."""
+    """Return a stack of its own: (settings, REST client)."""
     with tempfile.TemporaryDirectory() as home:
         os.environ |= {"ANSWERS_HOME": f"{home}/stack", **environment}
         from answers.stack import lifecycle
@@ -48,7 +48,7 @@ def until(ready: Callable[[], bool], patience: float = 120) -> None:
 
 
 def parser_share(settings, seconds: float = 40) -> float:
-    """The share of one core that the DAG processor and the parsers it forks take while nothing runs."""
+    """Return the share of one core that the DAG processor and the parsers it forks take while nothing runs."""
     from answers.stack import parts
 
     pid = next(part["pid"] for part in parts.status(settings) if part["part"] == "dag-processor")
@@ -80,7 +80,7 @@ print(statistics.median(once() for _ in range(5)))
 
 
 def fleet() -> dict:
-    """Parsing, a whole day, the pools' limits under contention, and the critical path with and without priorities."""
+    """Measure parsing, a whole day, the pools' limits under contention, and the critical path with and without priorities."""
     from answers.operate import fleet as fleet_run
     from include.fleet.model import FILE, load
 

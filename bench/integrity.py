@@ -43,7 +43,7 @@ assert not bag.import_errors and len(bag.dags) == int(sys.argv[2]), bag.import_e
 
 
 def started(command: list[str], home: str) -> subprocess.Popen[str]:
-    """The command, whose output is kept."""
+    """Return the command, whose output is kept."""
     environment = {**os.environ, "AIRFLOW_HOME": home, "AIRFLOW__CORE__LOAD_EXAMPLES": "False"}
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 

@@ -44,9 +44,9 @@ def kafka() -> dict:
 
 
 def _send(opts: dict, topic: str, count: int, rate: float | None = None) -> None:
-    from include.flight_status import produce
+    from answers.operate import kafka_events
 
-    produce.produce_all(opts, topic, produce.events(count, uuid.uuid4().hex), rate)
+    kafka_events.produce_all(opts, topic, kafka_events.events(count, uuid.uuid4().hex), rate)
 
 
 def _query(settings, query: str) -> list:
@@ -123,7 +123,7 @@ def _burst(settings, opts: dict, topic: str, way: str) -> dict:
 
 
 def _loss(settings, opts: dict, topics: dict) -> dict:
-    """The same messages at the same rate to each, while the same parts are killed; counted after the stack has settled."""
+    """Send each the same messages at the same rate while the same parts are killed; count once the stack has settled."""
     from answers.operate import kills
     from answers.stack import parts
     from include.flight_status import broker
@@ -167,7 +167,7 @@ def _loss(settings, opts: dict, topics: dict) -> dict:
 
 
 def _stored(settings, topic: str) -> set:
-    """The messages whose events Airflow has stored."""
+    """Return the messages whose events Airflow has stored."""
     import psycopg2
 
     with psycopg2.connect(settings.database().replace("+psycopg2", "")) as connection, connection.cursor() as cursor:

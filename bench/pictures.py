@@ -22,14 +22,14 @@ import httpx
 from rich.console import Console
 from rich.text import Text
 
+from answers.operate.sla_judge import FAILED, LATE, MISSING, ON_TIME, Row, Run, Slot, compliance, judge
 from answers.operate.sla_plot import draw
 from answers.stack.client import Airflow, ApiError
 from answers.stack.parts import StackError
 from answers.stack.settings import Settings
 from bench.browser import BrowserMissing, browser
 from bench.plots import plots
-from include.flights.contract import midnight
-from include.sla.judge import FAILED, LATE, MISSING, ON_TIME, Row, Run, Slot, compliance, judge
+from include.flights.days import midnight
 
 PROJECT = Path(__file__).resolve().parents[1]
 IMAGES = PROJECT / "docs" / "images"

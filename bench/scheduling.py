@@ -52,7 +52,7 @@ KNOBS = {
 
 
 def scheduling() -> dict:
-    """The shapes on `airflow standalone` as it comes, on the embedded stack, and two of them on peers; one after the other."""
+    """Measure the shapes on `airflow standalone` as it comes, on the embedded stack, and two of them on peers, in turn."""
     counts = numbers()
     with times_file() as times:
         with live(AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=BUNDLE) as (_, airflow):
@@ -103,7 +103,7 @@ def knobs() -> dict:
 
 @contextmanager
 def times_file() -> Iterator[Path]:
-    """The file that tasks note their times in."""
+    """Return the file that tasks note their times in."""
     with tempfile.TemporaryDirectory() as folder:
         os.environ["BENCH_TIMES"] = f"{folder}/times"
         try:
@@ -209,7 +209,7 @@ def _standalone() -> Iterator[tuple]:
                 return found
 
             def died() -> str:
-                """The scheduler is one of the children, and is not started again when it ends."""
+                """Name the error of a scheduler that has ended: it is one of the children, and is not started again."""
                 ended = [
                     each for each in psutil.Process(process.pid).children() if each.status() == psutil.STATUS_ZOMBIE
                 ]
@@ -227,7 +227,7 @@ def _standalone() -> Iterator[tuple]:
 
 
 def _peer(name: str, counts: dict[str, int], times: Path) -> dict:
-    """A peer's own way to run the two shapes that one run can have: Prefect's threads, Dagster's process a step."""
+    """Run the two shapes that one run can have in a peer's own way: Prefect's threads, Dagster's process a step."""
     with tempfile.TemporaryDirectory() as folder:
         uv, python = str(Path(sys.executable).with_name("uv")), f"{folder}/venv/bin/python"
         subprocess.run([uv, "venv", "-q", "--python", sys.executable, f"{folder}/venv"], check=True)

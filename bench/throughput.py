@@ -37,7 +37,7 @@ FOR_THROUGHPUT = {
 
 
 def throughput() -> dict:
-    """The sustained runs by both paths on a live stack, and everything alone on the same feed."""
+    """Measure sustained runs by both paths on a live stack, and everything alone on the same feed."""
     from answers.operate import generate
 
     minutes = float(os.environ.get("BENCH_MINUTES", 10))
@@ -82,7 +82,7 @@ def stages() -> dict:
 
 
 def sustained(settings, airflow, path: str, seconds: float, raw: int) -> dict:
-    """Runs of the DAG, two at a time, started for so many seconds: from the first trigger to the last one's verification."""
+    """Run the DAG, two runs at a time, for so many seconds: from the first trigger to the last one's verification."""
     before, begun = psutil.cpu_times(), time.perf_counter()
     runs, active, spent = [], [], {}
     with Peak(settings, pause=2) as peak:  # a quarter of the CPU that the usual pause takes
@@ -172,7 +172,7 @@ def _land(chunk, data: Path) -> Callable:
     import pyarrow.parquet  # noqa: F401
 
     from include.flights import feed
-    from include.flights.contract import midnight
+    from include.flights.days import midnight
 
     day = date.fromisoformat(chunk.day)
     return lambda: feed.land(Path(chunk.folder), data, midnight(day), midnight(day + timedelta(days=1)), "bench")
@@ -216,7 +216,7 @@ def _engine_whole_parquet(chunk, data: Path) -> Callable:
 
 
 def _engine_whole(chunk, data: Path, fmt: str = "CSVWithNames") -> Callable:
-    """The engine reads the feed itself and inserts all three tables: no contract, no staging, no validation."""
+    """Let the engine read the feed itself and insert all three tables: no contract, no staging, no validation."""
     from include.flights import light, warehouse
     from include.flights.contract import CONTRACT
     from include.flights.generated import verify

@@ -64,7 +64,7 @@ class Recorder:
 
 
 def most_at_once(changes: list[Change], pool: str, states: tuple[str, ...] = OCCUPIED) -> int:
-    """The most slots of a pool that were ever taken at the same time."""
+    """Return the most slots of a pool that were ever taken at the same time."""
     taken = most = 0
     for change in changes:
         if change.pool == pool:

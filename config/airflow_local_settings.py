@@ -37,13 +37,13 @@ MODULES = (
 
 
 def pod_mutation_hook(pod: Any) -> None:
-    """Called by KubernetesExecutor with each pod before it is made."""
+    """Change a pod before it is made: KubernetesExecutor calls this with each one."""
     refuse_rights(pod)
     give_resources(pod, os.environ)
 
 
 def task_policy(task: Any) -> None:
-    """Called by Airflow with each task of a DAG that it reads from a file.
+    """Change a task: Airflow calls this with each one of a DAG that it reads from a file.
 
     :raises AirflowClusterPolicyViolation: the task says that it belongs into a queue whose worker is another DAG's
     """

@@ -13,7 +13,8 @@ from airflow.sdk.exceptions import AirflowSkipException
 from pendulum import datetime
 
 from include.chunks import chunks
-from include.flights.feed import AIRPORTS, local_day
+from include.flights.contract import AIRPORTS
+from include.flights.days import local_day
 from include.flights.spark import SMALL_JOB
 from include.questions import doc_md
 from plugins.failures import RETRY_POLICY

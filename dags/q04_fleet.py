@@ -31,12 +31,12 @@ def landed(carrier: str) -> Asset:
 
 
 def published(name: str) -> Asset:
-    """A carrier's or roll-up's partition in the warehouse; the event's `extra` says of which day."""
+    """Return the asset for a carrier's or roll-up's partition in the warehouse; the event's `extra` says of which day."""
     return Asset(f"fleet.published.{name}")
 
 
 def dag_of(member: Member, schedule=None) -> DAG:
-    """The member's DAG: one run a local day, or one when an asset says so."""
+    """Make the member's DAG: one run a local day, or one when an asset says so."""
     waits = f" Waits for {', '.join(f'`{each}`' for each in member.waits_for)}." if member.waits_for else ""
     return DAG(
         member.dag_id,
@@ -77,7 +77,7 @@ def wait_for(upstream: Member) -> ExternalTaskSensor:
 
 @task
 def land(carrier: str, feed: str, data_root: str, **context) -> dict:
-    """The carrier's records of this data interval as Parquet; a breach of the feed's contract is permanent."""
+    """Land the carrier's records of this data interval as Parquet; a breach of the feed's contract is permanent."""
     from include.flights.feed import land
     from plugins.events import announce
 
@@ -91,7 +91,7 @@ def land(carrier: str, feed: str, data_root: str, **context) -> dict:
 @task
 def transform(**context) -> dict:
     """Types, UTC, weather and aircraft for what was landed for this date; says where, for `publish`."""
-    from include.flights.feed import local_days
+    from include.flights.days import local_days
     from include.flights.light import transform
     from plugins.events import latest
     from plugins.warehouse import open_scratch
@@ -107,7 +107,7 @@ def transform(**context) -> dict:
 def total(table: str, carriers: list[str], keys: dict[str, str], **context) -> list[dict]:
     """One partition of a fleet table for this run's day; without one, for the days of the events and those that were missed."""
     from include.fleet.totals import missed, publish
-    from include.flights.feed import local_days
+    from include.flights.days import local_days
     from plugins.events import announce, days
     from plugins.warehouse import open_warehouse
 
@@ -163,7 +163,7 @@ def rollup_dag(member: Member) -> None:
 
 
 def scorecard_dag(member: Member) -> None:
-    """An event again: the ranking can only follow the roll-up."""
+    """Announce an event again: the ranking can only follow the roll-up."""
     with dag_of(member, schedule=[published(fleet.scorecard_after)]):
         total.override(task_id="rank", pool="warehouse")(*fleet.products(member)[0])
 

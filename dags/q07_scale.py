@@ -41,7 +41,7 @@ def land(folder: str, day: str, data_root: str, run_id=None) -> dict:
     from datetime import date, timedelta
 
     from include.flights import feed
-    from include.flights.contract import midnight
+    from include.flights.days import midnight
 
     first = date.fromisoformat(day)
     return feed.land(Path(folder), Path(data_root), midnight(first), midnight(first + timedelta(days=1)), run_id)
@@ -60,9 +60,9 @@ def load_by_engine(landed: dict, ti=None) -> dict:
 @task
 def forget(landed: dict) -> None:
     """Remove the chunk's landed and transformed files: two terabytes a day would fill any disk."""
-    from include.flights import feed
+    from include.flights import landed as files
 
-    feed.forget(landed)
+    files.forget(landed)
 
 
 @task_group

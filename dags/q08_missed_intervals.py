@@ -17,8 +17,8 @@ ZONE = "America/New_York"
 @task
 def count_flights(feed: str, data_interval_start=None, data_interval_end=None) -> dict:
     """Count the flights of the interval; the feed knows 2013 alone."""
+    from include.flights.days import local_day
     from include.flights.feed import count_flights as count
-    from include.flights.feed import local_day
 
     counts = count(Path(feed), data_interval_start, data_interval_end)
     return {

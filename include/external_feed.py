@@ -42,7 +42,7 @@ class Look:
 
 
 def public(feed: str) -> str:
-    """The address without what may be secret: user, password, query and fragment."""
+    """Return the address without what may be secret: user, password, query and fragment."""
     url = urlsplit(feed)
     return url._replace(netloc=url.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
@@ -90,7 +90,7 @@ async def look(feed: str, first_line: str | None = None, patience: float = LONGE
 
 
 def read(feed: str) -> str:
-    """The whole feed as text, for a task.
+    """Read the whole feed as text, for a task.
 
     :raises FeedBroken: it is refused; :raises OSError: it is not there, or the other side is unwell (worth a retry)
     """
@@ -140,7 +140,7 @@ def _open(feed: str) -> bytes:
 
 
 def _without_address(error: Exception) -> str:
-    """The error in words; those of a library may repeat the address, and what is secret in it."""
+    """Put the error into words; those of a library may repeat the address, and what is secret in it."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return type(error).__name__

@@ -12,7 +12,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from include.errors import PermanentError
-from include.flights.contract import ZONE
+from include.flights.days import ZONE
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -40,7 +40,7 @@ class ClockInvalid(PermanentError, ValueError):
 
 
 def clock(instant: str | None = None) -> Clock:
-    """The machine's clock, or one that stands still at an instant.
+    """Return the machine's clock, or one that stands still at an instant.
 
     :param instant: ISO 8601 with an offset, e.g. 2013-07-03T12:00:00-04:00; empty for the machine's clock
     :raises ClockInvalid: no instant, or one without an offset, which is another one on each machine

@@ -17,7 +17,9 @@ Time is the monotonic clock's: a wall clock that jumps neither ends a wait nor p
 from __future__ import annotations
 
 import os
+import random
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from threading import Lock, Thread
 from typing import TypeVar
@@ -44,9 +46,6 @@ def measure() -> float:
     Wall-clock time on purpose: throttling, busy neighbours and a lack of cores are what is to be seen. The work lasts
     longer than the 100 ms in which a cgroup shares out its CPU time.
     """
-    import random
-    import zlib
-
     block = random.Random(2013).randbytes(BLOCK)  # noqa: S311  # the same work everywhere
 
     def work() -> None:
@@ -89,7 +88,7 @@ def _given(text: str) -> float:
 
 
 def patience(seconds: float) -> float:
-    """These seconds of the recorded machine on this one."""
+    """Scale seconds of the recorded machine to this one."""
     return seconds * slowness()
 
 
@@ -106,7 +105,7 @@ class Deadline:
 
     @classmethod
     def of(cls, seconds: float | Deadline) -> Deadline:
-        """The deadline that is given, or a new one of so many seconds."""
+        """Return the deadline that is given, or a new one of so many seconds."""
         return seconds if isinstance(seconds, Deadline) else cls(seconds)
 
     @property
@@ -129,17 +128,17 @@ class Deadline:
 
 
 def exactly(seconds: float) -> Deadline:
-    """A deadline that somebody asked for in seconds: it does not scale."""
+    """Return a deadline that somebody asked for in seconds: it does not scale."""
     return Deadline(seconds, scales=False)
 
 
 def asked(seconds: float | None, default: float) -> Deadline:
-    """The deadline of a command's option: the seconds that a person gave as they are, the default's as the machine needs."""
+    """Return the deadline of a command's option: a person's seconds as they are, the default's as the machine needs."""
     return Deadline(default) if seconds is None else exactly(seconds)
 
 
 def by_default(seconds: float) -> str:
-    """The end of an option's help: its default."""
+    """Word the end of an option's help: its default."""
     return f" ({seconds:.0f}, more on a slower machine)."
 
 

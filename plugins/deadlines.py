@@ -23,7 +23,7 @@ class RunDue(BaseDeadlineReference):
     required_kwargs = frozenset({"dag_id", "run_id"})
 
     def _evaluate_with(self, *, session: Session, dag_id: str, run_id: str) -> datetime:
-        """Called once, when the run is created, by the scheduler or the API server."""
+        """Compute the deadline. The scheduler or the API server calls it once, when the run is created."""
         from airflow.models import DagRun
         from airflow.utils.types import DagRunType
         from sqlalchemy import select

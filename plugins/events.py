@@ -14,7 +14,7 @@ def announce(context: Mapping[str, Any], what: Mapping[str, Any]) -> None:
 
 
 def days(triggering_asset_events: Mapping[Any, Iterable[Any]]) -> list[date]:
-    """The days of *all* events that started this run: those that came while it was queued are merged into one run."""
+    """List the days of *all* events that started this run: those that came while it was queued are merged into one run."""
     events = (event for of_asset in triggering_asset_events.values() for event in of_asset)
     return sorted({date.fromisoformat(event.extra["first_day"]) for event in events})
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from plugins.warehouse import open_warehouse
+
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
@@ -14,7 +16,7 @@ Find = Callable[["Options", "Client"], "list[Slice]"]
 
 
 def options(kafka_conn_id: str = "kafka_default") -> dict[str, Any]:
-    """The client's options of a connection."""
+    """Look up the client's options of a connection."""
     from airflow.sdk.bases.hook import BaseHook
 
     return dict(BaseHook.get_connection(kafka_conn_id).extra_dejson)
@@ -27,7 +29,6 @@ def handle(find: Find, dag_run: Any) -> tuple[dict[str, Any], list[Slice]]:
     :returns: what `include.flight_status.process.process` returns, and the slices
     """
     from include.flight_status.process import process
-    from plugins.warehouse import open_warehouse
 
     opts = options()
     with open_warehouse() as client:
@@ -59,7 +60,7 @@ def uncommitted(topic: str, group: str) -> Find:
 
 
 def one(place: Mapping[str, Any]) -> Find:
-    """The one message at {"topic", "topic_id", "partition", "offset"}.
+    """Find the one message at {"topic", "topic_id", "partition", "offset"}.
 
     :raises include.flight_status.broker.MessageGone: the topic is gone, or was made again: another message is there now
     """

@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from airflow.sdk import ObjectStoragePath
+from airflow.sdk import Connection, ObjectStoragePath
 
 if TYPE_CHECKING:
     from gcsfs.core import GCSFileSystem
 
 
 def object_at(url: str) -> ObjectStoragePath:
-    """The object at PROTOCOL://[CONNECTION@]BUCKET/KEY, or file:///PATH.
+    """Return the object at PROTOCOL://[CONNECTION@]BUCKET/KEY, or file:///PATH.
 
     s3:// is what the Amazon provider registers. gs:// would come with the Google provider, whose many libraries one
     small document does not justify: without it, gcsfs alone is attached as Airflow's file system for the connection.
@@ -38,8 +38,6 @@ def _google(connection: str | None) -> GCSFileSystem:
 
     Of the connection's extra: `project`, `endpoint_url` (of an emulator) and `token` as gcsfs takes it.
     """
-    from airflow.sdk import Connection
-
     # Not gcsfs.GCSFileSystem, which first asks for the bucket's kind over gRPC: for a minute, where there is only REST.
     from gcsfs.core import GCSFileSystem
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def resolve(secrets: Mapping[str, str]) -> dict[str, str]:
-    """The environment for these secrets.
+    """Build the environment for these secrets.
 
     :param secrets: name in the environment -> "connections/ID" (its password) or "variables/KEY"
     :raises ValueError: a connection has no password; :raises SecretUnavailable: the store failed
@@ -47,7 +47,7 @@ class SecretBashOperator(BashOperator):
         self.secrets = dict(secrets)
 
     def get_env(self, context: Context) -> dict[str, str]:
-        """The environment; a copy, since `env` is a templated field."""
+        """Return the environment; a copy, since `env` is a templated field."""
         return {**super().get_env(context), **resolve(self.secrets)}
 
 

@@ -80,7 +80,7 @@ class ParameterStoreBackend(SystemsManagerParameterStoreBackend):
             self._refuse(ssm_path, f"gave an answer that cannot be understood ({type(error).__name__})")
 
     def deserialize_connection(self, conn_id: str, value: str) -> Any:
-        """The connection that a parameter's value describes, JSON or URI.
+        """Return the connection that a parameter's value describes, JSON or URI.
 
         :raises SecretUnavailable: it describes none; the parser's own words would quote the value
         """

@@ -95,7 +95,7 @@ class Rules:
 
 @cache
 def rules() -> Rules:
-    """The rules of the platform, read once a process."""
+    """Read the rules of the platform, once a process."""
     return Rules.read(FILE)
 
 
@@ -120,7 +120,7 @@ class TaskAccess:
 
 
 def _subject(headers: list[tuple[bytes, bytes]]) -> UUID | None:
-    """The task instance that a token is of, whoever signed it; None where there is none: the route then refuses."""
+    """Read which task instance a token is of, whoever signed it; None where there is none: the route then refuses."""
     try:
         # The first of several is the one that the route checks.
         scheme, _, token = next(value for name, value in headers if name == b"authorization").decode().partition(" ")
@@ -149,7 +149,7 @@ def _known_dag(task: UUID) -> str:
 
 
 def _dag_of(task: UUID) -> str:
-    """The DAG of a task instance; empty where the database has none of this id: each try has one of its own."""
+    """Look up the DAG of a task instance; empty where the database has none of this id: each try has one of its own."""
     try:
         return _known_dag(task)
     except _Unknown:

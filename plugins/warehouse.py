@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from include.flights import warehouse
+
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
@@ -20,8 +22,6 @@ def open_warehouse(clickhouse_conn_id: str = "clickhouse_default") -> Iterator[C
     """
     from airflow.providers.clickhousedb.hooks.clickhouse import ClickHouseHook
 
-    from include.flights import warehouse
-
     hook = ClickHouseHook(clickhouse_conn_id=clickhouse_conn_id)
     engine = hook.get_connection(clickhouse_conn_id).extra_dejson.get("client_kwargs", {})
     with warehouse.connect(hook.get_client, engine.get("path")) as client:
@@ -30,7 +30,7 @@ def open_warehouse(clickhouse_conn_id: str = "clickhouse_default") -> Iterator[C
 
 @contextmanager
 def open_scratch(clickhouse_conn_id: str = "clickhouse_default") -> Iterator[Client]:
-    """An engine for temporary tables: the warehouse's server, or, where that is embedded, one in memory beside it.
+    """Open an engine for temporary tables: the warehouse's server, or, where that is embedded, one in memory beside it.
 
     So transformations run side by side where only one process may hold the warehouse.
     """

@@ -15,7 +15,7 @@ import pytest
 
 from include.files import user_cache
 from include.waiting import patience
-from support import BROUGHT_UP, HOME, PROJECT, copy_database, open_warehouse
+from support import BROUGHT_UP, HOME, PROJECT, copy_database, open_warehouse, prepare_environment
 from support.time_plan import TimePlan
 
 # Where files share what takes long to start, their tests share a process.
@@ -28,7 +28,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
-    """Do what is asked for."""
+    """Prepare the environment before any test module is imported, and leave out what there is no time for."""
+    prepare_environment()
     if file := config.getoption("--time-plan"):
         config.pluginmanager.register(TimePlan(Path(file)), "time-plan")
 

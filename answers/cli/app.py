@@ -17,19 +17,23 @@ from rich.table import Table
 from answers.checkout import refuse_elsewhere
 from answers.cli.airflow import airflow
 from answers.cli.deploy import deploy
-from answers.cli.exercise import app as exercise
+from answers.cli.exercise_interviewer import app as exercise
 from answers.cli.fleet import app as fleet
 from answers.cli.flights import app as flights
 from answers.cli.kafka import app as kafka
 from answers.cli.new import new
+from answers.cli.page import page
 from answers.cli.rollback import rollback
 from answers.cli.secrets import app as secrets
 from answers.cli.sla import sla
+from answers.cli.walk import walk
 from answers.console import AsJson, days_of, err, out, readable_errors, say
 from answers.deploy.roll import command as roll
 from answers.interrupts import interruptible
 from answers.progress import show_runs
 from answers.proof.prove import prove
+from answers.stack.client import Airflow
+from answers.stack.settings import Settings
 from include.waiting import asked, by_default
 
 app = typer.Typer(
@@ -40,6 +44,8 @@ app = typer.Typer(
 )
 app.command()(prove)
 app.command()(new)
+app.command()(page)
+app.command()(walk)
 app.command()(sla)
 app.command()(rollback)
 app.command()(deploy)
@@ -66,7 +72,6 @@ def up(
 ) -> None:
     """Start the embedded stack and wait until it is healthy. Ctrl-C stops it, unless it ran before."""
     from answers.stack import lifecycle, processes
-    from answers.stack.settings import Settings
 
     report = (lambda line: err.print(line, style="dim", markup=False, highlight=False)) if as_json else say
     with readable_errors():
@@ -102,7 +107,6 @@ def down() -> None:
 def status(as_json: AsJson = False) -> None:
     """Show how the embedded stack is, and each of its parts. Exit code 1 unless all of them run."""
     from answers.stack import lifecycle, parts
-    from answers.stack.settings import Settings
 
     settings = Settings.load()
     records = parts.status(settings)
@@ -152,8 +156,6 @@ def run(
 
     Exit code 1 when a run fails, with the end of the failing task's log.
     """
-    from answers.stack.client import Airflow
-
     with readable_errors():
         days = days_of(dates or [], first, last)
         airflow = Airflow()
@@ -227,7 +229,6 @@ def integrity(context: typer.Context) -> None:
 def open_ui(show: Annotated[bool, typer.Option("--print", help="Only print address and sign-in.")] = False) -> None:
     """Open Airflow's UI in the browser and print the sign-in."""
     from answers.stack import processes
-    from answers.stack.settings import Settings
 
     settings = Settings.load()
     if not settings.ports or processes.supervisor_process(settings) is None:
@@ -253,7 +254,6 @@ def demo(
     """
     from answers import demo
     from answers.stack import lifecycle, processes
-    from answers.stack.settings import Settings
 
     shown = complete = False
     with readable_errors():

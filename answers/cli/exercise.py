@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +13,7 @@ import typer
 from rich.table import Table
 
 from answers.checkout import ROOT, is_exercise
-from answers.console import AsJson, err, out, say
+from answers.console import AsJson, err, out
 from answers.interrupts import interruptible
 
 if TYPE_CHECKING:
@@ -48,7 +47,8 @@ def readable() -> Iterator[None]:
         raise typer.Exit(130) from None
 
 
-def _print_json(data: Any) -> None:
+def print_json(data: Any) -> None:
+    """Print one JSON document, and nothing else."""
     sys.stdout.write(json.dumps(data, indent=2, default=str) + "\n")
 
 
@@ -67,7 +67,7 @@ def list_(
     chosen.sort(key=lambda e: (e.level, e.question))
     if as_json:
         names = ("id", "title", "question", "claims", "level", "kind", "tier", "seconds", "skills")
-        _print_json([{name: getattr(e, name) for name in names} | {"variants": len(e.variants)} for e in chosen])
+        print_json([{name: getattr(e, name) for name in names} | {"variants": len(e.variants)} for e in chosen])
         return
     table = Table("minutes", "question", "id", "title", "checks", "variants", "skills")
     for e in chosen:
@@ -98,7 +98,7 @@ def start(
     with readable():
         made = handout.start(ROOT, id_, to, variant, seed, minutes, practice, archive)
     if as_json:
-        _print_json(made)
+        print_json(made)
         return
     where = made["archive"] or made["folder"]
     out.print(f"{where}: {made['ticket']}, variant {made['variant']}, {made['minutes']} minutes", markup=False)
@@ -135,7 +135,7 @@ def check(
             out.print(session.heading(workspace), style="bold", markup=False)
         done = session.check(ROOT, workspace, None if as_json else lambda stage: _show(stage, full))
     if as_json:
-        _print_json(done.as_data(public=not full))
+        print_json(done.as_data(public=not full))
     else:
         if full and done.log:
             out.print(done.log, style="dim", markup=False, highlight=False)
@@ -203,7 +203,7 @@ def status(folder: Here = Path(), as_json: AsJson = False) -> None:
         workspace = copies.find(folder)
         data = session.status(workspace)
     if as_json:
-        _print_json(data)
+        print_json(data)
         return
     out.print(session.heading(workspace), style="bold", markup=False)
     last = data["last"]
@@ -212,50 +212,19 @@ def status(folder: Here = Path(), as_json: AsJson = False) -> None:
 
 
 @app.command()
-def prove(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="All if none.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="How many checks are made at a time.")] = max(
-        1, (os.cpu_count() or 2) // 2
-    ),
-    only: Annotated[str | None, typer.Option(metavar="NAME", help="One design or wrong answer.")] = None,
-    variant: Annotated[int, typer.Option(min=1, help="Whose values are used.")] = 1,
-    since: Annotated[
-        str | None, typer.Option(metavar="COMMIT", help="Only tickets that the changes since then touch.")
-    ] = None,
-    as_json: AsJson = False,
+def submit(
+    folder: Here = Path(),
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="The new file (beside the copy).")] = None,
 ) -> None:
-    """Prove tickets: the untouched project fails, right designs pass twice, each wrong answer is convicted as meant."""
-    from answers.exercise import catalogue, proving
+    """Take-home: pack the work into one file, and say what is in it."""
+    from answers.exercise import submitted
+    from answers.exercise import workspace as copies
 
     with readable():
-        tickets = [catalogue.find(ROOT, id_) for id_ in ids] if ids else catalogue.load_all(ROOT)
-        if since:
-            tickets = proving.touched(ROOT, tickets, since)
-        tell = (lambda text: None) if as_json else say
-        proofs = proving.prove_all(ROOT, tickets, variant, jobs, only, tell)
-    if as_json:
-        _print_json([vars(proof) | {"proven": proof.proven} for proof in proofs])
-    else:
-        for proof in proofs:
-            style = "green" if proof.proven else "red"
-            out.print(
-                f"{proof.ticket}: {'proven' if proof.proven else 'not proven'} · {proof.seconds:.0f} s", style=style
-            )
-            for problem in proof.problems:
-                out.print(f"  {problem}", markup=False, highlight=False, soft_wrap=True)
-        out.print("" if proofs else "no ticket is touched")
-    raise typer.Exit(0 if all(proof.proven for proof in proofs) else 1)
-
-
-@app.command()
-def new(
-    id_: Annotated[str, typer.Argument(metavar="ID", help="Such as q03-exclude-carriers.")],
-    to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Of all tickets (exercises/).")] = None,
-) -> None:
-    """Write the folder of a new ticket. `prove ID` then lists what is missing."""
-    from answers.exercise import skeleton
-
-    with readable():
-        folder = skeleton.write(ROOT, id_, to)
-    out.print(f"wrote {folder}; docs/exercises.md says what each file is for", markup=False, highlight=False)
-    out.print(f"`answers exercise prove {id_}` lists what is missing", markup=False, highlight=False)
+        file, changed = submitted.pack(copies.find(folder), to)
+    for line in changed:
+        out.print(line, markup=False, highlight=False)
+    out.print(
+        f"{file}: {len(changed)} changed files, and what was there at each check. Send it to your interviewer.",
+        markup=False,
+    )

@@ -11,8 +11,10 @@ from rich.table import Table
 
 from answers.console import AsJson, day_of, days_of, err, out, readable_errors
 from answers.interrupts import interruptible
+from answers.operate.fleet_due import Published, look
 from answers.operate.repair import PAUSED, REPAIRED, Repair, Repairer, Request
 from answers.progress import show_fleet, show_repairs, table_of_repairs
+from answers.stack.client import Airflow
 from include.fleet.model import load
 from include.waiting import asked, by_default
 
@@ -52,7 +54,6 @@ def run(
     Exit code 1 when a DAG fails, with the end of the log of what failed first.
     """
     from answers.operate import fleet as fleet_run
-    from answers.stack.client import Airflow
 
     with readable_errors():
         date = day_of(day)
@@ -120,8 +121,6 @@ def repair(
     published, and whether it is what its upstream gives now. A paused DAG stays paused and is told.
     Exit code 0: nothing is due any more. 1: something is, or with --dry-run, was found.
     """
-    from answers.operate.fleet_due import Published, look
-    from answers.stack.client import Airflow
     from answers.stack.connections import open_warehouse
 
     with readable_errors():

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from answers.console import AsJson, err, out, readable_errors
 from answers.interrupts import interruptible
-from answers.operate.kafka import start
+from answers.operate.kafka import start, stop
 
 app = typer.Typer(help="Question 5: Kafka, its events, their consumers and the audit.", no_args_is_help=True)
 Way = Annotated[str, typer.Option(help="event, sensor or webhook.")]
@@ -42,8 +42,6 @@ def up() -> None:
 @app.command()
 def down() -> None:
     """Pause the DAGs, stop relay and broker. Topics and offsets stay."""
-    from answers.operate.kafka import stop
-
     with _errors():
         stop()
 
@@ -58,8 +56,8 @@ def produce(
     batch: Annotated[str | None, typer.Option(help="Its name; the same one again gives the same event ids.")] = None,
 ) -> None:
     """Send flight-status events to the topic of one way."""
+    from answers.operate.kafka_events import events, produce_all
     from answers.stack.connections import kafka_options
-    from include.flight_status.produce import events, produce_all
 
     with _errors():
         began = time.monotonic()
@@ -120,8 +118,8 @@ def relay(most: Annotated[int | None, typer.Option(help="End after so many messa
 @app.command("dead-letters")
 def dead_letters(as_json: AsJson = False) -> None:
     """List the dead letters with their reasons."""
+    from answers.operate.dead_letters import read
     from answers.stack.connections import kafka_options
-    from include.flight_status.dead_letters import read
 
     with _errors():
         letters = list(read(kafka_options()))
@@ -137,8 +135,8 @@ def dead_letters(as_json: AsJson = False) -> None:
 @app.command()
 def replay() -> None:
     """Send dead letters to their topics again. Do it once the reason of their refusal is mended."""
+    from answers.operate.dead_letters import replay as run
     from answers.stack.connections import kafka_options
-    from include.flight_status.dead_letters import replay as run
 
     with _errors():
         out.print(f"{run(kafka_options())} dead letters sent again")

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from answers.console import AsJson, out, readable_errors
 from answers.operate.sla import judge_history, keep
-from include.sla.judge import Row, compliance
+from answers.operate.sla_judge import Row, compliance
 
 
 def sla(

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from answers.operate.sla import judge_history, keep
+from answers.operate.sla_judge import compliance
 from include import external_feed
 from include.alerts import misses
 from include.files import write_atomically
-from include.sla.judge import compliance
 
 if TYPE_CHECKING:
     from answers.demo import Demo

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from answers.operate import audit
+from answers.operate import audit, kafka_events
 from answers.operate.kafka import start, stop
 from answers.stack import kafka, processes
 from answers.stack.client import ApiError
 from answers.stack.connections import kafka_options
-from include.flight_status import broker, produce
+from include.flight_status import broker
 from include.waiting import looks
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _show(demo: Demo) -> None:
     opts, batch = kafka_options(), str(time.time_ns())
     for way, count in COUNTS.items():
         poison = POISON if way == "event" else []
-        produce.produce_all(opts, broker.WAYS[way], [*poison, *produce.events(count, batch)])
+        kafka_events.produce_all(opts, broker.WAYS[way], [*poison, *kafka_events.events(count, batch)])
     demo.out.print(f"sent {', '.join(f'{count} to {broker.WAYS[way]}' for way, count in COUNTS.items())}, and poison")
     accounts = {each.way: each for each in _settled(demo, opts)}
     runs = {way: audit.runs_of_way(demo.airflow, way, "success") for way in COUNTS}

@@ -8,7 +8,7 @@ from datetime import datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from answers.proof.catalog import ROOT
-from include.flights.contract import ZONE
+from include.flights.days import ZONE
 from include.refunds import DAYS_TO_PAY
 
 if TYPE_CHECKING:

@@ -211,7 +211,7 @@ class Deploy:
         )
 
     def _runs(self, state: State, dag_id: str) -> list[str]:
-        """The runs to wait for. Those of a DAG that a person has paused do not move: they are left."""
+        """List the runs to wait for. Those of a DAG that a person has paused do not move: they are left."""
         paused = self._server.is_paused(dag_id)
         if paused and dag_id not in self._reread(state.id).paused:
             return []

@@ -104,7 +104,7 @@ class Journal:
         return list(found.values())
 
     def unfinished(self) -> State | None:
-        """The deploy that has neither ended well nor been undone."""
+        """Return the deploy that has neither ended well nor been undone."""
         return next((state for state in self.deploys() if state.end is None), None)
 
     def _mend(self) -> None:

@@ -27,7 +27,7 @@ LINKED = ("config", "include", "plugins", "pyproject.toml")
 
 
 def planner(repository: Repository, back: bool = False) -> Planner:
-    """A planner that checks commits of a repository with the code of this platform, which is what will run them.
+    """Return a planner that checks commits of a repository with the code of this platform, which is what will run them.
 
     What stands in the way is what is new and wrong. What the DAGs in force have as well, or what is only slow, is told.
 
@@ -103,7 +103,7 @@ def _parsed(before: Future[Parsed], after: Future[Parsed]) -> tuple[Parsed | Non
 
 
 def _changes(before: Parsed | None, after: Parsed, paths: list[str]) -> list[Change]:
-    """The changes of the DAGs. Of one whose file could not be parsed before, nothing is known."""
+    """Return the changes of the DAGs. Of one whose file could not be parsed before, nothing is known."""
     unknown = {
         dag_id
         for dag_id, document in after.documents.items()
@@ -117,7 +117,7 @@ def _changes(before: Parsed | None, after: Parsed, paths: list[str]) -> list[Cha
 
 
 def checkout(repository: Repository, commit: str, folder: Path) -> None:
-    """A commit's DAGs in a folder, with the platform's modules, plugins and rules around them."""
+    """Put a commit's DAGs into a folder, with the platform's modules, plugins and rules around them."""
     folder.mkdir()
     try:
         repository.export(commit, folder, "dags")

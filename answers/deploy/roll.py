@@ -18,6 +18,7 @@ import typer
 
 from answers.deploy.shape import PROJECT
 from answers.interrupts import interruptible
+from answers.stack import dotenv
 
 SERVICES = (
     "airflow-worker",
@@ -101,7 +102,7 @@ class Compose:
         return self._docker("image", "inspect", image, check=False).returncode == 0
 
     def workers(self, running: bool = True) -> list[Worker]:
-        """The workers that run, the oldest first; with those that do not, too, if asked."""
+        """Return the workers that run, the oldest first; with those that do not, too, if asked."""
         which = ("--status", "running") if running else ("--all",)
         there = self._compose("config", "--services").stdout.split()  # without those of a profile that is not chosen
         ids = self._compose("ps", "--quiet", *which, *(each for each in SERVICES if each in there)).stdout.split()
@@ -169,8 +170,6 @@ def command(
 ) -> None:
     """Replace the Celery workers of the compose stack one by one by those of another image: no task is lost."""
     from rich.console import Console
-
-    from answers.stack import dotenv
 
     err = Console(stderr=True, highlight=False)
     try:

@@ -21,7 +21,7 @@ class Server:
         self._airflow = airflow
 
     def versions(self) -> dict[str, str | None]:
-        """The DAGs of the bundle that exist at present: id -> the commit that they were last parsed at.
+        """Return the DAGs of the bundle that exist at present: id -> the commit that they were last parsed at.
 
         :raises ApiError: this Airflow has no DAGs from the bundle
         """
@@ -35,7 +35,7 @@ class Server:
         return {each["dag_id"]: each["bundle_version"] for each in dags if each["bundle_name"] == NAME}
 
     def scheduled_from(self, dag_id: str) -> str | None:
-        """The commit of the document that the scheduler makes a DAG's next run from."""
+        """Return the commit of the document that the scheduler makes a DAG's next run from."""
         versions = self._airflow.dag_versions(dag_id)
         return versions[0]["bundle_version"] if versions else None
 
@@ -71,7 +71,7 @@ class Server:
             self._airflow.unpause(dag_id, if_known=True)
 
     def under_way(self, dag_id: str) -> list[str]:
-        """The runs of a DAG that are running or queued."""
+        """Return the runs of a DAG that are running or queued."""
         return [run["dag_run_id"] for run in self._airflow.runs_of_dags([dag_id], states=list(UNDER_WAY))]
 
     def hand_over_missed_events(self, dag_id: str) -> list[str]:
@@ -83,7 +83,7 @@ class Server:
         self._airflow.trigger(dag_id, run_id)
 
     def run(self, dag_id: str, run_id: str) -> dict[str, Any]:
-        """A run: its `state` and its `bundle_version`, among others."""
+        """Return a run: its `state` and its `bundle_version`, among others."""
         run = self._airflow.run_record(dag_id, run_id)
         if run is None:
             raise ApiError(f"{dag_id} has no run {run_id}: it may have been deleted", 404)

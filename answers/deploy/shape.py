@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from answers.stack import dotenv
 from include.waiting import patience
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -40,7 +41,7 @@ class Change:
 
 
 def compare(old: dict[str, Any], new: dict[str, Any], files: list[str] = ()) -> list[Change]:  # type: ignore[assignment]
-    """The DAGs that differ between two commits.
+    """Return the DAGs that differ between two commits.
 
     :param old: documents by DAG id, as `read` returns them; `new` likewise
     :param files: the paths below the DAGs folder that differ
@@ -97,7 +98,7 @@ def _incompatible(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
 
 
 def _tasks(document: dict[str, Any]) -> dict[str, str]:
-    """The tasks of a DAG: id -> its operator, and whether it is mapped."""
+    """Return the tasks of a DAG: id -> its operator, and whether it is mapped."""
     tasks = [each["__var"] for each in document["tasks"]]
     return {
         task[
@@ -133,7 +134,6 @@ def read(dags: Path) -> Parsed:
 
     :raises ShapeError: parsing as a whole fails or does not end
     """
-    from answers.stack import dotenv
     from dag_integrity.pool import parser_environment
 
     with tempfile.TemporaryDirectory(prefix="answers-shape-") as home:

@@ -115,6 +115,7 @@ def check(
     prepared: Path | None = None,
     untouched: bool = False,
     keep: Path | None = None,
+    quick: bool = False,
 ) -> Result:
     """Check a candidate's changes.
 
@@ -123,6 +124,7 @@ def check(
     :param prepared: the tree that the candidate began with, where it was made already.
     :param untouched: do not ask for a change.
     :param keep: a new folder for the evidence.
+    :param quick: leave out the tests to keep and those of the candidate.
     """
     result, began = Result(outside=changes.outside), time.monotonic()
 
@@ -138,7 +140,7 @@ def check(
                 add(_delivered(changes))
                 add(_bounds(changes))
             _prepare(root, ticket, number, changes, rooms, prepared, result)
-            _look(ticket, number, changes, rooms, result, add)
+            _look(ticket, number, changes, rooms, result, add, quick)
         except Done:
             pass
         except CannotJudge as error:
@@ -190,19 +192,25 @@ def _prepare(
 
 
 def _look(
-    ticket: Ticket, number: int, changes: Changes, rooms: Rooms, result: Result, add: Callable[[Stage], None]
+    ticket: Ticket,
+    number: int,
+    changes: Changes,
+    rooms: Rooms,
+    result: Result,
+    add: Callable[[Stage], None],
+    quick: bool,
 ) -> None:
     """Run probe and tests beside each other, then the judge, and add what they found."""
     add_syntax = _syntax(changes)
     if add_syntax:
         add(add_syntax)
-    keeps = ticket.exercise.keeps
+    keeps = [] if quick else ticket.exercise.keeps
     if keeps:
-        shutil.copytree(rooms.project, rooms.root / "kept", symlinks=True)
-        shutil.copytree(rooms.start / "tests", rooms.root / "kept" / "tests", dirs_exist_ok=True)
+        shutil.copytree(rooms.project, rooms.kept, symlinks=True)
+        shutil.copytree(rooms.start / "tests", rooms.kept / "tests", dirs_exist_ok=True)
     with ThreadPoolExecutor(2) as pool:
         kept = pool.submit(_timed, result, "keeps", run_probe, ticket, number, rooms, keeps) if keeps else None
-        late, result.steps = _timed(result, "probe", run_probe, ticket, number, rooms)
+        late, result.steps = _timed(result, "probe", run_probe, ticket, number, rooms, None, quick)
         late_keeps = kept.result()[0] if kept else ""
     add(_parses(rooms))
     if keeps:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from answers.exercise.catalogue import ExerciseError
 from answers.exercise.changes import CannotJudge, Changes, lay_over
-from answers.exercise.check import HOLDS, WRONG, Result, Stage, scratch
+from answers.exercise.check import CANNOT_TELL, HOLDS, WRONG, Result, Stage, scratch
+from answers.exercise.judge import said
 from answers.exercise.model import Bounds
+from answers.exercise.probing import Overused, Rooms, run_tests
 from answers.exercise.workspace import Workspace
 from answers.proof.catalog import Fault, load_faults
 from answers.proof.copies import copy_project
-from answers.proof.faults import FAST, PATIENCE, apply_fault, fault_token, scratch_environment, targets
-from answers.proof.runner import run_tests
+from answers.proof.faults import FAST, apply_fault, fault_token, targets
 
 BOUNDS = Bounds(yours=["dags/**", "include/**", "plugins/**", "answers/**", "config/**"])
+SECONDS = 300.0  # that the claim's tests may take on the recorded machine
 HOLDS_TEXT = "the tests of the claim pass"
 
 
@@ -36,33 +40,34 @@ def check(root: Path, opened: Workspace, changes: Changes, say: Callable[[Stage]
     """Run the claim's tests of the kit on the candidate's code."""
     fault, result, began = fault_of(root, opened), Result(outside=changes.outside), time.monotonic()
     with scratch() as rooms:
-        copy_project(root, rooms.project)
-        apply_fault(rooms.project, fault)
+        copy_project(root, rooms.kept)
+        apply_fault(rooms.kept, fault)
         try:
-            lay_over(changes, rooms.project)
+            lay_over(changes, rooms.kept)
+            stage = _tests(rooms, fault)
         except CannotJudge as error:
-            stage = Stage("claim", "cannot tell", HOLDS_TEXT, because=str(error))
-        else:
-            stage = _tests(root, rooms.project, fault)
+            stage = Stage("claim", CANNOT_TELL, HOLDS_TEXT, because=str(error))
+        except Overused as error:
+            stage = Stage(
+                "claim", WRONG, HOLDS_TEXT, f"the code {error}", "a check has limits of time, memory and disk"
+            )
     result.stages.append(stage)
     result.seconds = time.monotonic() - began
     say(stage)
     return result
 
 
-def _tests(root: Path, project: Path, fault: Fault) -> Stage:
-    arguments = [*targets(project, [fault]), "--claim", fault.claim, *FAST, "-x"]
-    run = run_tests(project, arguments, scratch_environment(root, project), patience=PATIENCE)
-    failed = [test for test in run.tests.values() if test.outcome in ("failed", "unfinished")]
-    if failed:
-        return Stage(
-            "claim",
-            WRONG,
-            HOLDS_TEXT,
-            f"{failed[0].id} {failed[0].outcome}",
-            fault.symptom,
-            detail=failed[0].message or "",
-        )
-    if run.exit_code == 0 and run.tests:
+def _tests(rooms: Rooms, fault: Fault) -> Stage:
+    run_tests(rooms, [*targets(rooms.kept, [fault]), "--claim", fault.claim, *FAST, "-x"], SECONDS)
+    file = rooms.evidence / "keeps" / "keeps.json"
+    if not file.exists():
+        return Stage("claim", WRONG, HOLDS_TEXT, f"the tests were still running after {SECONDS:.0f} s", fault.symptom)
+    recorded: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    if error := recorded.get("error"):
+        return Stage("claim", WRONG, HOLDS_TEXT, said(error), fault.symptom)
+    outcomes, code = recorded["value"]["tests"], recorded["value"]["exit"]
+    if failed := [test for test, outcome in outcomes.items() if outcome in ("failed", "error")]:
+        return Stage("claim", WRONG, HOLDS_TEXT, f"{failed[0]} fails", fault.symptom)
+    if code == 0 and "passed" in outcomes.values():
         return Stage("claim", HOLDS, HOLDS_TEXT)
-    return Stage("claim", "cannot tell", HOLDS_TEXT, because=f"pytest ended with {run.exit_code}: {run.tail(3)}")
+    return Stage("claim", CANNOT_TELL, HOLDS_TEXT, because=f"pytest ended with {code}, no test passed")

@@ -35,7 +35,7 @@ GATES = ("delivered", "bounds", "parses", "keeps")
 
 
 def _plain(value: Any) -> Any:
-    """Turns what YAML reads as a day into text, as JSON has it. All else stays."""
+    """Turn what YAML reads as a day into text, as JSON has it. All else stays."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list):

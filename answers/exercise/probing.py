@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ KIT = Path(__file__).resolve().parents[2]
 SECONDS, JUDGING = 75.0, 30.0  # of a whole probe, of a judge, on the recorded machine
 MEMORY, DISK, PROCESSES = 6 << 30, 3 << 30, 300  # of all that a probe starts: bytes, bytes, how many
 LOOK_AT_DISK = 1.0  # seconds
+INTERRUPTED = threading.Event()  # ends the probes that other threads wait for
 
 
 class Overused(Exception):
@@ -48,6 +50,11 @@ class Rooms:
         return self.root / "start"
 
     @property
+    def kept(self) -> Path:
+        """Return the tree that tests run in which must still pass: the candidate's code with the kit's tests."""
+        return self.root / "kept"
+
+    @property
     def evidence(self) -> Path:
         """Return the folder of what was recorded; no candidate's process may write there."""
         return self.root / "evidence"
@@ -59,7 +66,7 @@ class Rooms:
 
 
 def run_probe(
-    ticket: Ticket, number: int, rooms: Rooms, keeps: list[str] | None = None
+    ticket: Ticket, number: int, rooms: Rooms, keeps: list[str] | None = None, quick: bool = False
 ) -> tuple[str, dict[str, list[float]]]:
     """Run a ticket's probe, or the tests that must be kept.
 
@@ -67,30 +74,45 @@ def run_probe(
     :raises CannotJudge: the machine, or the ticket, is at fault.
     :raises Overused: the candidate's code took too much.
     """
-    part = "keeps" if keeps else "probe"
+    request = _request(ticket, number) | {"tier": ticket.exercise.tier, "quick": quick, "keeps": keeps or []}
+    return _drive(request, rooms, SECONDS)
+
+
+def run_tests(rooms: Rooms, arguments: list[str], seconds: float) -> None:
+    """Run tests in the tree `kept` with pytest, confined as a probe is. What they did is in the evidence `keeps`.
+
+    :raises CannotJudge: the machine is at fault.
+    :raises Overused: the candidate's code took too much.
+    """
+    about = {"ticket": "", "variant": {"told": {}, "hidden": {}}, "tier": "stack", "quick": False, "keeps": arguments}
+    _drive(about, rooms, seconds)
+
+
+def _drive(request: dict[str, Any], rooms: Rooms, seconds: float) -> tuple[str, dict[str, list[float]]]:
+    part = "keeps" if request["keeps"] else "probe"
     home, evidence = rooms.root / f"home-{part}", rooms.evidence / part
     (home / "tmp").mkdir(parents=True)
     evidence.mkdir(parents=True, mode=0o700)
-    project = rooms.root / "kept" if keeps else rooms.project
-    request = _request(ticket, number, evidence) | {
+    project = rooms.kept if request["keeps"] else rooms.project
+    request |= {
+        "evidence": str(evidence),
         "project": str(project),
         "start": str(rooms.start),
         "home": str(home),
-        "tier": ticket.exercise.tier,
         "patience": slowness(),
-        "keeps": keeps or [],
+        "seconds": seconds,
     }
     paths = [str(project), str(project / "packages/dag-integrity/src"), str(KIT)]
     environment = confine.environment(
         home, PYTHONPATH=os.pathsep.join(paths), ANSWERS_HOME=str(home), ANSWERS_CACHE=str(user_cache())
     )
-    answer = _follow(_command("probe", request, rooms.root / f"{part}.json"), environment, rooms, home)
+    answer = _follow(_command("probe", request, rooms.root / f"{part}.json"), environment, rooms, home, seconds)
     if answer is None:
-        return f"it was still running after {SECONDS:.0f} s and more", {}
+        return f"it was still running after {seconds:.0f} s and more", {}
     if answer["ended"] == "cannot tell":
         raise CannotJudge(answer["why"])
     if answer["ended"] == "broken":
-        raise CannotJudge(f"the probe of {ticket.id} is broken: {answer['why'].strip().splitlines()[-1]}")
+        raise CannotJudge(f"the probe is broken: {answer['why'].strip().splitlines()[-1]}")
     _require_sealed(evidence, answer["seals"])
     return "", answer["costs"]
 
@@ -103,7 +125,7 @@ def run_judge(ticket: Ticket, number: int, rooms: Rooms) -> list[dict[str, Any]]
     """
     checks = ticket.exercise.checks
     about = {"checks": [check.id for check in checks], "after": {check.id: check.after for check in checks}}
-    request = _request(ticket, number, rooms.evidence / "probe") | about
+    request = _request(ticket, number) | about | {"evidence": str(rooms.evidence / "probe")}
     home = rooms.root / "home-judge"
     (home / "tmp").mkdir(parents=True, exist_ok=True)
     command = _command("judge", request, rooms.root / "judge.json")
@@ -121,10 +143,9 @@ def run_judge(ticket: Ticket, number: int, rooms: Rooms) -> list[dict[str, Any]]
     return verdicts
 
 
-def _request(ticket: Ticket, number: int, evidence: Path) -> dict[str, Any]:
+def _request(ticket: Ticket, number: int) -> dict[str, Any]:
     return {
         "ticket": str(ticket.folder),
-        "evidence": str(evidence),
         "variant": ticket.variant(number).model_dump(),
     }
 
@@ -134,7 +155,9 @@ def _command(module: str, request: dict[str, Any], file: Path) -> list[str]:
     return [sys.executable, "-P", "-m", f"answers.exercise.{module}", str(file)]
 
 
-def _follow(command: list[str], environment: dict[str, str], rooms: Rooms, home: Path) -> dict[str, Any] | None:
+def _follow(
+    command: list[str], environment: dict[str, str], rooms: Rooms, home: Path, seconds: float
+) -> dict[str, Any] | None:
     """Run the driver until it ends, or its time is up: None then."""
     with rooms.log.open("ab") as log:
         process = subprocess.Popen(
@@ -147,7 +170,7 @@ def _follow(command: list[str], environment: dict[str, str], rooms: Rooms, home:
             start_new_session=True,  # Ctrl-C reaches this process only, which then ends all in order
         )
     try:
-        if not _wait(process, rooms, home):
+        if not _wait(process, rooms, home, seconds):
             return None
         output = process.stdout.read() if process.stdout else b""
     finally:
@@ -160,9 +183,11 @@ def _follow(command: list[str], environment: dict[str, str], rooms: Rooms, home:
     return answer
 
 
-def _wait(process: subprocess.Popen[bytes], rooms: Rooms, home: Path) -> bool:
-    deadline, looked = Deadline(SECONDS), 0.0
+def _wait(process: subprocess.Popen[bytes], rooms: Rooms, home: Path, seconds: float) -> bool:
+    deadline, looked = Deadline(seconds), 0.0
     while not deadline.passed():
+        if INTERRUPTED.is_set():
+            raise KeyboardInterrupt
         try:
             process.wait(0.2)
             return True
@@ -176,15 +201,26 @@ def _wait(process: subprocess.Popen[bytes], rooms: Rooms, home: Path) -> bool:
 
 
 def _require_modest(pid: int) -> None:
-    memory = how_many = 0
+    started: list[psutil.Process] = []
     with contextlib.suppress(psutil.NoSuchProcess):
-        for each in psutil.Process(pid).children(recursive=True):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                memory, how_many = memory + each.memory_info().rss, how_many + 1
-    if memory > MEMORY:
-        raise Overused(f"used {memory / 2**30:.1f} GB of memory, more than {MEMORY >> 30}")
-    if how_many > PROCESSES:
-        raise Overused(f"started {how_many} processes, more than {PROCESSES}")
+        started = psutil.Process(pid).children(recursive=True)
+    if len(started) > PROCESSES:
+        raise Overused(f"started {len(started)} processes, more than {PROCESSES}")
+    # What forks share counts in each of them, so it is asked for exactly where that seems too much.
+    if (
+        sum(_bytes(each, "rss") for each in started) > MEMORY
+        and (used := sum(_bytes(each, "pss") for each in started)) > MEMORY
+    ):
+        raise Overused(f"used {used / 2**30:.1f} GB of memory, more than {MEMORY / 2**30:.1f}")
+
+
+def _bytes(process: psutil.Process, kind: str) -> int:
+    with contextlib.suppress(psutil.Error):
+        if kind == "rss":
+            return int(process.memory_info().rss)
+        full = process.memory_full_info()
+        return int(getattr(full, "pss", full.uss))
+    return 0
 
 
 def size(folder: Path) -> int:

@@ -19,6 +19,7 @@ from answers.exercise.changes import Changes, counts
 from answers.exercise.check import Result, check, make_start
 from answers.exercise.judge import shown
 from answers.exercise.model import GATES, NEVER_YOURS, Wrong
+from answers.exercise.probing import INTERRUPTED
 
 DESIGNS, WRONG_ANSWERS = 2, 3  # at least
 MOST_SHARED = 0.6  # of the added lines of two designs
@@ -80,9 +81,13 @@ def prove(
                 proof.cases.append(seen)
                 proof.problems += [f"{case.kind} {case.name}: {problem}" for problem in seen["problems"]]
                 say(seen)
+        except KeyboardInterrupt:
+            INTERRUPTED.set()
+            raise
         finally:
             stop.set()
             pool.shutdown(cancel_futures=True)
+            INTERRUPTED.clear()
     if not only:
         proof.problems += _toothless(ticket, proof)
     proof.seconds = time.monotonic() - began
@@ -106,7 +111,11 @@ def _try(root: Path, ticket: Ticket, number: int, case: Case, start: Path, stop:
         changes = changes_of(ticket, case, start)
     except ExerciseError as error:
         return seen | {"seconds": 0.0, "problems": [str(error)]}
-    result = check(root, ticket, number, changes, prepared=start, untouched=case.kind == "untouched")
+    quick = case.kind == "wrong"  # most are convicted before any test of the candidate has to run
+    untouched = case.kind == "untouched"
+    result = check(root, ticket, number, changes, prepared=start, untouched=untouched, quick=quick)
+    if quick and result.first_wrong is None:
+        result = check(root, ticket, number, changes, prepared=start)
     first = result.first_wrong
     seen |= {"verdict": result.verdict, "by": first.id if first else "", "seen": first.seen if first else ""}
     seen |= {"convicts": [stage.id for stage in result.stages if stage.verdict == "wrong"]}

@@ -11,14 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NoReturn
 
-from answers.exercise import catalogue, fault, workspace
+from answers.exercise import catalogue, fault, measured, workspace
 from answers.exercise.catalogue import ExerciseError, Ticket
-from answers.exercise.changes import between
+from answers.exercise.changes import between, git
 from answers.exercise.check import Result, Stage
 from answers.exercise.check import check as check_changes
 from answers.exercise.workspace import Workspace, alone, snapshot
 from include.files import write_atomically
 
+COPY = "ANSWERS_COPY"  # the copy that asks its kit
 KEPT = ".answers/interviews"  # in the kit's checkout, by the token of the copy
 NO_KIT = (
     "the checks are with your interviewer. `make test` and the examples in TICKET.md are yours; "
@@ -26,9 +27,10 @@ NO_KIT = (
 )
 
 
-def ask_kit(folder: Path, arguments: list[str]) -> NoReturn:
+def ask_kit(folder: Path, arguments: list[str], by: str | None = None) -> NoReturn:
     """Let the checkout that made this copy do what the copy cannot: it becomes this process.
 
+    :param by: the variable that names the copy there, where it is no argument.
     :raises ExerciseError: the copy has no kit, or it is gone.
     """
     opened = workspace.find(folder)
@@ -40,11 +42,12 @@ def ask_kit(folder: Path, arguments: list[str]) -> NoReturn:
         raise ExerciseError(
             f"the checkout that made this copy, {kit}, is gone or has no environment: `make setup` there"
         )
-    command = [str(python), "-m", "answers", "exercise", arguments[0], str(opened.folder), *arguments[1:]]
+    named = [] if by else [str(opened.folder)]
+    command = [str(python), "-m", "answers", "exercise", arguments[0], *named, *arguments[1:]]
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     sys.stdout.flush()
     os.chdir(kit)
-    os.execve(python, command, environment | {"PYTHONPATH": str(kit)})  # noqa: S606
+    os.execve(python, command, environment | {"PYTHONPATH": str(kit)} | ({by: str(opened.folder)} if by else {}))  # noqa: S606
 
 
 def heading(opened: Workspace) -> str:
@@ -75,7 +78,7 @@ def check(root: Path, opened: Workspace, say: Callable[[Stage], None] | None = N
     with alone(opened):
         began = opened.minutes_used
         ticket = ticket_of(root, opened)
-        number, commit = snapshot(opened)
+        number, commit = submitted_commit(opened) or snapshot(opened)
         changes = between(opened.folder, workspace.start_commit(opened), commit, bounds_of(ticket))
         keep = kept / "checks" / str(number)
         if ticket is None:
@@ -95,6 +98,14 @@ def check(root: Path, opened: Workspace, say: Callable[[Stage], None] | None = N
         public = about | result.as_data(public=True)
         write_atomically(opened.folder / ".answers" / "checks" / f"{number}.json", json.dumps(public, indent=2) + "\n")
     return result
+
+
+def submitted_commit(opened: Workspace) -> tuple[int, str] | None:
+    """Return the commit of a submission, numbered after the candidate's own checks; None for a copy that is worked in."""
+    if opened.note.get("mode") != "submission":
+        return None
+    commit = git(opened.folder, "rev-parse", "--verify", "refs/answers/submitted^{commit}").decode().strip()
+    return len(workspace.snapshots(opened)) + 1, commit
 
 
 def ticket_of(root: Path, opened: Workspace) -> Ticket | None:
@@ -122,3 +133,49 @@ def status(opened: Workspace) -> dict[str, Any]:
         "hints": len(note.get("hints_used", [])),
         "last": last,
     }
+
+
+def not_yours(what: str) -> ExerciseError:
+    """Return the error of a command that a copy does not have."""
+    return ExerciseError(f"{what}: it is asked for in the checkout that made this copy")
+
+
+def solutions(root: Path, id_: str | None, design: str | None, give_up: bool) -> dict[str, str]:
+    """Return the designs of a ticket: why each is right, or one as a patch.
+
+    :raises ExerciseError: the copy that asks is no practice, or nothing in it holds yet.
+    """
+    if asking := os.environ.get(COPY):
+        opened = workspace.find(Path(asking))
+        last = status(opened)["last"]
+        if opened.note.get("mode") != "practice":
+            raise not_yours("solutions are the interviewer's")
+        if not give_up and not (last and last["verdict"] == "holds"):
+            raise ExerciseError("nothing holds yet: check again, take a hint, or add --give-up")
+        id_ = opened.ticket_id
+    if not id_ or id_ == "fault":
+        raise ExerciseError("name a ticket of `answers exercise list`; a fault's repair is told in tests/faults")
+    ticket = catalogue.find(root, id_)
+    if design is None:
+        return {name: _why(patch) for name, patch in ticket.designs.items()}
+    if design not in ticket.designs:
+        raise ExerciseError(f"{id_} has the designs {', '.join(ticket.designs) or 'none'}, not {design}")
+    return {design: f"{_why(ticket.designs[design])}\n{ticket.designs[design].read_text(encoding='utf-8')}"}
+
+
+def _why(patch: Path) -> str:
+    file = patch.with_name("WHY.md")
+    return file.read_text(encoding="utf-8") if file.is_file() else ""
+
+
+def measure_tests(root: Path, opened: Workspace) -> None:
+    """Measure the candidate's tests as of the last check, for the report.
+
+    :raises ExerciseError: it is a fault, or was never checked.
+    """
+    ticket, handed_in = ticket_of(root, opened), submitted_commit(opened)
+    commits = [handed_in[1]] if handed_in else workspace.snapshots(opened)
+    if ticket is None or not commits:
+        raise ExerciseError("tests are measured on the wrong answers of a ticket, after a check")
+    changes = between(opened.folder, workspace.start_commit(opened), commits[-1], ticket.exercise.bounds)
+    measured.measure(root, ticket, int(opened.note["variant"]), changes, kept_at(root, opened) / "tests.json")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import tempfile
 from collections.abc import Callable
 from datetime import date, timedelta
 from functools import cache
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 TABLES = ("flights", "daily_delays", "delay_features")
+LOCAL_BUNDLE = "airflow.dag_processing.bundles.local.LocalDagBundle"
 OWN_PACKAGES = ("include", "plugins", "dags")
 
 
@@ -34,20 +37,29 @@ def surroundings(project: str) -> dict[str, str]:
 
 
 def preload() -> None:
-    """Import what takes long, once for all steps. It imports nothing that a candidate can change."""
-    import airflow.dag_processing.dagbag
+    """Import and make what takes long, once for all steps. Nothing of it is something that a candidate can change."""
+    import gc
+
+    import airflow.providers.apache.spark.operators.spark_submit
+    import airflow.providers.standard.operators.bash
+    import airflow.providers.standard.sensors.external_task
     import airflow.sdk
     import airflow.serialization.serialized_objects  # noqa: F401
+    import httpx
     from airflow.api_fastapi.execution_api.app import InProcessExecutionAPI
     from airflow.sdk.execution_time import supervisor
 
-    # dag.test() makes this application anew for each task, which takes seconds. Every step that runs a DAG inherits this one.
+    # dag.test() makes this application anew for each task, and its first request again makes its routes: eight seconds in all.
     application = InProcessExecutionAPI().app
+    supervisor.in_process_api_server = cache(lambda: InProcessExecutionAPI(app=application))
+    with httpx.Client(transport=InProcessExecutionAPI(app=application).transport, base_url="http://here") as client:
+        client.get("/health")
+    del client
+    gc.collect()  # ends the thread of the request: there must be none when a step forks
     for each in entry_points(
         group="airflow.plugins"
     ):  # of the installed providers; the project's are read in the child
         each.load()
-    supervisor.in_process_api_server = cache(lambda: InProcessExecutionAPI(app=application))
     for name in [name for name in sys.modules if name.partition(".")[0] in OWN_PACKAGES]:
         del sys.modules[name]
 
@@ -92,7 +104,8 @@ def run(file: str, dag_id: str, day: str, conf: dict[str, Any] | None) -> dict[s
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
 
-    bag = DagBag(dag_folder=file)
+    folder = _alone(Path(file))
+    bag = DagBag(dag_folder=str(folder / Path(file).name))
     if dag_id not in bag.dags:
         raise LookupError(f"there is no DAG {dag_id}" + "".join(f"; {text}" for text in bag.import_errors.values()))
     dag = bag.dags[dag_id]
@@ -108,6 +121,18 @@ def run(file: str, dag_id: str, day: str, conf: dict[str, Any] | None) -> dict[s
         values = session.query(XComModel).filter(XComModel.run_id == found.run_id, XComModel.dag_id == dag_id).all()
         xcoms = {_name(each): XComModel.deserialize_value(each) for each in values if each.key == "return_value"}
         return {"state": str(found.state), "run_id": found.run_id, "tasks": tasks, "xcoms": xcoms}
+
+
+def _alone(file: Path) -> Path:
+    """Make a folder of DAGs with this one file: dag.test() parses and stores the whole folder at each call."""
+    folder = Path(tempfile.mkdtemp(prefix="dags-"))
+    for each in file.parent.iterdir():
+        if each == file or each.is_dir() or each.suffix != ".py":
+            (folder / each.name).symlink_to(each)
+    sys.path.append(str(file.parent))  # for modules that lie beside it
+    bundle = {"name": "dags-folder", "classpath": LOCAL_BUNDLE, "kwargs": {"path": str(folder)}}
+    os.environ["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"] = json.dumps([bundle])
+    return folder
 
 
 def _name(instance: Any) -> str:

@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import json
-import re
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints, ValidationError
 
 from answers.exercise import confine, workspace
 from answers.exercise.catalogue import ExerciseError
 from answers.exercise.changes import git
 from answers.exercise.workspace import CHECKS, START, Workspace
-from include.documents import DocumentError, read_json
+from include.documents import DocumentError, Strict, mistakes, read_json
 
 SUBMITTED = "refs/answers/submitted"
 KEPT = ".answers/submissions"  # in the kit's checkout, by the token of the copy
 LARGEST = 50 << 20  # bytes of a submission
 LARGEST_NOTE = 64 << 10
-TOLD = (
-    "ticket",
-    "kind",
-    "variant",
-    "level",
-    "minutes",
-    "mode",
-    "token",
-    "hints",
-    "hints_used",
-    "started_at",
-    "salt",
-    "fault",
-)
+TOLD = ("ticket", "kind", "variant", "level", "minutes", "token", "hints_used", "salt", "fault")
 
 
 def pack(opened: Workspace, target: Path | None) -> tuple[Path, list[str]]:
@@ -69,10 +58,10 @@ def take_in(root: Path, file: Path) -> Workspace:
         raise ExerciseError(f"{file}: there is no such file")
     if file.stat().st_size > LARGEST:
         raise ExerciseError(f"{file} has {file.stat().st_size >> 20} MB: a submission has at most {LARGEST >> 20}")
-    folder = root / KEPT / "incoming"
-    _fetch(folder, file.absolute())
-    note = _note(git(folder, "log", "-1", "--format=%B", f"{SUBMITTED}^{{commit}}"))
-    start = git(folder, "rev-parse", "--verify", f"{START}^{{commit}}").decode().strip()
+    with tempfile.TemporaryDirectory(prefix="answers-incoming-") as folder:  # what is refused leaves nothing
+        _fetch(Path(folder), file.absolute())
+        note = _note(git(Path(folder), "log", "-1", "--format=%B", f"{SUBMITTED}^{{commit}}"))
+        start = git(Path(folder), "rev-parse", "--verify", f"{START}^{{commit}}").decode().strip()
     target = root / KEPT / note["token"]
     _fetch(target, file.absolute())
     about = note | {"start": start, "kit": str(root), "submission": str(file), "mode": "submission"}
@@ -99,8 +88,33 @@ def _fetch(folder: Path, file: Path) -> None:
             str(file),
             "+refs/answers/*:refs/answers/*",
         )
+        # Refuses ".." and ".git" in a tree, too.
+        git(folder, "fsck", "--strict", "--no-progress", "--no-dangling", START, SUBMITTED)
     except ExerciseError as error:
         raise ExerciseError(f"{file} is no submission: {str(error).splitlines()[-1]}") from error
+
+
+class _Hint(Strict):
+    hint: int
+    minute: float
+
+
+class _Note(Strict):
+    """Holds what a copy says of itself: a stranger's word."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    ticket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]{1,80}$")]
+    kind: Literal["ticket", "fault"]
+    variant: Annotated[int, Field(ge=1, le=99)]
+    level: Annotated[int, Field(ge=1, le=600)]
+    minutes: Annotated[int, Field(ge=1, le=60000)]
+    token: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
+    hints_used: Annotated[list[_Hint], Field(max_length=3)]
+    minutes_told: float
+    salt: Annotated[str, StringConstraints(max_length=64)] | None = None
+    fault: Annotated[str, StringConstraints(max_length=64)] | None = None
+    kit_commit: Annotated[str, StringConstraints(max_length=64)] | None = None
 
 
 def _note(message: bytes) -> dict[str, Any]:
@@ -114,11 +128,7 @@ def _note(message: bytes) -> dict[str, Any]:
         said = read_json(message.decode("utf-8", errors="replace"))
     except DocumentError as error:
         raise ExerciseError(f"the submission does not say which ticket it is: {error}") from error
-    note = (
-        {key: said[key] for key in (*TOLD, "kit_commit", "minutes_told") if key in said}
-        if isinstance(said, dict)
-        else {}
-    )
-    if not re.fullmatch(r"[0-9a-f]{16}", str(note.get("token"))) or not isinstance(note.get("variant"), int):
-        raise ExerciseError("the submission does not say which ticket and variant it is of")
-    return note
+    try:
+        return _Note.model_validate(said).model_dump(mode="json")
+    except ValidationError as error:
+        raise ExerciseError(f"the submission does not say which ticket it is: {'; '.join(mistakes(error))}") from error

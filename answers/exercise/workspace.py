@@ -42,7 +42,9 @@ class Workspace:
 
     @property
     def minutes_used(self) -> float:
-        """Return the minutes since it was handed out, by this machine's clock."""
+        """Return the minutes since it was handed out, by this machine's clock; of a submission, what it tells."""
+        if "minutes_told" in self.note:
+            return float(self.note["minutes_told"])
         return (datetime.now(UTC) - datetime.fromisoformat(self.note["started_at"])).total_seconds() / 60
 
     def change(self, **values: Any) -> Workspace:

@@ -48,7 +48,7 @@ class Account:
 def audit(
     opts: broker.Options, client: Client, airflow: Airflow | None = None, ways: Iterable[str] = ()
 ) -> list[Account]:
-    """The account of each way's topic as it is now.
+    """Return the account of each way's topic as it is now.
 
     :param airflow: None to leave XCom and unfinished runs out
     """
@@ -109,7 +109,7 @@ def _unfinished(airflow: Airflow, now: broker.Topic) -> Places:
 
 
 def tracked(airflow: Airflow, way: str, topic: str) -> Places:
-    """The offsets of a topic in the XComs of the way's runs."""
+    """Return the offsets of a topic in the XComs of the way's runs."""
     dag_id, task_id = DAGS[way]
     found: Places = set()
     for run in runs_of_way(airflow, way, "success"):

@@ -26,7 +26,7 @@ ROUNDS = (("scheduler", "triggerer", "dag-processor"), ("api-server",))
 
 
 def phases(current: str, new: str) -> tuple[str, str, str]:
-    """The lists of keys that the parts get, one after the other; the rows are encrypted anew before the last one.
+    """Return the lists of keys that the parts get, one after the other; the rows are encrypted anew before the last one.
 
     :param current: the key in force, or the list that an interrupted rotation left
     """

@@ -13,7 +13,7 @@ from typing import Any
 
 from answers.stack.client import FINAL, Airflow, ApiError, run_of
 from include.fleet.model import Member
-from include.flights.contract import midnight
+from include.flights.days import midnight
 from include.waiting import Deadline, looks
 
 LOOK = 0.5  # seconds between two looks
@@ -37,7 +37,7 @@ class State:
 
 
 def _runs(airflow: Airflow, members: list[Member], **where: Any) -> dict[str, list[dict[str, Any]]]:
-    """Runs of these DAGs by DAG, newest first."""
+    """List the runs of these DAGs by DAG, the newest one first."""
     by_dag: dict[str, list[dict[str, Any]]] = {each.dag_id: [] for each in members}
     for run in airflow.runs_of_dags(list(by_dag), **where) if members else ():
         by_dag[run["dag_id"]].append(run)
@@ -100,7 +100,7 @@ def start(airflow: Airflow, members: list[Member], day: date) -> bool:
 
 
 def watch(airflow: Airflow, members: list[Member], day: date, patience: float | Deadline) -> Iterator[list[State]]:
-    """The members' states, again and again until all have ended.
+    """Yield the members' states, again and again until all have ended.
 
     :raises ApiError: they have not after `patience` seconds (include/waiting.py)
     """
@@ -156,7 +156,7 @@ def _state(member: Member, run: dict[str, Any] | None) -> State:
 
 
 def failures(airflow: Airflow, states: list[State]) -> list[dict[str, Any]]:
-    """The task instances that failed themselves, the first one first: it is the cause where others waited for it."""
+    """Return the task instances that failed themselves, the first one first: it is the cause where others waited for it."""
     runs = {(each.member.dag_id, each.run_id) for each in states if each.state == "failed"}
     if not runs:
         return []

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from include.fleet.model import Fleet, Member
 from include.fleet.totals import CURRENT, HALF, MISSING, compare, flights_published
-from include.flights.feed import KEEP_RUNS
+from include.flights.landed import KEEP_RUNS
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client

@@ -16,15 +16,19 @@ from dataclasses import asdict
 from datetime import date, timedelta
 from io import SEEK_END, BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as csv
+import pyarrow.parquet as pq
 
 from include.files import replacing
-from include.flights.contract import ROW, midnight
+from include.flights.contract import ROW
+from include.flights.days import midnight
 from include.flights.feed import default_feed, read_interval
 from include.flights.generated import CONTROL, NUMBERS, Chunk
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 FORMATS = ("csv", "parquet")
 BLOCK = 50  # copies that are made at a time; another number is another feed
@@ -61,9 +65,6 @@ def generate(
 def _generate_day(
     folder: Path, day: date, copies: int, seed: int, fmt: str, feed: Path, progress: Callable[[int], object]
 ) -> Chunk:
-    import pyarrow.compute as pc
-    import pyarrow.csv as csv
-    import pyarrow.parquet as pq
 
     tables = read_interval(feed, midnight(day), midnight(day + timedelta(days=1)))
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,9 +100,7 @@ def _generate_day(
 
 
 def _blocks(flights: pa.Table, day: date, copies: int, seed: int) -> Iterator[pa.Table]:
-    """The day's flights, BLOCK copies at a time; a feed of fewer copies is the beginning of one with more."""
-    import numpy as np
-    import pyarrow as pa
+    """Yield the day's flights, BLOCK copies at a time; a feed of fewer copies is the beginning of one with more."""
 
     def number(column: str) -> Any:
         return flights[column].cast(pa.float64()).to_numpy()  # NaN where it is missing

@@ -79,7 +79,7 @@ def _strike(settings: Settings, part: str, chance: random.Random) -> int | None:
 
 
 def _busy(settings: Settings, part: str) -> list[psutil.Process]:
-    """The processes that run a task ("task"), or the executor's that watch one ("worker"). They call themselves so."""
+    """Return the processes that run a task ("task"), or the executor's that watch one ("worker"). They call themselves so."""
     supervisor = processes.supervisor_process(settings)
     found = []
     for process in supervisor.children(recursive=True) if supervisor else []:

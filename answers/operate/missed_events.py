@@ -71,7 +71,7 @@ def _events(airflow: Airflow, asset_id: int, since: str) -> list[dict[str, Any]]
 
 
 def _consumed_until(airflow: Airflow, dag_id: str) -> str | None:
-    """The instant up to which the DAG's runs were given events, as ISO 8601; None without such a run."""
+    """Return the instant up to which the DAG's runs were given events, as ISO 8601; None without such a run."""
     run = airflow.newest_run(dag_id, run_type="asset_triggered")
     return run["run_after"] if run else None
 

@@ -10,6 +10,9 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from confluent_kafka import Consumer, KafkaException
+from tenacity import Retrying, before_sleep_log, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
 from answers.interrupts import interruptible
 from answers.stack.client import Airflow, ApiError
 from answers.stack.connections import kafka_options
@@ -47,8 +50,6 @@ def relay(airflow: Airflow, opts: broker.Options, most: int | None = None) -> in
 
     :raises NotTaken: for minutes Airflow took no run; what is not committed comes again
     """
-    from confluent_kafka import Consumer, KafkaException
-
     topic, done = broker.WAYS["webhook"], 0
     consumer = Consumer({**opts, "group.id": broker.GROUPS["webhook"]})
     consumer.subscribe([topic])
@@ -73,7 +74,6 @@ def relay(airflow: Airflow, opts: broker.Options, most: int | None = None) -> in
 
 
 def _deliver(airflow: Airflow, message: broker.Message, topic_id: str) -> None:
-    from tenacity import Retrying, before_sleep_log, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
     place = {
         "topic": message.topic(),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from datetime import date, datetime
 
-from include.sla.judge import Judged, Slot, judge
+from answers.operate.sla_judge import Judged, Slot, judge
+from answers.operate.sla_schedule import scheduled
+from answers.operate.sla_store import write
 
 EARLIEST = date(2000, 1, 1)
 
@@ -17,7 +19,6 @@ def judge_history(dags: list[str], first: date | None, last: date | None, now: d
     :raises ValueError: the days are the wrong way round, or a DAG cannot be judged; :raises ApiError: no answer
     """
     from answers.operate.sla_history import runs_of, within
-    from answers.operate.sla_schedule import scheduled
     from answers.stack.client import Airflow
     from answers.stack.settings import Settings
 
@@ -44,7 +45,6 @@ def keep(judged: list[Judged]) -> None:
     :raises WarehouseUnavailable: it does not answer
     """
     from answers.stack.connections import open_warehouse
-    from include.sla.store import write
 
     with open_warehouse() as client:
         write(client, judged)

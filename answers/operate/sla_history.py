@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from answers.operate.sla_judge import Run
 from answers.stack.client import Airflow, ApiError
-from include.sla.judge import Run
 
 
 def runs_of(airflow: Airflow, dag_id: str) -> list[Run]:
@@ -35,7 +35,7 @@ def runs_of(airflow: Airflow, dag_id: str) -> list[Run]:
 
 
 def within(airflow: Airflow, asked: Any) -> timedelta:
-    """A deadline's interval: seconds, or {"variable": key}, as it is now.
+    """Return a deadline's interval: seconds, or {"variable": key}, as it is now.
 
     :raises ApiError: the Variable is not a number of seconds
     """

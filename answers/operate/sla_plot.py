@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from include.sla.judge import Row
+from answers.operate.sla_judge import Row
 
 COLOURS = {"on_time": "#3b8f5a", "late": "#e5a33d", "failed": "#c8473f", "missing": "#8d8f98"}
 TARGET = 0.95

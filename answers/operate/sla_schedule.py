@@ -13,7 +13,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from include.flights.contract import midnight
+from include.flights.days import midnight
 
 SUPPORTED = ("RunDue", "DagRunQueuedAtDeadline")  # references that count from when a run could begin
 

@@ -3,6 +3,7 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from answers.proof.catalog import ROOT, CatalogError
@@ -43,9 +44,14 @@ def _text_line(source: str, text: str) -> int | None:
     return next((number for number, line in enumerate(source.splitlines(), 1) if text in line), None)
 
 
+@lru_cache(maxsize=4)  # the anchors of a claim are in one file or two
+def _statements(source: str) -> list[ast.stmt]:
+    return ast.parse(source).body
+
+
 def _python_line(source: str, symbol: str, anchor: str) -> int | None:
     try:
-        body: list[ast.stmt] = ast.parse(source).body
+        body = _statements(source)
     except SyntaxError as error:
         raise CatalogError(f"anchor {anchor!r}: the file is not valid Python: {error}") from error
     line = None

@@ -25,7 +25,7 @@ runpy.run_path(str(Path({commands!r}, Path(sys.argv[0]).name)), run_name="__main
 
 
 def lend_environment(copy: Path) -> None:
-    """Makes `.venv` of a copy from the environment of this process. It takes 0.1 s and 64 KB: it has no package of its own.
+    """Make `.venv` of a copy from the environment of this process. It takes 0.1 s and 64 KB: it has no package of its own.
 
     `answers`, `python -m pytest` and `make test` in the copy then run the copy's code on this environment's packages.
     `make setup` in the copy leaves it alone while this environment and the copy's lock are as they were.
@@ -56,12 +56,12 @@ def _holds_any(packages: str) -> bool:
 
 
 def _sources(packages: Path) -> list[Path]:
-    """Lists the folders of this project that are installed as editable, relative to its root."""
+    """List the folders of this project that are installed as editable, relative to its root."""
     return [source for file in sorted(packages.glob("*.pth")) for source in _sources_of(file)]
 
 
 def _sources_of(file: Path) -> list[Path]:
-    """Lists the folders of a checkout that a .pth file puts on the path, relative to the checkout's root."""
+    """List the folders of a checkout that a .pth file puts on the path, relative to the checkout's root."""
     lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
     paths = [(file.parent / line).resolve() for line in lines if line and not line.startswith(("#", "import "))]
     found = [(path, checkout_of(path)) for path in paths if path.is_dir()]

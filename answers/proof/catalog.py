@@ -1,5 +1,6 @@
 """Models and loads the questions, claims and faults. An error names the file and the field."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -59,6 +60,72 @@ class ThenNow(Strict):
     now: Text
 
 
+def _listed(value: Any) -> Any:
+    """Take a single text for a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+class Evidence(Strict):
+    """Says in a sentence what the runs of a DAG left behind, from what one of their tasks returned."""
+
+    dag: Text | None = None
+    """The DAG's id; the question's own DAG when None."""
+    task: Text
+    show: Annotated[list[Text], Field(min_length=1)]
+    """Names in the returned value, dotted for what is inside: `published.flights`."""
+    at_least: Annotated[int, Field(ge=1)] = 1
+    """So many tries of the task there must be for a day before there is a sentence about it."""
+    says: Text
+    """The sentence. `{n}` is the number of tries, `{day}` the run's local day, `{published.flights}` a shown value."""
+
+    @model_validator(mode="after")
+    def _names_what_it_shows(self) -> Self:
+        known = {"n", "day", *self.show}
+        if unknown := sorted(set(re.findall(r"\{([^}]*)\}", self.says)) - known):
+            raise ValueError(f"says: {', '.join(unknown)} should be one of {', '.join(sorted(known))}")
+        return self
+
+
+class Expected(Strict):
+    """Says what a command of a walk should do."""
+
+    exit: int = 0
+    seconds: Annotated[int, Field(ge=1)]
+    """It takes so long on the recorded machine, at most."""
+    says: Text | None = None
+    """It prints this, among others."""
+
+
+class Step(Strict):
+    """Describes one step of a walk: something to say, and what to show or run meanwhile."""
+
+    say: Text
+    show: Anchor | None = None
+    run: Text | None = None
+    then: Text | None = None
+    """A second command, which looks at what the first one did."""
+    expect: Expected | None = None
+    ask: Text | None = None
+    """What an interviewer asks at this point."""
+    claim: Annotated[list[ClaimId], BeforeValidator(_listed)] = Field(default_factory=list)
+
+    @property
+    def commands(self) -> list[str]:
+        """Return the commands of the step, in their order."""
+        return [command for command in (self.run, self.then) if command]
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if bool(self.run) != bool(self.expect):
+            raise ValueError("a step that runs something needs both: run and expect")
+        if self.then and not self.run:
+            raise ValueError("then: comes after a run")
+        for command in self.commands:
+            if not command.startswith("answers "):
+                raise ValueError(f"{command!r}: a walk runs commands of `answers` alone")
+        return self
+
+
 class Claim(Strict):
     """States one thing about the project that is true or false."""
 
@@ -67,10 +134,11 @@ class Claim(Strict):
     anchor: Annotated[
         list[Anchor],
         Field(min_length=1),
-        BeforeValidator(lambda value: [value] if isinstance(value, str) else value),
+        BeforeValidator(_listed),
     ]
     see: Text
     break_it: Text = Field(alias="break")
+    evidence: list[Evidence] = Field(default_factory=list)
     tier: Literal["live"] | None = None
     """`live` where only a running stack can show the claim. Such a claim needs a test of a tier with a stack."""
 
@@ -91,6 +159,7 @@ class Question(Strict):
     answer: Annotated[Text, AfterValidator(_speakable)] | None = None
     then_now: list[ThenNow] = Field(default_factory=list)
     claims: list[Claim] = Field(default_factory=list)
+    walk: list[Step] = Field(default_factory=list)
 
     @property
     def number(self) -> int:

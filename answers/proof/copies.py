@@ -30,7 +30,7 @@ class CopyError(Exception):
 
 
 def copy_project(root: Path, target: Path) -> None:
-    """Copies the files of the project that Git tracks, or does not ignore, to an empty or missing folder.
+    """Copy the files of the project that Git tracks, or does not ignore, to an empty or missing folder.
 
     :raises CopyError: the folder holds something already.
     """
@@ -52,7 +52,7 @@ def _copy(root: Path, names: list[str], target: Path) -> None:
 
 
 def project_files(root: Path, untracked: bool = True) -> list[str]:
-    """Lists the project's own files, relative to its root: those that Git tracks, and the new ones that it does not ignore."""
+    """List the project's own files, relative to its root: those that Git tracks, and the new ones that it does not ignore."""
     which = ["--cached", "--others", "--exclude-standard"] if untracked else ["--cached"]
     try:
         listed = git(root, "ls-files", "-z", *which).split("\0")
@@ -78,7 +78,7 @@ def _is_ignored(name: str) -> bool:
 def hand_out(
     root: Path, target: Path, ticket: str, prepare: Callable[[Path], None], about: dict[str, Any], lend: bool = True
 ) -> None:
-    """Makes a working copy for a candidate, in a folder that is empty or missing.
+    """Make a working copy for a candidate, in a folder that is empty or missing.
 
     The copy has the files that Git tracks, as they are now, without WITHHELD and without what documents and catalogue tell of
     faults; TICKET.md; one commit, named Start; the packages of this environment; and .answers/exercise.json.
@@ -111,7 +111,7 @@ def hand_out(
 
 
 def fill(root: Path, target: Path, ticket: str, prepare: Callable[[Path], None]) -> None:
-    """Writes the files of a working copy: the project's without what tells a solution, changed by `prepare`, and TICKET.md.
+    """Write the files of a working copy: the project's without what tells a solution, changed by `prepare`, and TICKET.md.
 
     :raises CopyError: the copy would tell a fault.
     """
@@ -135,7 +135,7 @@ def remove_spoilers(copy: Path) -> None:
 
 
 def _without_breaks(text: str) -> str:
-    """Replaces the value of each claim's `break`. All else stays as it is, comments included."""
+    """Replace the value of each claim's `break`. All else stays as it is, comments included."""
     document = yaml.compose(text, Loader=yaml.SafeLoader)
     for value in reversed(_values(_values([document], "claims"), "break")):
         whole = text[value.start_mark.index : value.end_mark.index]
@@ -144,7 +144,7 @@ def _without_breaks(text: str) -> str:
 
 
 def _values(nodes: Sequence[yaml.Node | None], key: str) -> list[yaml.Node]:
-    """Lists the values of a key in the mappings among the nodes, and in the lists among them."""
+    """List the values of a key in the mappings among the nodes, and in the lists among them."""
     mappings = [each for node in nodes for each in (node.value if isinstance(node, yaml.SequenceNode) else [node])]
     pairs = [pair for mapping in mappings if isinstance(mapping, yaml.MappingNode) for pair in mapping.value]
     return [value for name, value in pairs if name.value == key]
@@ -184,7 +184,7 @@ def _require_no_spoiler(root: Path, copy: Path) -> None:
 
 
 def commit_start(copy: Path) -> None:
-    """Makes the copy a Git repository with one commit of all its files. This user's Git settings do not matter."""
+    """Make the copy a Git repository with one commit of all its files. This user's Git settings do not matter."""
     git(copy, "init", "--quiet", "--template=", "--initial-branch=main")
     (copy / ".git" / "info").mkdir(exist_ok=True)
     (copy / ".git" / "info" / "exclude").write_text("/.answers/\n/.venv/\n")
@@ -206,7 +206,7 @@ def _note(root: Path, copy: Path, about: dict[str, Any]) -> None:
 
 
 def git(folder: Path, *arguments: str) -> str:
-    """Runs Git in a folder, without regard to the caller's repository.
+    """Run Git in a folder, without regard to the caller's repository.
 
     :returns: what it printed.
     :raises subprocess.CalledProcessError: it failed.

@@ -50,13 +50,13 @@ class Verdict:
     reason: str | None = None
 
     def as_data(self) -> dict[str, Any]:
-        """Returns the verdict as it is written into the results file."""
+        """Return the verdict as it is written into the results file."""
         keys = ("verdict", "seconds", "failing_test", "reason")
         return {key: getattr(self, key) for key in keys}
 
 
 def faulted_text(root: Path, fault: Fault) -> str:
-    """Returns the content of the fault's file with the fault in it.
+    """Return the content of the fault's file with the fault in it.
 
     :raises FaultError: the file is missing, or the text to find is not there exactly once.
     """
@@ -70,7 +70,7 @@ def faulted_text(root: Path, fault: Fault) -> str:
 
 
 def apply_fault(root: Path, fault: Fault) -> None:
-    """Writes the fault into the project at `root`.
+    """Write the fault into the project at `root`.
 
     :raises FaultError: the file is missing, or the text to find is not there exactly once.
     """
@@ -100,7 +100,7 @@ def make_exercise(root: Path, fault: Fault, target: Path, lend: bool = True) -> 
 
 
 def fault_token(fault_id: str, salt: str) -> str:
-    """Returns a hash that stands for a fault in a copy. The copy must not name it."""
+    """Return a hash that stands for a fault in a copy. The copy must not name it."""
     return hashlib.sha256(f"{salt} {fault_id}".encode()).hexdigest()
 
 
@@ -112,7 +112,7 @@ def _scratch_copy(root: Path) -> Iterator[Path]:
 
 
 def scratch_environment(root: Path, scratch: Path) -> dict[str, str]:
-    """Returns this environment with the scratch copy's code first, and without Airflow settings that lead back to `root`."""
+    """Return this environment with the scratch copy's code first, and without Airflow settings that lead back to `root`."""
     kept = {
         key: value
         for key, value in os.environ.items()
@@ -129,7 +129,7 @@ def prove_faults(
     on_verdict: Callable[[Verdict], None] = lambda verdict: None,
     on_baseline: Callable[[TestRun], None] = lambda run: None,
 ) -> list[Verdict]:
-    """Requires that the claims' fast tests pass on a copy of the project, and fail on one copy per fault.
+    """Require that the claims' fast tests pass on a copy of the project, and fail on one copy per fault.
 
     :param root: the project's folder.
     :param faults: the faults to try.
@@ -160,7 +160,7 @@ def prove_faults(
 
 
 def _run(root: Path, fault: Fault | None, faults: list[Fault], stop: threading.Event) -> TestRun:
-    """Runs the fast tests of the faults' claims on a copy, with one fault or none."""
+    """Run the fast tests of the faults' claims on a copy, with one fault or none."""
     with _scratch_copy(root) as scratch:
         if fault:
             apply_fault(scratch, fault)
@@ -174,7 +174,7 @@ def _run(root: Path, fault: Fault | None, faults: list[Fault], stop: threading.E
 
 
 def targets(scratch: Path, faults: list[Fault]) -> list[str]:
-    """Returns what pytest collects for the faults: the tests that they name, else each file with a fast test of their claim."""
+    """Return what pytest collects for the faults: the tests that they name, else each file with a fast test of their claim."""
     whole = {fault.claim for fault in faults if not fault.tests}
     files = {test.file for test in claimed_tests(scratch) if test.claim in whole and test.tier == "fast"}
     named = {name for fault in faults for name in fault.tests if name.partition("::")[0] not in files}

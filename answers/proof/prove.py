@@ -101,7 +101,7 @@ def prove_claims(
     also: Collection[str] = (),
     on_event: Callable[[Event, TestRun], None] | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """Runs the tests of the claims in one pytest process.
+    """Run the tests of the claims in one pytest process.
 
     :param root: the project's folder.
     :param claims: what to prove.
@@ -173,7 +173,7 @@ def _claims(claims: list[Claim], faults: list[Fault], also: Collection[str], as_
 
 
 def _recorded(claims: list[Claim], faults: list[Fault], as_json: bool) -> bool:
-    """Shows what is recorded of the claims, and whether their code has changed since."""
+    """Show what is recorded of the claims, and whether their code has changed since."""
     results = recorded(ROOT, load_questions(ROOT), faults)
     _print_results(results, claims, as_json)
     return _all_proven(results, claims)

@@ -11,7 +11,7 @@ from answers.interrupts import restore_ctrl_c
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds the options."""
+    """Add the options."""
     group = parser.getgroup("claims")
     group.addoption(
         "--claim", action="append", default=[], metavar="ID", help="only tests of this claim (1.4) or question (1, q01)"
@@ -20,7 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Registers the marker, and the writer of events when a file is given."""
+    """Register the marker, and the writer of events when a file is given."""
     config.addinivalue_line("markers", "claim(id): the claim of include/questions that the test proves")
     if file := config.getoption("--claim-events"):
         config.pluginmanager.register(_Teller(Path(file)), "claim-events")
@@ -28,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Notes each test's claims, for JUnit reports, and deselects the tests of other claims."""
+    """Note each test's claims, for JUnit reports, and deselect the tests of other claims."""
     for item in items:
         item.user_properties += [("claim", claim) for claim in claims_of(item)]
     asked = {str(word).lower() for word in config.getoption("--claim")}
@@ -40,12 +40,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def claims_of(item: pytest.Item) -> list[str]:
-    """Returns the ids of the claims that a test carries."""
+    """Return the ids of the claims that a test carries."""
     return sorted({str(claim) for mark in item.iter_markers("claim") for claim in mark.args})
 
 
 def _words(claim: str) -> set[str]:
-    """Returns the words that mean this claim after --claim."""
+    """Return the words that mean this claim after --claim."""
     question = claim.partition(".")[0]
     return {claim, question, f"q{question}", f"q{question:0>2}"}
 

@@ -27,17 +27,18 @@ PACKAGES = ("apache-airflow", "pyspark", "chdb-core", "clickhouse-connect", "pyt
 
 
 def results_path(root: Path) -> Path:
-    """Returns the path of the results file: prove.json in the folder that ANSWERS_RESULTS names, else in results/."""
+    """Return the path of the results file: prove.json in the folder that ANSWERS_RESULTS names, else in results/."""
     return Path(os.environ.get("ANSWERS_RESULTS") or root / "results") / "prove.json"
 
 
 def load_results(root: Path) -> dict[str, Any]:
-    """Reads the results file. Without a file of this schema there is no claim in it."""
+    """Read the results file. Without a file of this schema there is no claim in it."""
     try:
         results: dict[str, Any] = json.loads(results_path(root).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         results = {}
-    return results if results.get("schema") == SCHEMA else {"schema": SCHEMA, "claims": {}}
+    known = isinstance(results, dict) and results.get("schema") == SCHEMA
+    return results if known else {"schema": SCHEMA, "claims": {}}
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,12 @@ class Snapshot:
     anchors: dict[str, list[dict[str, Any]]]
 
     def of(self, claim: Claim) -> dict[str, Any]:
-        """Returns what a proof or a verdict records of its code."""
+        """Return what a proof or a verdict records of its code."""
         return {**self.stamp, "files": self.files[claim.id], "proven_text": claim.text}
 
 
 def take_snapshot(root: Path, questions: list[Question], faults: list[Fault]) -> Snapshot:
-    """Takes the state of a project's code.
+    """Take the state of a project's code.
 
     :raises CatalogError: an anchor does not resolve, or a test file is not valid Python.
     """
@@ -78,7 +79,7 @@ def take_snapshot(root: Path, questions: list[Question], faults: list[Fault]) ->
 
 
 def files_of(claim: Claim, faults: list[Fault], tests: list[ClaimedTest]) -> list[str]:
-    """Lists the files that a claim rests on: those of its anchors, of its tests and of its faults."""
+    """List the files that a claim rests on: those of its anchors, of its tests and of its faults."""
     anchored = {anchor.partition(":")[0] for anchor in claim.anchor}
     tested = {test.file for test in tests if test.claim == claim.id}
     return sorted(anchored | tested | {fault.file for fault in faults if fault.claim == claim.id})
@@ -92,7 +93,7 @@ class Hashes:
         self._known: dict[str, str | None] = {}
 
     def of(self, path: str) -> str | None:
-        """Returns the hash of a file, given relative to the project's root; None when there is no such file."""
+        """Return the hash of a file, given relative to the project's root; None when there is no such file."""
         if path not in self._known:
             try:
                 self._known[path] = hashlib.sha256((self.root / path).read_bytes()).hexdigest()
@@ -102,7 +103,7 @@ class Hashes:
 
 
 def tree_digest(root: Path) -> str:
-    """Computes a hash of all that may change a test's outcome: the files without documents and recorded measurements."""
+    """Compute a hash of all that may change a test's outcome: the files without documents and recorded measurements."""
     hashes = Hashes(root)
     paths = [path for path in project_files(root) if not path.endswith(".md") and not path.startswith(NOT_CODE)]
     lines = [f"{hashes.of(path)} {path}" for path in sorted(paths)]
@@ -112,7 +113,7 @@ def tree_digest(root: Path) -> str:
 def save_results(
     snapshot: Snapshot, proofs: dict[str, dict[str, Any]], verdicts: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
-    """Merges new proofs and verdicts into the results file and returns its whole content, with states.
+    """Merge new proofs and verdicts into the results file and return its whole content, with states.
 
     What was not asked for keeps its last result, with the time, tree and hashes of then. Claims and faults that no longer
     exist are dropped.
@@ -131,7 +132,7 @@ def save_results(
 
 
 def recorded(root: Path, questions: list[Question], faults: list[Fault]) -> dict[str, Any]:
-    """Returns what the results file has of each claim and fault, with states. The file stays as it is.
+    """Return what the results file has of each claim and fault, with states. The file stays as it is.
 
     :raises CatalogError: an anchor does not resolve, or a test file is not valid Python.
     """
@@ -142,7 +143,7 @@ def recorded(root: Path, questions: list[Question], faults: list[Fault]) -> dict
 def _merged(
     snapshot: Snapshot, proofs: dict[str, dict[str, Any]], verdicts: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
-    """Returns the content of the results file with the new proofs and verdicts in it."""
+    """Return the content of the results file with the new proofs and verdicts in it."""
     results = load_results(snapshot.root)
     old = results["claims"]
     now = {key: value for key, value in snapshot.stamp.items() if key != "checked_at"}
@@ -171,8 +172,18 @@ def _verdict_of(known: dict[str, Any]) -> dict[str, Any]:
     return {"verdict": "not run"} | {key: value for key, value in known.items() if key not in ("id", "title", "file")}
 
 
-def with_states(results: dict[str, Any], root: Path, questions: list[Question], faults: list[Fault]) -> dict[str, Any]:
-    """Adds the state of each claim and fault as of now.
+@dataclass(frozen=True)
+class Now:
+    """Holds what a state is judged by: the digest of the tree as it is, and the tests of its claims."""
+
+    digest: str
+    tests: list[ClaimedTest]
+
+
+def with_states(
+    results: dict[str, Any], root: Path, questions: list[Question], faults: list[Fault], now: Now | None = None
+) -> dict[str, Any]:
+    """Add the state of each claim and fault as of now.
 
     `state` is the recorded status or verdict, with ", code changed since" where a file that the claim rests on, or its text,
     is not as it was; `changed` names those. In an exercise any other code counts as well. `elsewhere_changed` tells that they
@@ -181,18 +192,20 @@ def with_states(results: dict[str, Any], root: Path, questions: list[Question], 
 
     :param results: of the file; not changed.
     :param root: the project as it is now.
+    :param now: what it is judged by, where the caller has it.
     """
     claims = {claim.id: claim for question in questions for claim in question.claims}
-    tests, hashes, digest = claimed_tests(root), Hashes(root), tree_digest(root)
+    judged, hashes = now or Now(tree_digest(root), claimed_tests(root)), Hashes(root)
 
     def state(entry: dict[str, Any], word: str, without: str, claim: Claim) -> dict[str, Any]:
         if word == without or "tree" not in entry:
             return {"state": word, "changed": [], "elsewhere_changed": False}
-        same = entry["tree"]["digest"] == digest
+        same = entry["tree"]["digest"] == judged.digest
         if not same and entry["tree"]["path"] != str(root):
             why = f"seen in {entry['tree']['path']}, whose code is not that of {root}"
             return {"state": without, "changed": [], "elsewhere_changed": False, "reason": why}
-        now = {path: hashes.of(path) for path in {*entry["files"], *files_of(claim, faults, tests)}}
+        paths = {*entry["files"], *files_of(claim, faults, judged.tests)}
+        now = {path: hashes.of(path) for path in paths}
         changed = sorted(path for path in now if path not in entry["files"] or entry["files"][path] != now[path])
         changed += ["its text"] if entry["proven_text"] != claim.text else []
         if not (same or changed) and is_exercise(root):
@@ -211,7 +224,7 @@ def with_states(results: dict[str, Any], root: Path, questions: list[Question], 
 
 
 def anchor_lines(claim: Claim, root: Path) -> list[dict[str, Any]]:
-    """Returns the anchors of a claim with file and line. In an exercise the line is None where the repair has moved the code.
+    """Return the anchors of a claim with file and line. In an exercise the line is None where the repair has moved the code.
 
     :raises CatalogError: an anchor does not resolve.
     """
@@ -236,7 +249,7 @@ def tests_as_data(tests: Iterable[TestResult]) -> list[dict[str, Any]]:
 
 
 def stamp(root: Path) -> dict[str, Any]:
-    """Returns time and tree: UTC time, folder and digest, Git commit (None outside of Git), uncommitted changes or not."""
+    """Return time and tree: UTC time, folder and digest, Git commit (None outside of Git), uncommitted changes or not."""
     commit, changes = _git(root, "rev-parse", "HEAD"), _git(root, "status", "--porcelain")
     tree = {"path": str(root), "digest": tree_digest(root)}
     checked_at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -251,7 +264,7 @@ def _git(root: Path, *arguments: str) -> str | None:
 
 
 def versions() -> dict[str, str | None]:
-    """Returns the versions of Python and of the packages that the answers rest on."""
+    """Return the versions of Python and of the packages that the answers rest on."""
     found: dict[str, str | None] = {"python": platform.python_version()}
     for package in PACKAGES:
         try:

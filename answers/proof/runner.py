@@ -49,7 +49,7 @@ class TestRun:
     output: str = ""
 
     def note(self, event: Event) -> None:
-        """Records an event of the plugin `pytest_claims`."""
+        """Record an event of the plugin `pytest_claims`."""
         match event:
             case {"event": "collected", "tests": tests}:
                 self.tests = {id_: TestResult(id_, claims) for id_, claims in tests.items()}
@@ -61,11 +61,11 @@ class TestRun:
                 test.message, test.exception = event["message"], event["exception"]
 
     def of(self, claim: str) -> list[TestResult]:
-        """Returns the results of one claim's tests."""
+        """Return the results of one claim's tests."""
         return [test for test in self.tests.values() if claim in test.claims]
 
     def tail(self, lines: int = 15) -> str:
-        """Returns the last lines that pytest wrote."""
+        """Return the last lines that pytest wrote."""
         return "\n".join(self.output.strip().splitlines()[-lines:])
 
 
@@ -77,7 +77,7 @@ def run_tests(
     stop: threading.Event | None = None,
     patience: float = float("inf"),
 ) -> TestRun:
-    """Runs pytest with this interpreter and returns what its tests did.
+    """Run pytest with this interpreter and return what its tests did.
 
     :param folder: where pytest runs, and whose pytest loads `answers.proof.pytest_claims`.
     :param arguments: pytest's, without its name.
@@ -135,7 +135,7 @@ def _follow(
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Ends the process and what is left of its group. A running process gets signals first; leftovers are killed at once."""
+    """End the process and what is left of its group. A running process gets signals first; leftovers are killed at once."""
     try:
         for kind, seconds in SECONDS_UNTIL_NEXT_SIGNAL:
             if process.poll() is not None:

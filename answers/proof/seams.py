@@ -33,7 +33,7 @@ class Replacement:
 
 
 def replacements(file: Path, root: Path = ROOT) -> list[Replacement]:
-    """Lists what a test file replaces by `monkeypatch.setattr`, `mock.patch`, `patch.object` or an assignment, without spies.
+    """List what a test file replaces by `monkeypatch.setattr`, `mock.patch`, `patch.object` or an assignment, without spies.
 
     A spy is a function of the test that calls what it stands in for.
     """
@@ -53,7 +53,7 @@ def replacements(file: Path, root: Path = ROOT) -> list[Replacement]:
 
 
 def mocked(root: Path = ROOT) -> list[str]:
-    """Returns a line for each test that replaces an anchor of its claim: file, line, test, claim and symbol."""
+    """Return a line for each test that replaces an anchor of its claim: file, line, test, claim and symbol."""
     anchors = {claim.id: claim.anchor for question in load_questions(root) for claim in question.claims}
     claims: dict[tuple[str, str], set[str]] = {}
     for marked in claimed_tests(root):
@@ -84,7 +84,7 @@ def _functions(body: list[ast.stmt]) -> Iterator[ast.FunctionDef | ast.AsyncFunc
 
 
 def _names(nodes: list[ast.stmt] | list[ast.AST], known: Names) -> Names:
-    """Returns what the names mean after these statements: imports, and assignments of known names."""
+    """Return what the names mean after these statements: imports, and assignments of known names."""
     names = dict(known)
     for node in nodes:
         match node:
@@ -111,7 +111,7 @@ def _dotted(node: ast.AST | None, names: Names) -> str | None:
 
 
 def _replaced(node: ast.AST, names: Names) -> Iterator[tuple[str, ast.AST | None]]:
-    """Returns the dotted name that this node replaces, and what replaces it."""
+    """Return the dotted name that this node replaces, and what replaces it."""
     match node:
         case ast.Call(func=ast.Attribute(attr="setattr" | "delattr"), args=[ast.Constant(value=str(path)), *rest]):
             yield path, rest[0] if rest else None
@@ -144,7 +144,7 @@ def _is_spy(stand_in: ast.AST | None, target: str, function: ast.AST, names: Nam
 
 
 def _symbols(target: str, root: Path) -> frozenset[str]:
-    """Returns the anchors (`path:symbol`) of a dotted name of the project; none for a name of another package."""
+    """Return the anchors (`path:symbol`) of a dotted name of the project; none for a name of another package."""
     parts = target.split(".")
     if parts[0] not in OURS:
         return frozenset()

@@ -63,7 +63,8 @@ with DAG(
         from pathlib import Path
 
         from include.files import write_atomically
-        from include.flights.feed import count_flights, local_day
+        from include.flights.days import local_day
+        from include.flights.feed import count_flights
 
         counts = count_flights(Path(feed), data_interval_start, data_interval_end)
         file = Path(data_root, "$id", f"{local_day(data_interval_start)}.json")

@@ -17,7 +17,7 @@ POOLS = {
 
 
 def variables(feed: Path, data_root: Path) -> dict[str, tuple[str, str]]:
-    """The Variables of the project: key -> (value where there is none yet, description)."""
+    """Return the Variables of the project: key -> (value where there is none yet, description)."""
     return {
         "flights_feed": (str(feed), "folder of the feed: flights, weather, planes, airports"),
         "airlines_feed": (

@@ -40,7 +40,7 @@ def settings(bare: Path, storage: Path) -> dict[str, str]:
 
 
 def create(bare: Path, project: Path) -> Repository:
-    """The bare repository, made from the project's where there is none yet, deployed at the commit checked out there.
+    """Return the bare repository, made from the project's where there is none yet, deployed at the commit checked out there.
 
     :raises RepositoryError: the project is no Git repository, or has no commit
     """
@@ -53,7 +53,7 @@ def create(bare: Path, project: Path) -> Repository:
 
 
 def repository(home: Path) -> Path:
-    """The bare repository of the embedded stack in `home`."""
+    """Return the bare repository of the embedded stack in `home`."""
     return home / "dags.git"
 
 

@@ -72,7 +72,7 @@ class Catcher(ThreadingHTTPServer):
             self.messages.append(message)
 
     def seen(self, path: str | None = None) -> list[dict[str, Any]]:
-        """The messages that were posted to `path`, or all of them."""
+        """List the messages that were posted to `path`, or all of them."""
         with self._writing:
             return [message for message in self.messages if path in (None, message["path"])]
 
@@ -167,7 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
             return SplitResult("", "", self.path, "", "")
 
     def _body(self) -> Any:
-        """The request's JSON.
+        """Return the request's JSON.
 
         :raises _RefusedError: with code and reason
         """

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from answers.stack.parameters.contents import CONSUMER
 from answers.stack.settings import Settings
 from include.flight_status.broker import BrokerUnavailable
+from include.flights import warehouse
 from include.waiting import Deadline
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ def open_warehouse(patience: float | Deadline = 60) -> AbstractContextManager[Cl
     :raises WarehouseUnavailable: it does not answer
     """
     import clickhouse_connect
-
-    from include.flights import warehouse
 
     options = warehouse_options()
     return warehouse.connect(lambda: clickhouse_connect.get_client(**options), options.get("path"), patience)
@@ -54,7 +53,7 @@ def warehouse_options() -> dict[str, Any]:
 
 
 def connection(name: str) -> dict[str, Any] | None:
-    """A connection for the command line: the environment's, that of the Airflow beside it, else the embedded stack's."""
+    """Look up a connection for the command line: the environment's, that of the Airflow beside it, else the embedded stack's."""
     if given := os.environ.get(f"AIRFLOW_CONN_{name.upper()}"):
         return dict(json.loads(given))
     if os.environ.get("AIRFLOW__SECRETS__BACKEND"):  # a process of Airflow, or beside one in its container

@@ -32,7 +32,7 @@ def free_port(preferred: int = 8080, avoid: tuple = ()) -> int:
 
 
 def password() -> str:
-    """A random password."""
+    """Make a random password."""
     # Letters and digits only: it becomes part of URLs, JSON and command lines.
     return secrets.token_hex(20)
 
@@ -62,7 +62,7 @@ KEYS = {
 
 
 def read(path: Path) -> dict:
-    """The keys and values of the file at `path`; empty if there is none."""
+    """Read the keys and values of the file at `path`; empty if there is none."""
     if not path.exists():
         return {}
     lines = (line.strip() for line in path.read_text(encoding="utf-8").splitlines())

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from answers.stack.rest import Rest
-from include.flights.contract import midnight
+from include.flights.days import midnight
 
 ALL = "~"  # the API's wildcard: of every DAG, of every run
 

@@ -24,12 +24,12 @@ def _get(url: str) -> dict:
 
 
 def api_server() -> bool:
-    """The API answers and reaches the metadata database."""
+    """Tell whether the API answers and reaches the metadata database."""
     return bool(_get("http://localhost:8080/api/v2/monitor/health")["metadatabase"]["status"] == "healthy")
 
 
 def job(part: str) -> bool:
-    """The job of this very container wrote a recent heartbeat to the metadata database."""
+    """Tell whether the job of this very container wrote a recent heartbeat to the metadata database."""
     import psycopg2
 
     with psycopg2.connect(os.environ["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"].replace("+psycopg2", "")) as connection:
@@ -43,7 +43,7 @@ def job(part: str) -> bool:
 
 
 def worker() -> bool:
-    """The Celery worker of this container answers a ping through the broker."""
+    """Tell whether the Celery worker of this container answers a ping through the broker."""
     from celery import Celery
     from kombu import pools
 
@@ -55,17 +55,17 @@ def worker() -> bool:
 
 
 def catcher() -> bool:
-    """The catcher of webhooks answers."""
+    """Tell whether the catcher of webhooks answers."""
     return bool(_get("http://localhost:9080/health")["status"] == "ok")
 
 
 def spark_master() -> bool:
-    """The master accepts applications."""
+    """Tell whether the master accepts applications."""
     return bool(_get("http://localhost:8080/json/")["status"] == "ALIVE")
 
 
 def spark_worker() -> bool:
-    """The worker serves its page, and the master lists a living worker with this container's address."""
+    """Tell whether the worker serves its page, and the master lists a living worker with this container's address."""
     _get("http://localhost:8081/json/")
     address = socket.gethostbyname(socket.gethostname())
     workers = _get("http://spark-master:8080/json/")["workers"]
@@ -73,7 +73,7 @@ def spark_worker() -> bool:
 
 
 def kafka_relay() -> bool:
-    """The relay is a member of its consumer group."""
+    """Tell whether the relay is a member of its consumer group."""
     from confluent_kafka.admin import AdminClient
 
     admin = AdminClient({"bootstrap.servers": os.environ["ANSWERS_KAFKA"]})

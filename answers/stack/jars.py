@@ -51,14 +51,14 @@ class Jar:
 
 
 def locked(lock: Path) -> list[Jar]:
-    """The jars of a lock file."""
+    """Return the jars of a lock file."""
     lines = (line.split() for line in lock.read_text().splitlines() if line and not line.startswith("#"))
     parts = ((*coordinates.split(":"), digest) for coordinates, digest in lines)
     return [Jar(group, artifact, version, digest) for group, artifact, version, digest in parts]
 
 
 def repository() -> str:
-    """The base address of the Maven repository, without a slash at its end.
+    """Return the base address of the Maven repository, without a slash at its end.
 
     :raises JarsMissing: none is known
     """
@@ -68,7 +68,7 @@ def repository() -> str:
 
 
 def _mirror() -> str | None:
-    """The mirror of central in Maven's own settings."""
+    """Return the mirror of central in Maven's own settings."""
     try:
         root = ElementTree.parse(Path.home() / ".m2" / "settings.xml").getroot()  # noqa: S314 (the user's own file)
     except (OSError, ElementTree.ParseError):
@@ -99,7 +99,7 @@ def cache() -> Path:
 
 
 def fetch(lock: Path, folder: Path | None = None) -> list[Path]:
-    """The jars of a lock in the cache, downloaded where they are missing or damaged.
+    """Return the jars of a lock in the cache, once those that are missing or damaged are downloaded.
 
     :raises JarsMissing: naming the jar and why
     """

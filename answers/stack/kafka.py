@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from answers.stack import jars
+from answers.stack import jars, parts, processes
 from answers.stack.java import find_java
 from answers.stack.settings import Settings
 from include.waiting import wait_until
@@ -57,7 +57,7 @@ Configuration:
 
 
 def command(folder: Path, port: int, controller: int) -> tuple[list[str], dict[str, str]]:
-    """The broker's command line and environment. Brings jars and storage into order first.
+    """Return the broker's command line and environment, once jars and storage are in order.
 
     :param folder: of the broker's own: configuration and data
     :raises answers.stack.jars.JarsMissing: they cannot be brought
@@ -99,8 +99,6 @@ def up(settings: Settings, say: Callable[[str], None] = print, patience: float =
 
     :raises answers.stack.parts.StackError: with the end of its log
     """
-    from answers.stack import parts, processes
-
     if processes.supervisor_process(settings) is None:
         raise parts.StackError("the stack is not up: run `answers up` first")
     if "kafka" not in settings.ports:
@@ -124,8 +122,6 @@ def up(settings: Settings, say: Callable[[str], None] = print, patience: float =
 
 def start(settings: Settings, program: str) -> None:
     """Start a program of the supervisor unless it runs."""
-    from answers.stack import parts
-
     rpc = parts.supervisor(settings)
     if rpc.getProcessInfo(program)["statename"] not in ("RUNNING", "STARTING"):
         rpc.startProcess(program, False)
@@ -133,8 +129,6 @@ def start(settings: Settings, program: str) -> None:
 
 def stop(settings: Settings, program: str) -> None:
     """Stop a program of the supervisor if it runs."""
-    from answers.stack import parts
-
     rpc = parts.supervisor(settings)
     if rpc.getProcessInfo(program)["statename"] in ("RUNNING", "STARTING", "BACKOFF"):
         rpc.stopProcess(program)

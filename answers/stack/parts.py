@@ -114,7 +114,7 @@ def condition(parts: Sequence[Mapping[str, Any]], work: str | None, healthy: boo
 
 
 def log_tail(settings: Settings, part: str, lines: int = 20) -> str:
-    """The end of a part's log."""
+    """Return the last lines of a part's log."""
     try:
         return "\n".join((settings.home / "logs" / f"{part}.log").read_text(errors="replace").splitlines()[-lines:])
     except FileNotFoundError:

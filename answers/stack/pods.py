@@ -32,7 +32,7 @@ def refuse_rights(pod: Any) -> None:
 
 
 def _given(value: Any) -> set[str]:
-    """The names of all fields that have a value, at any depth."""
+    """Return the names of all fields that have a value, at any depth."""
     if isinstance(value, dict):
         return {key for key, each in value.items() if each}.union(*map(_given, value.values()))
     return set().union(*map(_given, value)) if isinstance(value, list) else set()

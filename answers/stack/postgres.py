@@ -13,6 +13,8 @@ import subprocess
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
+
 from answers.stack.settings import Settings
 
 NOBODY = 65534
@@ -38,7 +40,7 @@ def binary(name: str) -> str:
 
 
 def unprivileged(command: list[str]) -> list[str]:
-    """The command as this user, or for root as nobody."""
+    """Return the command as this user, or for root as nobody."""
     if os.geteuid() != 0:
         return command
     if not shutil.which("setpriv"):
@@ -70,9 +72,7 @@ def forget_stale_pid(data: Path) -> None:
 
 
 def running(data: Path) -> int | None:
-    """The process id of the server that serves `data`, None when there is none."""
-    import psutil
-
+    """Return the process id of the server that serves `data`, None when there is none."""
     try:
         pid = int((data / "postmaster.pid").read_text().split()[0])
         return pid if "postgres" in psutil.Process(pid).name() else None

@@ -69,7 +69,7 @@ def problems() -> list:
 
 
 def distributions() -> list:
-    """The folders that are installed from where they lie: the project and what is in packages/."""
+    """Return the folders that are installed from where they lie: the project and what is in packages/."""
     return [PROJECT, *sorted(file.parent for file in PROJECT.glob("packages/*/pyproject.toml"))]
 
 
@@ -84,14 +84,14 @@ def up_to_date() -> bool:
 
 
 def digest() -> str:
-    """Identifies what the environment is made from: the lock, the project's metadata and the interpreter."""
+    """Identify what the environment is made from: the lock, the project's metadata and the interpreter."""
     files = [PROJECT / "requirements.txt", *(folder / "pyproject.toml" for folder in distributions())]
     parts = [file.read_bytes() for file in files]
     return hashlib.sha256(b"\0".join([*parts, sys.version.encode(), str(VENV).encode()])).hexdigest()
 
 
 def lock_digest(project: Path) -> str:
-    """Identifies the packages that a checkout needs."""
+    """Identify the packages that a checkout needs."""
     return hashlib.sha256((project / "requirements.txt").read_bytes()).hexdigest()
 
 
@@ -123,13 +123,13 @@ def is_borrowed() -> bool:
 
 
 def locked(package: str) -> str:
-    """The version of a package in the lock, as a requirement."""
+    """Return the version of a package in the lock, as a requirement."""
     lines = (PROJECT / "requirements.txt").read_text().splitlines()
     return next(line.split()[0] for line in lines if line.startswith(package + "=="))
 
 
 def installer() -> list:
-    """The command that runs uv: the machine's, or the locked one, brought into the environment by pip."""
+    """Return the command that runs uv: the machine's, or the locked one, brought into the environment by pip."""
     if found := shutil.which("uv"):
         return [found]
     python = str(VENV / "bin" / "python")

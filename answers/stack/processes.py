@@ -17,7 +17,7 @@ THIS_PROCESS = uuid4().hex  # a process number will be another process's one day
 
 
 def supervisor_process(settings: Settings) -> psutil.Process | None:
-    """The running supervisor of this stack."""
+    """Return the running supervisor of this stack."""
     try:
         process = psutil.Process(int((settings.home / "supervisord.pid").read_text()))
         return process if "supervisord" in " ".join(process.cmdline()) and settings.ports else None
@@ -26,7 +26,7 @@ def supervisor_process(settings: Settings) -> psutil.Process | None:
 
 
 def leftovers(settings: Settings) -> list[psutil.Process]:
-    """Processes of this stack: those with its mark in their environment, their descendants, and its PostgreSQL.
+    """List the processes of this stack: those with its mark in their environment, their descendants, and its PostgreSQL.
 
     Airflow's workers write their title over their environment. They are known by their session, supervisor's, and by
     their program, since the number of a session that has ended may have gone to another one.
@@ -52,7 +52,7 @@ def leftovers(settings: Settings) -> list[psutil.Process]:
 
 
 def orphans(settings: Settings) -> list[psutil.Process]:
-    """Processes of this stack that its supervisor has lost: children of a part that was killed."""
+    """List the processes of this stack that its supervisor has lost: children of a part that was killed."""
     running = supervisor_process(settings)
     known = {running.pid, *(each.pid for each in running.children(recursive=True))} if running else set()
     return [process for process in leftovers(settings) if process.pid not in known]

@@ -25,7 +25,7 @@ class Repository:
         self.path = path
 
     def git(self, *arguments: str, folder: Path | None = None) -> bytes:
-        """Standard output of a git command on this repository, or in a folder.
+        """Return the standard output of a git command on this repository, or in a folder.
 
         :raises RepositoryError: it failed, with what it said
         """
@@ -83,7 +83,7 @@ class Repository:
             raise
 
     def commit(self, tag: str) -> str:
-        """The commit of a tag.
+        """Return the commit of a tag.
 
         :raises RepositoryError: there is no such tag, with those that there are
         """
@@ -95,11 +95,11 @@ class Repository:
             raise RepositoryError(f"no tag {tag!r} ({known}): `git tag {tag}` in the project makes one") from None
 
     def head(self, branch: str) -> str:
-        """The commit that a branch is at."""
+        """Return the commit that a branch is at."""
         return self.git("rev-parse", "--verify", f"refs/heads/{branch}").decode().strip()
 
     def name(self, commit: str) -> str:
-        """A commit for people: its tag where it has one, and the first digits."""
+        """Name a commit for people: its tag where it has one, and the first digits."""
         tags = self.git("tag", "--points-at", commit).decode().split()
         return f"{tags[-1]} ({commit[:10]})" if tags else commit[:10]
 
@@ -124,7 +124,7 @@ class Repository:
             tar.extractall(folder, filter="data")
 
     def changed(self, old: str, new: str) -> list[str]:
-        """The paths that differ between two commits."""
+        """Return the paths that differ between two commits."""
         return self.git("diff", "--name-only", "--no-renames", "-z", old, new).decode().rstrip("\0").split("\0")
 
     def differs(self, commit: str, folder: Path, *paths: str) -> list[str]:

@@ -68,7 +68,7 @@ class Settings:
         return cls(home, dotenv.read(secrets), ports)
 
     def with_ports(self) -> tuple[Settings, list[str]]:
-        """These settings with a free port for every part, and a line for each that could not have its usual one.
+        """Return these settings with a free port for every part, and a line for each that could not have its usual one.
 
         :raises ValueError: a port asked for by the environment is no port
         """
@@ -111,7 +111,7 @@ class Settings:
         return f"http://127.0.0.1:{self.ports['parameters']}"
 
     def stored_connections(self) -> dict[str, dict[str, Any]]:
-        """The connections by id, as the parameter store keeps them."""
+        """Return the connections by id, as the parameter store keeps them."""
         prefix = "AIRFLOW_CONN_"
         return {name.removeprefix(prefix).lower(): json.loads(each) for name, each in self.connections().items()}
 
@@ -141,7 +141,7 @@ class Settings:
         return {f"AIRFLOW_CONN_{name}": json.dumps(value) for name, value in connections.items()}
 
     def environment(self) -> dict[str, str]:
-        """The environment of the stack's parts; AIRFLOW__ variables of the caller override it."""
+        """Return the environment of the stack's parts; AIRFLOW__ variables of the caller override it."""
         own = {
             **dotenv.read(PROJECT / "config" / "airflow.env"),
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def seats_by_maker(feed: str) -> dict[str, int]:
-    """The seats of the planes in the feed's register, by manufacturer; a dozen of them at most."""
+    """Count the seats of the planes in the feed's register, by manufacturer; a dozen of them at most."""
     with (Path(feed) / "planes.csv").open(newline="") as file:
         seats: Counter[str] = Counter()
         for plane in csv.DictReader(file):

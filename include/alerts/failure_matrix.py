@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -46,8 +47,6 @@ def die(scenario: str) -> str:
     if scenario == "fail":
         raise AirflowFailException("as it was told, not to be retried")
     if scenario == "out_of_memory":
-        import resource
-
         used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20), resource.RLIM_INFINITY))
         return f"{len(bytearray(1 << 30))} bytes were there"
@@ -68,7 +67,7 @@ def note(data_root: Path, dag_id: str, run_id: str, effect: str, seen: dict[str,
 
 
 def observed(data_root: Path, dag_id: str, run_id: str) -> dict[str, str]:
-    """The effects that were seen in a run: effect -> the process that it happened in."""
+    """Return the effects that were seen in a run: effect -> the process that it happened in."""
     folder = records.file_of(data_root / FOLDER, dag_id, run_id, "x").parent
     found = [each for each in records.recorded(folder.parent) if (each["dag_id"], each["run_id"]) == (dag_id, run_id)]
     seen = {each["effect"]: each["process"] for each in found}
@@ -78,7 +77,7 @@ def observed(data_root: Path, dag_id: str, run_id: str) -> dict[str, str]:
 
 
 def table(rows: dict[str, dict[str, Any]]) -> str:
-    """The matrix as Markdown.
+    """Write the matrix as Markdown.
 
     :param rows: scenario -> {"state" of the run, "effects": {effect: process}}
     """

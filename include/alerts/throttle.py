@@ -98,7 +98,7 @@ def _count(storm: dict[str, Any], dag_id: str, now: float) -> Verdict:
 
 @contextmanager
 def _storm(file: Path) -> Iterator[dict[str, Any]]:
-    """The state of the storm, written back at the end. Its lock goes with a process that is killed."""
+    """Give the state of the storm, and write it back at the end. Its lock goes with a process that is killed."""
     with file.open("a+", encoding="utf-8") as stream:
         for _ in looks(LOCK_PATIENCE, 0.01):
             with suppress(BlockingIOError):

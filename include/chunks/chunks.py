@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.files import write_atomically
+from include.flights import warehouse
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -42,14 +43,14 @@ def plan(
 
 
 def path_of(rows: int, thresholds: Mapping[str, int]) -> str:
-    """The path that a chunk of so many rows takes, one of PATHS."""
+    """Choose the path that a chunk of so many rows takes, one of PATHS."""
     if rows <= thresholds["skip_up_to_rows"]:
         return "skip"
     return "spark" if rows >= thresholds["spark_from_rows"] else "light"
 
 
 def by_path(planned: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
-    """The chunks of a plan by the path that each takes: {"skip": [...], "light": [...], "spark": [...]}."""
+    """Group the chunks of a plan by the path that each takes: {"skip": [...], "light": [...], "spark": [...]}."""
     taken: dict[str, list[Mapping[str, Any]]] = {path: [] for path in PATHS}
     for chunk in planned["chunks"]:
         taken[path_of(chunk["rows"], planned["thresholds"])].append(chunk)
@@ -66,8 +67,6 @@ def settle(client: Client, airport: str, day: str, planned: Mapping[str, Any], p
     :returns: {"chunks", "rows": published, "emptied": partitions that were stale}
     :raises ValidationError: listing what is missing
     """
-    from include.flights import warehouse
-
     warehouse.create_tables(client, warehouse.CHUNKS)
     there = {
         (layer, carrier): flights

@@ -84,12 +84,12 @@ class Config(Strict):
     layers: Annotated[list[Layer], *UNIQUE] = Field(description="tables that are published, as chunk_NAME")
 
     def thresholds_of(self, airport: str) -> Thresholds:
-        """The thresholds that hold at an airport."""
+        """Return the thresholds that hold at an airport."""
         return {str(name): rules for name, rules in self.overrides.items()}.get(airport, self.thresholds)
 
 
 def parse(data: bytes, where: str) -> Config:
-    """The document in `data`.
+    """Read the document in `data`.
 
     :param where: its address, for the error
     :raises ConfigInvalid: listing every error with its JSON path, what was given and what to do
@@ -106,12 +106,12 @@ def parse(data: bytes, where: str) -> Config:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of the document. That skip_up_to_rows < spark_from_rows cannot be said in it."""
+    """Return the JSON Schema of the document. That skip_up_to_rows < spark_from_rows cannot be said in it."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
 
 
 def schema_text() -> str:
-    """The content of config.schema.json."""
+    """Return the content of config.schema.json."""
     return json.dumps(schema(), indent=2) + "\n"
 
 

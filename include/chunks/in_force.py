@@ -61,7 +61,7 @@ def in_force(source: Source, data_root: Path) -> dict[str, Any]:
 
 
 def read(source: Source) -> bytes:
-    """The bytes of the object, at most one more than a document may have.
+    """Read the bytes of the object, at most one more than a document may have.
 
     :raises ConfigUnreadable: naming the object and the reason
     """
@@ -89,7 +89,7 @@ def _keep(kept: Path, found: dict[str, Any], data: bytes) -> None:
 
 
 def _last_good(kept: Path) -> dict[str, Any] | None:
-    """The version that is kept; None when there is none, or when the file no longer is what its digest says."""
+    """Read the version that is kept; None when there is none, or when the file no longer is what its digest says."""
     try:
         record = json.loads(kept.read_text(encoding="utf-8"))
         data = record["document"].encode()

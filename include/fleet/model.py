@@ -153,7 +153,7 @@ class Fleet(Strict):
         return sorted(self.upstream(rollup) & {each.code for each in self.carriers})
 
     def weight(self, key: str) -> int:
-        """The highest priority among the roll-ups that wait for `key`, directly or through others.
+        """Return the highest priority among the roll-ups that wait for `key`, directly or through others.
 
         Airflow's weight rules add up the tasks of one DAG; a weight does not cross from a DAG to those it waits for.
         """
@@ -185,7 +185,7 @@ class Fleet(Strict):
         return tuple(found.values())
 
     def products(self, member: Member) -> list[Product]:
-        """The totals that a member publishes for each day; none for ingest and transform."""
+        """Return the totals that a member publishes for each day; none for ingest and transform."""
         if member.layer == "report":
             return [Product("reports", [member.key], {"carrier": member.key})]
         if member.layer == "rollup":
@@ -196,7 +196,7 @@ class Fleet(Strict):
         return []
 
     def needed(self, key: str) -> list[Member]:
-        """The DAGs of a carrier or roll-up and of all that it waits for, upstream ones first, with those that events start.
+        """List the DAGs of a carrier or roll-up and of all that it waits for, upstream ones first, then those that events start.
 
         :raises FleetError: there is no such carrier or roll-up
         """
@@ -209,7 +209,7 @@ class Fleet(Strict):
 
 
 def load(file: Path | str | None = None) -> Fleet:
-    """The fleet of a file: ANSWERS_FLEET, or the fleet.yaml beside this module.
+    """Load the fleet of a file: ANSWERS_FLEET, or the fleet.yaml beside this module.
 
     All or nothing: while the file has a mistake there is no fleet, and Airflow shows the message as an import error.
     Half a fleet would publish totals that lack a carrier.

@@ -12,6 +12,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+from tenacity import Retrying, retry_if_exception_type, wait_fixed
 
 from include.errors import PermanentError
 from include.waiting import Deadline
@@ -74,7 +75,7 @@ def create_topics(opts: Options, partitions: int = PARTITIONS, names: Iterable[s
 
 
 def topic(opts: Options, name: str) -> Topic:
-    """A topic as it is now.
+    """Describe a topic as it is now.
 
     :raises TopicMissing: saying what makes it; :raises BrokerUnavailable: no answer
     """
@@ -87,7 +88,7 @@ def topic(opts: Options, name: str) -> Topic:
 
 
 def topic_ids(opts: Options) -> Callable[[str], str]:
-    """A function that tells the present id of a topic, quicker than `topic`."""
+    """Return a function that tells the present id of a topic, quicker than `topic`."""
     admin = _admin(opts)
 
     def ask(name: str) -> str:
@@ -99,7 +100,7 @@ def topic_ids(opts: Options) -> Callable[[str], str]:
 
 
 def committed(opts: Options, name: str, group: str) -> dict[int, int]:
-    """The offsets that a consumer group has committed, by partition; those without one are left out."""
+    """Return the offsets that a consumer group has committed, by partition; those without one are left out."""
     numbers = topic(opts, name).bounds
     with _readable(), _consumer(opts, group) as consumer:
         found = consumer.committed([TopicPartition(name, number) for number in numbers], timeout=PATIENCE)
@@ -122,8 +123,6 @@ def commit(opts: Options, group: str, done: Iterable[Slice]) -> None:
 
     :raises BrokerUnavailable: the broker, or a member of the group, does not let it
     """
-    from tenacity import Retrying, retry_if_exception_type, wait_fixed
-
     offsets = [TopicPartition(each.topic, each.partition, each.stop) for each in done]
     if not offsets:
         return
@@ -139,7 +138,7 @@ def commit(opts: Options, group: str, done: Iterable[Slice]) -> None:
 
 
 def read(opts: Options, wanted: Iterable[Slice]) -> Iterator[list[Message]]:
-    """The messages of slices, in batches, each partition's in order.
+    """Yield the messages of slices, in batches, each partition's in order.
 
     :raises BrokerUnavailable: no message came for half a minute
     """

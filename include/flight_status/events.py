@@ -28,7 +28,7 @@ class FlightStatus(Strict):
 
 
 def parse(value: bytes | None) -> FlightStatus:
-    """The event of a message's value.
+    """Read the event from a message's value.
 
     :raises BadEvent: with the reason
     """

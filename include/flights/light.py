@@ -22,6 +22,10 @@ from collections.abc import Collection, Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+import pyarrow.parquet as pq
+
+from include.flights import publish, warehouse
+
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
@@ -49,8 +53,6 @@ def computed(client: Client, folder: Path) -> Iterator[dict[str, int]]:
     :raises FileNotFoundError: nothing has landed
     :raises clickhouse_connect.driver.exceptions.DatabaseError: a value cannot be read as its type
     """
-    import pyarrow.parquet as pq
-
     for name in INPUTS:
         file = folder / "landing" / f"{name}.parquet"
         columns = pq.read_schema(file).names
@@ -97,8 +99,6 @@ def transform_and_publish(
     :returns: what `publish_day` does
     :raises ValidationError: nothing was published
     """
-    from include.flights import publish, warehouse
-
     first, last = (date.fromisoformat(landed[edge]) for edge in ("first_day", "last_day"))
     chosen = (warehouse.LAYOUTS[layout], landed["slice"], layers)
     with computed(client, Path(landed["folder"])):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
+from include.flights import versions
 from include.flights.warehouse import (
     ANY_NUMBER_OF_DAYS,
     DAYS,
@@ -129,8 +130,6 @@ def publish_day(
     :raises ValidationError: nothing was published; :raises FileNotFoundError: nothing to publish
     :raises ValueError: the slice is not one of this layout
     """
-    from include.flights import versions
-
     started = time.perf_counter()
     slice = dict(slice or {})
     if set(slice) != set(layout.partition[1:]):

@@ -33,7 +33,7 @@ SETTINGS = {
 
 
 def query(spark: SparkSession, output: str) -> DataFrame:
-    """The table `output` from its SQL file, over the views that are registered."""
+    """Compute the table `output` from its SQL file, over the views that are registered."""
     return spark.sql((SQL / f"{output}.sql").read_text())
 
 

@@ -103,7 +103,7 @@ class History:
         return found
 
     def last_good(self) -> int | None:
-        """The newest version that can be restored, other than the live one and those that were rolled back."""
+        """Find the newest version that can be restored, other than the live one and those that were rolled back."""
         live = self.current.version if self.current else 0
         return max((number for number in self.kept if number < live and number not in self.bad), default=None)
 
@@ -219,7 +219,7 @@ EMPTY = "0:0"
 
 
 def rows_of(prints: Mapping[str, str]) -> dict[str, int]:
-    """The rows by table of a version."""
+    """Count the rows by table of a version."""
     return {table: int(text.partition(":")[0]) for table, text in prints.items()}
 
 

@@ -43,7 +43,7 @@ class Layout:
     partition: tuple[str, ...]
 
     def ddl(self, table: str) -> str:
-        """The statement that creates one of the tables."""
+        """Return the statement that creates one of the tables."""
         text = (DDL / f"{table}.sql").read_text()
         text = text.replace(f"warehouse.{table}\n", f"warehouse.{self.prefix}{table}\n", 1)
         return text.replace("PARTITION BY flight_date\n", f"PARTITION BY ({', '.join(self.partition)})\n", 1)
@@ -138,7 +138,7 @@ def _only_opener(path: str | None) -> Iterator[None]:
 
 
 def held_by(path: Path) -> str | None:
-    """The other process that holds the embedded engine at `path`, in words; None when this one can open it.
+    """Name the other process that holds the embedded engine at `path`, in words; None when this one can open it.
 
     One process may have any number of clients of one engine.
     """
@@ -169,7 +169,7 @@ def create_tables(client: Client, layout: Layout = DAYS) -> None:
 
 
 def staging_name(table: str, run: str) -> str:
-    """The staging table of one run: its retry finds and replaces it, another run never meets it."""
+    """Name the staging table of one run: its retry finds and replaces it, another run never meets it."""
     return f"warehouse.{STAGING}{table}__{sha256(run.encode()).hexdigest()[:12]}"
 
 
@@ -238,7 +238,7 @@ def replace_partition(client: Client, target: str, source: str, partition: Mappi
 
 
 def quoted(text: str) -> str:
-    """A text as a literal of ClickHouse's SQL."""
+    """Quote a text as a literal of ClickHouse's SQL."""
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 

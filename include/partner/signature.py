@@ -6,7 +6,7 @@ import sys
 
 
 def sign(manifest: bytes, secret: str) -> str:
-    """The signature, hexadecimal."""
+    """Compute the signature, hexadecimal."""
     return hmac.new(secret.encode(), manifest, "sha256").hexdigest()
 
 

@@ -17,7 +17,7 @@ README = Path(__file__).with_name("README.md")
 
 
 def configuration() -> str:
-    """The table of the keys of [tool.dag-integrity]."""
+    """Return the table of the keys of [tool.dag-integrity]."""
     rows = ["| key | default | meaning |", "|---|---|---|"]
     for name, field in Config.model_fields.items():
         default = "pandas, numpy, ..." if name == "heavy_imports" else f"`{field.default!r}`".replace("'", '"')

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from include.alerts import misses
+from plugins.webhook import poster
+
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 4  # to notify, with pauses of 1, 2 and 4 seconds
@@ -25,8 +28,6 @@ async def deadline_missed(context: dict[str, Any], owner: str, conn_id: str = "o
     :param owner: who is to act
     :returns: what happened, in words (Airflow stores it with the callback, in a column of text: a dict would not fit)
     """
-    from include.alerts import misses
-
     miss = _miss(context, owner)
     said, file = [], None
     try:
@@ -76,8 +77,6 @@ async def _variable(key: str) -> str:
 async def _notify(conn_id: str, miss: dict[str, Any]) -> None:
     from airflow.sdk import BaseHook
     from tenacity import AsyncRetrying, stop_after_attempt, wait_exponential
-
-    from plugins.webhook import poster
 
     post = poster(await BaseHook.aget_connection(conn_id), PATIENCE)
     retrying = AsyncRetrying(stop=stop_after_attempt(ATTEMPTS), wait=wait_exponential(multiplier=1), reraise=True)

@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+from include.alerts import failure_matrix
+
 
 def witness(context: dict[str, Any], effect: str) -> None:
     """Record below the Variable data_root that `effect` happened in this run, and in which process."""
     import psutil
     from airflow.sdk import Variable
-
-    from include.alerts import failure_matrix
 
     parent = " ".join(psutil.Process(os.getppid()).cmdline()).replace("_", "-")
     seen = {
@@ -26,10 +26,10 @@ def witness(context: dict[str, Any], effect: str) -> None:
 
 
 def task_failed(context: dict[str, Any]) -> None:
-    """The on_failure_callback of a task."""
+    """Serve as the on_failure_callback of a task."""
     witness(context, "task_callback")
 
 
 def dag_failed(context: dict[str, Any]) -> None:
-    """The on_failure_callback of a DAG."""
+    """Serve as the on_failure_callback of a DAG."""
     witness(context, "dag_callback")

@@ -16,8 +16,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
+from urllib.request import proxy_bypass
 
-from airflow.sdk import BaseNotifier
+from airflow.sdk import BaseNotifier, Variable
+
+from include.alerts import records, throttle
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -62,8 +65,6 @@ class FailureNotifier(BaseNotifier):
 
     def notify(self, context: Context) -> None:
         """Throttle, then tell both channels at the same time."""
-        from include.alerts import records, throttle
-
         failure, file = describe(dict(context), self.retry), None
         verdict = throttle.Verdict("message")
         try:
@@ -113,7 +114,6 @@ class FailureNotifier(BaseNotifier):
         return [name for name, said in seen.items() if said == "told"]
 
     def _slack(self, text: str) -> None:
-        from urllib.request import proxy_bypass
 
         from airflow.providers.slack.notifications.slack_webhook import SlackWebhookNotifier
         from slack_sdk.http_retry.builtin_handlers import RateLimitErrorRetryHandler, ServerErrorRetryHandler
@@ -191,14 +191,13 @@ def message(failure: dict[str, Any], kind: str, untold: tuple[tuple[str, int], .
 
 
 def _masked(text: str) -> str:
-    """The text as Airflow would log it: what it knows as a secret is not sent to anybody."""
+    """Mask the text as Airflow's log does: what it knows as a secret is not sent to anybody."""
     from airflow.sdk._shared.secrets_masker import redact
 
     return str(redact(text))
 
 
 def _data_root() -> Path:
-    from airflow.sdk import Variable
 
     return Path(Variable.get("data_root"))
 

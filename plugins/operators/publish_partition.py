@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import BaseOperator
 
+from include.flights import publish, warehouse
 from plugins.events import announce
 from plugins.warehouse import open_warehouse
 
@@ -45,8 +46,6 @@ class PublishPartitionOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, object]:
         """Publish. A failed validation is permanent; an unavailable warehouse is retried."""
-        from include.flights import publish, warehouse
-
         with open_warehouse(self.clickhouse_conn_id) as client:
             report = publish.publish_day(
                 client,

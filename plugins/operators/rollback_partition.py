@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 from airflow.sdk.exceptions import AirflowSkipException
 
+from include.flights import versions
 from plugins.warehouse import open_warehouse
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ class RollbackPartitionOperator(BaseOperator):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Restore; returns day, action, from, to and rows by table."""
-        from include.flights import versions
-
         if not self.published:
             raise AirflowSkipException("this run has published nothing: what is live is not of its making")
         ti, day = context["ti"], self.published["first_day"]

@@ -37,7 +37,7 @@ class ExternalFeedTrigger(BaseTrigger):
         self.longest_pause = longest_pause
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The path of the class and its arguments."""
+        """Return the path of the class and its arguments."""
         names = ("feed", "first_line", "began", "until", "first_pause", "longest_pause")
         return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
 
@@ -64,6 +64,6 @@ class ExternalFeedTrigger(BaseTrigger):
             await asyncio.sleep(delay)
 
     def event(self, outcome: str, found: str) -> TriggerEvent:
-        """The event that ends the waiting."""
+        """Return the event that ends the waiting."""
         waited = (datetime.now(UTC) - datetime.fromisoformat(self.began)).total_seconds()
         return TriggerEvent({"outcome": outcome, "found": found, "waited": round(waited, 1)})

@@ -91,7 +91,7 @@ class KafkaEventsTrigger(KafkaSharedStreamTrigger):
         self.group = group
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """The path of the class and its arguments."""
+        """Return the path of the class and its arguments."""
         return f"{type(self).__module__}.{type(self).__qualname__}", {**super().serialize()[1], "group": self.group}
 
     def shared_stream_key(self) -> Any:
@@ -100,7 +100,7 @@ class KafkaEventsTrigger(KafkaSharedStreamTrigger):
 
     @classmethod
     def create_shared_stream_producer(cls, kwargs: dict[str, Any]) -> KafkaEventsProducer:
-        """The consumer that triggers of one key share."""
+        """Give the consumer that triggers of one key share."""
         names = ("group", "topics", "kafka_config_id", "poll_timeout", "dlq_topic")
         return KafkaEventsProducer(**{name: kwargs[name] for name in names if name in kwargs})
 

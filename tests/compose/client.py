@@ -149,7 +149,7 @@ class Stack:
         """Wait until the DAG is parsed; a file that cannot be imported is an error at once."""
 
         def parsed() -> bool:
-            errors = self.get("/importErrors")["import_errors"]
+            errors = self.airflow.import_errors()
             assert not errors, "\n".join(error["stack_trace"] for error in errors)
             return DAG in self.airflow.dag_ids()
 
@@ -169,7 +169,7 @@ class Stack:
 
     def tasks(self, run: str) -> list[dict]:
         """The task instances of a run."""
-        return self.get(f"/dags/{DAG}/dagRuns/{run}/taskInstances")["task_instances"]
+        return self.airflow.task_instances(DAG, run)
 
     def log(self, run: str, task: str, attempt: int = 1) -> str:
         """The log of a task."""

@@ -68,7 +68,7 @@ def test_no_container_can_change_the_project(stack):
 
 def test_all_dags_are_imported(stack):
     stack.wait_for_dag()
-    assert stack.get("/importErrors")["total_entries"] == 0
+    assert stack.airflow.import_errors() == []
 
 
 @pytest.mark.parametrize("day", [SUMMER, CLOCK_CHANGE])

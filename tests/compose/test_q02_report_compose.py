@@ -19,7 +19,7 @@ FIND = (
 
 
 def set_variable(stack, key: str, value: str) -> None:
-    stack.airflow.request("PATCH", f"/variables/{key}", json={"key": key, "value": value})
+    stack.airflow.set_variable(key, value)
 
 
 def python(stack, service: str, code: str) -> str:
@@ -54,7 +54,7 @@ def variables(stack):
     """The two Variables of the report, put back at the end; its day is published."""
     stack.wait_for_dag()
     stack.wait_for_success(stack.start_day(DAY))
-    before = {key: stack.get(f"/variables/{key}")["value"] for key in ("airlines_feed", "q02_report_within")}
+    before = {key: stack.airflow.variable(key) for key in ("airlines_feed", "q02_report_within")}
     yield before
     for key, value in before.items():
         set_variable(stack, key, value)

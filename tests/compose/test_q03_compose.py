@@ -34,10 +34,10 @@ with path.open("wb") as stream:
 def put(stack):
     """A function that writes the document to S3 from a worker; the Variable leads there."""
     assert stack.airflow.find_dag("q03", patience=120) == Q03
-    before = stack.get("/variables/q03_config")["value"]
+    before = stack.airflow.variable("q03_config")
 
     def point(url: str) -> None:
-        stack.airflow.request("PATCH", "/variables/q03_config", json={"key": "q03_config", "value": url})
+        stack.airflow.set_variable("q03_config", url)
 
     point(URL)
     yield lambda document: stack.run("exec", "-T", "airflow-worker", "python", "-c", PUT, json.dumps(document))

@@ -12,9 +12,10 @@ pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 
 SENT = {"event": 120, "sensor": 60, "webhook": 8}
 POISON = """
+from answers.operate import kafka_events
 from answers.stack.connections import kafka_options
-from include.flight_status import broker, produce
-produce.produce_all(kafka_options(), broker.WAYS["event"], [(b"poison", b"\\xff"), (b"poison", None)])
+from include.flight_status import broker
+kafka_events.produce_all(kafka_options(), broker.WAYS["event"], [(b"poison", b"\\xff"), (b"poison", None)])
 """
 
 
@@ -44,7 +45,7 @@ with open_warehouse() as client:
 def test_all_three_ways_process_every_message_once_and_the_audit_is_clean(stack):
     for dag_id, _ in audit.DAGS.values():
         stack.airflow.find_dag(dag_id, patience=120)
-        stack.airflow.request("PATCH", f"/dags/{dag_id}", json={"is_paused": False})
+        stack.airflow.unpause(dag_id)
     for way, count in SENT.items():
         inside(stack, "-m", "answers", "kafka", "produce", "--way", way, "--count", str(count), "--batch", "compose")
     inside(stack, "-c", POISON)
@@ -66,10 +67,10 @@ def test_all_three_ways_process_every_message_once_and_the_audit_is_clean(stack)
             return len(audit.tracked(stack.airflow, way, broker.WAYS[way])) == messages
 
         wait_for("every offset to be in an XCom", all_tracked, 60)
-    runs = stack.airflow.pages("/dags/q05_kafka_webhook/dagRuns", "dag_runs")
+    runs = stack.airflow.runs("q05_kafka_webhook")
     assert len(runs) == SENT["webhook"]
     assert all(each["dag_run_id"].startswith(f"kafka__{broker.WAYS['webhook']}-") for each in runs)
     letters = json.loads(inside(stack, "-m", "answers", "kafka", "dead-letters", "--json").splitlines()[-1])
     assert sorted(each["reason"] for each in letters) == ["no value (a tombstone)", "not UTF-8: byte 0xff at 0"]
     for dag_id, _ in audit.DAGS.values():
-        stack.airflow.request("PATCH", f"/dags/{dag_id}", json={"is_paused": True})
+        stack.airflow.pause(dag_id)

@@ -18,18 +18,18 @@ FOLDERS = "/opt/airflow /tmp /run /home /etc /var"
 def victim(stack) -> dict:
     """A finished task instance of another DAG."""
     stack.airflow.find_dag("q10_canary", patience=120)
-    body = {"dag_run_id": "victim", "logical_date": None}
-    stack.airflow.request("POST", f"/dags/{CANARY}/dagRuns", json=body)
+    assert stack.airflow.trigger(CANARY, "victim")
     *_, (run,) = stack.airflow.watch(CANARY, ["victim"], 180)
     assert run.state == "success", run.tasks
-    return stack.get(f"/dags/{CANARY}/dagRuns/victim/taskInstances")["task_instances"][0]
+    return stack.airflow.task_instances(CANARY, "victim")[0]
 
 
 @pytest.fixture(scope="module")
 def delivery(stack) -> str:
     """A run of question 6 whose secrets are in use."""
     stack.airflow.find_dag("q06", patience=120)
-    return stack.airflow.request("POST", f"/dags/{Q06}/dagRuns", json={"logical_date": None}).json()["dag_run_id"]
+    assert stack.airflow.trigger(Q06, "delivery")
+    return "delivery"
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +43,7 @@ def answers(stack, victim, delivery) -> dict[str, str]:
 
     wait_for("question 6's Spark job to run", working, pause=0.5)
     stack.airflow.find_dag("attack", patience=120)
-    body = {"dag_run_id": "attack", "logical_date": None, "conf": {"victim": victim["id"]}}
-    stack.airflow.request("POST", "/dags/attack/dagRuns", json=body)
+    assert stack.airflow.trigger("attack", "attack", {"victim": victim["id"]})
     *_, (run,) = stack.airflow.watch("attack", ["attack"], 180)
     assert run.state == "success", stack.airflow.log("attack", "attack", "attack", 1)
     return stack.airflow.xcom("attack", "attack", "attack")
@@ -54,7 +53,7 @@ def test_every_attack_from_within_a_task_is_refused(stack, answers, victim, deli
     assert misses(answers, REFUSED | REFUSED_BY_THE_STORE) == {}
     same = stack.get(f"/dags/{CANARY}/dagRuns/victim/taskInstances/{victim['task_id']}")
     assert same == victim, "the victim is as it was"
-    runs = stack.airflow.pages(f"/dags/{CANARY}/dagRuns", "dag_runs")
+    runs = stack.airflow.runs(CANARY)
     assert "attacked" not in {each["dag_run_id"] for each in runs}
     *_, (run,) = stack.airflow.watch(Q06, [delivery], 300)
     assert run.state == "success", run.tasks

@@ -41,8 +41,8 @@ def run(stack):
     assert stack.airflow.find_dag("q06", patience=120) == Q06
     rotate(stack, "q06_partner", PARTNER)
     rotate(stack, "q06_pseudonym_secret", PSEUDONYM)
-    body = {"logical_date": None, "conf": {"note": ATTACK.format("/opt/airflow/data/marks")}}
-    run_id = stack.airflow.request("POST", f"/dags/{Q06}/dagRuns", json=body).json()["dag_run_id"]
+    run_id = "with_canaries"
+    assert stack.airflow.trigger(Q06, run_id, {"note": ATTACK.format("/opt/airflow/data/marks")})
     finish(stack, run_id)
     return run_id
 

@@ -79,8 +79,7 @@ def load(stack, prefix: str = "scale") -> Iterator[list[str]]:
                 enough.wait(0.5)
                 continue
             runs.append(f"{prefix}-{len(runs)}")
-            body = {"dag_run_id": runs[-1], "logical_date": None}
-            stack.airflow.request("POST", f"/dags/{CANARY}/dagRuns", json=body)
+            assert stack.airflow.trigger(CANARY, runs[-1])
 
     with meanwhile(feed):
         yield runs

@@ -34,8 +34,7 @@ def killed(stack) -> str:
     """Two deaths of the matrix, started before all else: a deadline takes half a minute, a lost worker longer."""
     for scenario in ("sigkill", "sigkill_worker"):
         stack.airflow.find_dag(f"q08_matrix_{scenario}", patience=120)
-        body = {"logical_date": None, "dag_run_id": "killed"}
-        stack.airflow.request("POST", f"/dags/q08_matrix_{scenario}/dagRuns", json=body)
+        assert stack.airflow.trigger(f"q08_matrix_{scenario}", "killed")
     return "killed"
 
 
@@ -67,10 +66,10 @@ def assert_live(stack, lost: tuple = ()) -> None:
 def taken_back(stack, killed):
     """A good day, and the same from a feed that lost an airline."""
     assert finish(stack).state == "success"
-    before = stack.get("/variables/flights_feed")["value"]
+    before = stack.airflow.variable("flights_feed")
 
     def point(feed: str) -> None:
-        stack.airflow.request("PATCH", "/variables/flights_feed", json={"key": "flights_feed", "value": feed})
+        stack.airflow.set_variable("flights_feed", feed)
 
     code = "import datetime, pathlib, sys; from answers.demo.q08 import feed_without; "
     code += "feed_without('UA', datetime.date.fromisoformat(sys.argv[1]), pathlib.Path(sys.argv[2]))"

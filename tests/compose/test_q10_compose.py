@@ -21,11 +21,11 @@ TAG = "rolled"
 
 
 def start(stack, run_id: str) -> None:
-    stack.airflow.request("POST", f"/dags/{CANARY}/dagRuns", json={"dag_run_id": run_id, "logical_date": None})
+    stack.airflow.trigger(CANARY, run_id)
 
 
 def tasks(stack, dag_id: str, run_id: str) -> list[dict]:
-    return stack.airflow.pages(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", "task_instances")
+    return stack.airflow.task_instances(dag_id, run_id)
 
 
 @pytest.fixture
@@ -94,13 +94,12 @@ def test_a_tag_is_deployed_from_git_to_the_containers_while_a_run_is_in_its_midd
     stack.run("-f", str(PROJECT / "docker-compose.git.yaml"), "up", "--detach", "--no-deps", "--wait", *services)
 
     def dags() -> dict[str, str]:
-        return {each["dag_id"]: each["bundle_version"] for each in stack.airflow.pages("/dags", "dags")}
+        return {each["dag_id"]: each["bundle_version"] for each in stack.airflow.dags()}
 
     wait_for("Airflow to have its DAGs from Git", lambda: dags() == {CANARY: old}, 180, seen=dags)
     hold = "/opt/airflow/data/q10-hold"
     stack.run("exec", "-T", "airflow-worker", "touch", hold)
-    body = {"dag_run_id": "before", "logical_date": None, "conf": {"hold": hold}}
-    stack.airflow.request("POST", f"/dags/{CANARY}/dagRuns", json=body)
+    assert stack.airflow.trigger(CANARY, "before", {"hold": hold})
     middle = ("wait_until_released", "up_for_reschedule")
     wait_for(
         "the run to be in its middle",
@@ -120,5 +119,5 @@ def test_a_tag_is_deployed_from_git_to_the_containers_while_a_run_is_in_its_midd
     *_, ended = stack.airflow.watch(CANARY, ["before", canary], 120)
     assert [run.state for run in ended] == ["success", "success"]
     for run_id, commit, task in (("before", old, "report"), (canary, new, "publish")):
-        assert stack.get(f"/dags/{CANARY}/dagRuns/{run_id}")["bundle_version"] == commit
+        assert stack.airflow.run_record(CANARY, run_id)["bundle_version"] == commit
         assert task in {each["task_id"] for each in tasks(stack, CANARY, run_id)}

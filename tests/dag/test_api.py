@@ -45,9 +45,9 @@ def airflow(server, monkeypatch):
     monkeypatch.setenv("COLUMNS", "300")
     client = Airflow()
     yield client
-    for dag_id in (each for each in client.dag_ids() if client.pages(f"/dags/{each}/dagRuns", "dag_runs")):
-        for run in client.pages(f"/dags/{dag_id}/dagRuns", "dag_runs"):
-            client.request("DELETE", f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}", expect=(204,))
+    for dag_id in (each for each in client.dag_ids() if client.runs(each)):
+        for run in client.runs(dag_id):
+            client.delete_run(dag_id, run["dag_run_id"])
 
 
 def end(airflow, dag_id: str, run_id: str, state: str = "success") -> None:
@@ -94,7 +94,7 @@ def test_every_dag_is_known_however_many_pages_there_are(airflow, monkeypatch):
 def test_a_day_is_started_with_its_interval_and_started_again_when_it_has_ended(airflow):
     run_id = airflow.start(Q09, DAY, {"now": "2013-07-03T12:00:00-04:00"})
     assert run_id == "answers__2013-06-13"
-    detail = airflow.request("GET", f"/dags/{Q09}/dagRuns/{run_id}").json()
+    detail = airflow.run_record(Q09, run_id)
     assert (detail["data_interval_start"], detail["data_interval_end"]) == (
         "2013-06-13T04:00:00Z",
         "2013-06-14T04:00:00Z",
@@ -224,7 +224,7 @@ def test_messages_become_runs_and_the_audit_follows_them_to_their_xcom(airflow, 
     topic, (dag_id, task_id) = broker.WAYS["webhook"], audit.DAGS["webhook"]
     answers("kafka", "produce", "--way", "webhook", "--count", "3")
     assert "3 relayed" in answers("kafka", "relay", "--most", "3")
-    runs = airflow.pages(f"/dags/{dag_id}/dagRuns", "dag_runs")
+    runs = airflow.runs(dag_id)
     assert len({(run["conf"]["partition"], run["conf"]["offset"]) for run in runs}) == 3
 
     def account(code: int) -> dict:
@@ -277,7 +277,7 @@ def test_the_demonstration_runs_days_and_names_what_failed(airflow, demo):
 def test_the_demonstration_sets_variables_and_reads_what_was_delivered(airflow, demo):
     before = airflow.variable("q07_feed")
     airflow.set_variable("q07_feed", "elsewhere")
-    assert airflow.request("GET", "/variables/q07_feed").json()["value"] == airflow.variable("q07_feed") == "elsewhere"
+    assert airflow.variable("q07_feed") == "elsewhere"
     airflow.set_variable("q07_feed", before)
     assert q02._miss(demo, "answers__1999-01-01", "") is None
     address = f"http://127.0.0.1:{demo.settings.ports['catcher']}"

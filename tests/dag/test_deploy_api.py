@@ -49,7 +49,7 @@ class World:
             if (head := self.repository.head(BRANCH)) != self.followed:
                 self.server.store([checkout(self.repository, head, self.folder)], NAME, head)
                 self.followed = head
-            for run in self.airflow.pages("/dags/small/dagRuns?state=queued", "dag_runs"):
+            for run in self.airflow.runs("small", state="queued"):
                 path = f"/dags/small/dagRuns/{run['dag_run_id']}"
                 self.airflow.request("PATCH", path, json={"state": "success"})
 
@@ -107,7 +107,7 @@ def test_a_deploy_asks_a_real_server_what_it_needs_to_know(world):
     assert server.import_errors(now - timedelta(days=1)) == {}
     server.ask_to_refresh(["small"])
     server.ask_to_refresh([])
-    dag = world.airflow.request("GET", "/dags/small").json()
+    dag = world.airflow.dag("small")
     world.airflow.request("PUT", f"/parseDagFile/{dag['file_token']}", expect=(409,))  # its file is asked for already
     assert not server.is_paused("nowhere")
     assert server.under_way("nowhere") == []
@@ -121,7 +121,7 @@ def test_a_deploy_asks_a_real_server_what_it_needs_to_know(world):
     run = server.run("small", "by_hand:1")
     assert (run["state"], run["bundle_version"]) == ("queued", head)
     assert server.link("small", "by_hand:1") == f"{world.server.url}/dags/small/runs/by_hand%3A1"
-    world.airflow.request("DELETE", "/dags/small/dagRuns/by_hand:1", expect=(204,))
+    world.airflow.delete_run("small", "by_hand:1")
 
 
 def test_a_tag_is_planned_deployed_verified_told_and_rolled_back(world):
@@ -136,7 +136,7 @@ def test_a_tag_is_planned_deployed_verified_told_and_rolled_back(world):
         assert "small: the task a is gone" in told
         assert "two is in force" in told
         assert world.repository.head(BRANCH) == two
-        (run,) = world.airflow.pages("/dags/small/dagRuns", "dag_runs")
+        (run,) = world.airflow.runs("small")
         assert (run["state"], run["bundle_version"]) == ("success", two)
         assert not Server(world.airflow).is_paused("small"), "it was paused for the deploy, and resumed"
 

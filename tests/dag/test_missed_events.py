@@ -89,8 +89,8 @@ def test_the_trap_a_consumer_at_max_active_runs_is_given_the_first_of_what_came_
 @of("DL")
 def test_the_trap_the_events_of_a_deleted_run_are_gone_unless_it_was_the_last(scheduler, airflow):
     def delete(number: int) -> None:
-        run = airflow.pages(f"/dags/{scheduler.dag_id}/dagRuns?order_by=run_after", "dag_runs")[number]
-        airflow.request("DELETE", f"/dags/{scheduler.dag_id}/dagRuns/{run['dag_run_id']}", expect=(204,))
+        run = airflow.runs(scheduler.dag_id, order_by="run_after")[number]
+        airflow.delete_run(scheduler.dag_id, run["dag_run_id"])
 
     for day in ("2013-06-01", "2013-06-02", "2013-06-03"):
         scheduler.publish(day)
@@ -233,7 +233,7 @@ def test_a_repair_that_was_killed_is_gone_on_with(day):
 
 def test_a_run_that_was_deleted_is_made_again_where_a_sensor_looks_for_it(day):
     assert set(day.repair().values()) == {"repaired"}
-    day.airflow.request("DELETE", f"/dags/fleet_transform_UA/dagRuns/answers__{DAY}", expect=(204,))
+    day.airflow.delete_run("fleet_transform_UA", f"answers__{DAY}")
     assert day.repair() == {}, "what it did is there"
     day.warehouse.command(f"ALTER TABLE warehouse.fleet_hours DROP PARTITION ('{DAY}', 'headline')")
     day.worked.clear()

@@ -32,9 +32,8 @@ def tasks(server):
     airflow = Airflow(server, Settings.load().secrets["ADMIN_PASSWORD"])
     found = {}
     for dag_id in (Q06, OTHER):
-        body = {"dag_run_id": "asked", "logical_date": None}
-        airflow.request("POST", f"/dags/{dag_id}/dagRuns", json=body)
-        first = airflow.pages(f"/dags/{dag_id}/dagRuns/asked/taskInstances", "task_instances")[0]
+        assert airflow.trigger(dag_id, "asked")
+        first = airflow.task_instances(dag_id, "asked")[0]
         found |= {dag_id: first["id"], "name": first["task_id"]}
     return found
 
@@ -74,7 +73,7 @@ def test_a_run_of_another_dag_is_neither_started_nor_cleared(server, tasks):
     airflow = Airflow(server, Settings.load().secrets["ADMIN_PASSWORD"])
 
     def runs() -> dict[str, str]:  # those of other tests, too: they share the metadata database
-        return {each["dag_run_id"]: each["state"] for each in airflow.pages(f"/dags/{Q06}/dagRuns", "dag_runs")}
+        return {each["dag_run_id"]: each["state"] for each in airflow.runs(Q06)}
 
     before = runs()
     assert "asked" in before

@@ -264,13 +264,12 @@ class Cluster:
 
     def start(self, dag_id: str, run_id: str) -> str:
         """Start a run without a date."""
-        body = {"dag_run_id": run_id, "logical_date": None}
-        self.airflow.request("POST", f"/dags/{dag_id}/dagRuns", json=body)
+        assert self.airflow.trigger(dag_id, run_id)
         return run_id
 
     def tasks(self, dag_id: str, run_id: str) -> dict[str, dict]:
         """The task instances of a run by task."""
-        found = self.airflow.pages(f"/dags/{dag_id}/dagRuns/{run_id}/taskInstances", "task_instances")
+        found = self.airflow.task_instances(dag_id, run_id)
         return {each["task_id"]: each for each in found}
 
     def events(self, dag_id: str, run_id: str) -> list[str]:

@@ -28,8 +28,7 @@ def victim(cluster) -> dict:
 def test_every_attack_from_within_a_task_is_refused(cluster, victim, executor):
     conf = {"victim": victim["id"], "database": f"postgres.{SERVICES}"}
     dag_id = "attack" if executor == "CeleryExecutor" else "attack_in_a_pod"
-    body = {"dag_run_id": "attack", "logical_date": None, "conf": conf}
-    cluster.airflow.request("POST", f"/dags/{dag_id}/dagRuns", json=body)
+    assert cluster.airflow.trigger(dag_id, "attack", conf)
     *_, (run,) = cluster.airflow.watch(dag_id, ["attack"], 240)
     assert run.state == "success", cluster.airflow.log(dag_id, "attack", "attack", 1)
     answers = cluster.airflow.xcom(dag_id, "attack", "attack")

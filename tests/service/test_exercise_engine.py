@@ -1,12 +1,19 @@
 """Tickets on a tiny project: handing out, checking, proving. Each check runs a candidate's code in confined processes."""
 
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from answers.exercise import catalogue, changes, check, prove, session, workspace
-from support import tiny_ticket
+from include.waiting import patience
+from support import PROJECT, tiny_ticket, wait_for
 from support.tiny_project import Project
 
 IN_PLACE = """
@@ -151,3 +158,102 @@ def test_a_change_that_is_no_answer_is_said_in_one_line(project, copy, code, sta
 
 def _git(copy: workspace.Workspace, *arguments: str) -> str:
     return changes.git(copy.folder, *arguments).decode()
+
+
+def test_a_second_check_of_the_same_copy_waits_for_nobody_and_says_so(project, copy):
+    with workspace.alone(copy), pytest.raises(catalogue.ExerciseError, match=r"another check of .* is at work"):
+        run(project, copy)
+
+
+def test_a_kit_that_is_newer_than_the_copy_is_merged_or_said(project, copy, tmp_path):
+    (copy.folder / "shop/price.py").write_text(IN_PLACE)
+    (copy.folder / "shop/new.py").write_text("A = 1\n")
+    project.write("shop/price.py", (project.root / "shop/price.py").read_text().replace('"EUR"', '"EUR"  # since 2002'))
+    project.write("shop/other.py", "B = 2\n")
+    result = run(project, copy)
+    assert (result.verdict, result.exit_code) == ("could not be told", 2)
+    (stage,) = (stage for stage in result.stages if stage.verdict == "cannot tell")
+    assert "shop/price.py was changed here and, since this copy was made, in the kit too" in stage.because
+
+    (copy.folder / "shop/price.py").write_text('CURRENCY = "EUR"\n\n' + IN_PLACE)
+    moved = workspace.find(shutil.move(copy.folder, tmp_path / "another disk"))
+    assert run(project, moved).verdict == "holds"
+
+
+def test_what_is_put_back_is_kept_first(project, copy):
+    (copy.folder / "shop/price.py").write_text(IN_PLACE)
+    (copy.folder / "shop/new.py").write_text("A = 1\n")
+    with pytest.raises(catalogue.ExerciseError, match=r"shop/nothing\.py is not in the copy"):
+        workspace.reset(copy, ["shop/nothing.py"])
+    kept, changed = workspace.reset(copy, ["shop/price.py"])
+    assert changed == ["shop/price.py"]
+    assert "member" not in (copy.folder / "shop/price.py").read_text()
+    assert "member" in _git(copy, "show", f"{kept}:shop/price.py")
+    kept, changed = workspace.reset(copy, [])
+    assert changed == ["shop/new.py"]
+    assert _git(copy, "show", f"{kept}:shop/new.py") == "A = 1\n"
+    assert _git(copy, "status", "--porcelain") == ""
+
+
+def test_hints_are_shown_one_at_a_time_and_noted(copy):
+    texts = []
+    for _ in range(4):
+        copy, number, text = workspace.next_hint(copy)
+        texts.append((number, text))
+    assert [number for number, _ in texts] == [1, 2, 3, 3]
+    assert texts[0][1] == tiny_ticket.EXERCISE["hints"][0]
+    assert [each["hint"] for each in copy.note["hints_used"]] == [1, 2, 3]
+
+
+COMMAND = """
+import sys, typer
+from pathlib import Path
+from answers.cli import exercise
+exercise.ROOT = Path(sys.argv.pop(1))
+exercise.app()
+"""
+
+
+def test_ctrl_c_leaves_nothing_behind(tmp_path):
+    (tmp_path / "project").mkdir()
+    project = Project(tmp_path / "project")
+    slow = "def probe(p):\n    p.inside('others', __import__('time').sleep, 500, seconds=600)\n"
+    tiny_ticket.tracked(_with_ticket(project, probe_py=slow, keeps=[]))
+    copy = workspace.start(project.root, catalogue.find(project.root, tiny_ticket.ID), 1, tmp_path / "copy", minutes=15)
+    (copy.folder / "shop/price.py").write_text(IN_PLACE)
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    command = [sys.executable, "-c", COMMAND, str(project.root), "check", str(copy.folder)]
+    environment = os.environ | {"TMPDIR": str(scratch), "PYTHONPATH": str(PROJECT)}
+    process = subprocess.Popen(
+        command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    wait_for("the step's process", lambda: len(psutil.Process(process.pid).children(recursive=True)) == 2)
+    below = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=patience(60))
+    assert (process.returncode, err.strip()) == (130, "interrupted; nothing was recorded")
+    assert not [each for each in below if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
+    assert list(scratch.iterdir()) == []
+    assert not (copy.folder / ".answers/checks").exists()
+
+
+def test_the_command_lists_starts_checks_and_says_what_is_asked_wrongly(project, tmp_path):
+    def command(*words: object) -> subprocess.CompletedProcess:
+        environment = os.environ | {"PYTHONPATH": str(PROJECT), "COLUMNS": "200"}
+        line = [sys.executable, "-c", COMMAND, str(project.root), *map(str, words)]
+        return subprocess.run(line, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    (listed,) = json.loads(command("list", "--json").stdout)
+    assert (listed["id"], listed["variants"]) == (tiny_ticket.ID, 2)
+    assert "hints" not in listed
+    started = json.loads(command("start", tiny_ticket.ID, "--to", "work", "--seed", "7", "--json").stdout)
+    assert started["minutes"] == 15
+    done = command("check", "work")
+    assert done.returncode == 1
+    assert "✗ delivered" in done.stdout
+    assert "seen: nothing was changed yet" in done.stdout
+    unknown = command("start", "q99-nothing", "--to", "other")
+    assert unknown.returncode == 2
+    assert f"no ticket q99-nothing; `answers exercise list` shows: {tiny_ticket.ID}" in unknown.stderr
+    assert json.loads(command("status", "work", "--json").stdout)["last"]["verdict"] == "does not hold"

@@ -6,9 +6,9 @@ import time
 
 import pytest
 
-from answers.operate import audit
+from answers.operate import audit, dead_letters, kafka_events
 from answers.stack.connections import kafka_options
-from include.flight_status import broker, dead_letters, process, produce
+from include.flight_status import broker, process
 from include.flight_status.events import LARGEST_EVENT, parse
 from support.kafka_broker import event
 
@@ -16,7 +16,9 @@ TOPIC = broker.WAYS["event"]
 
 
 def send(kafka, *messages, topic: str = TOPIC) -> None:
-    produce.produce_all(kafka.options, topic, [each if isinstance(each, tuple) else (b"k", each) for each in messages])
+    kafka_events.produce_all(
+        kafka.options, topic, [each if isinstance(each, tuple) else (b"k", each) for each in messages]
+    )
 
 
 def handle(kafka, client, run: str = "d/r", topic: str = TOPIC) -> dict:
@@ -47,7 +49,7 @@ def account(kafka, client, way: str = "event") -> audit.Account:
 
 @pytest.mark.claim("5.4")
 def test_each_event_has_one_effect_however_often_it_is_handled(kafka, warehouse):
-    sent = list(produce.events(60, "once"))
+    sent = list(kafka_events.events(60, "once"))
     send(kafka, *sent)
     first = handle(kafka, warehouse)
     assert first["applied"] == 60
@@ -78,7 +80,7 @@ def test_an_event_that_is_sent_twice_has_one_effect_and_the_last_status_is_by_th
 @pytest.mark.claim("5.4")
 def test_two_runs_that_handle_the_same_messages_at_once_have_one_effect(kafka, warehouse, monkeypatch):
     """As when a task is started again while its first try still runs: neither knows of the other's rows."""
-    send(kafka, *produce.events(20, "race"))
+    send(kafka, *kafka_events.events(20, "race"))
     monkeypatch.setattr(process, "handled", lambda *_: set())
     again(kafka, warehouse, "d/one")
     again(kafka, warehouse, "d/two")
@@ -122,9 +124,9 @@ def test_a_run_killed_between_dead_letter_and_note_sends_it_again_and_never_forg
 @pytest.mark.claim("5.3")
 def test_a_retry_reports_the_offsets_of_its_first_try_too(kafka, warehouse):
     """XCom says what the run has handled. The first try died after writing, before it could return anything."""
-    send(kafka, *[(b"k", value) for _, value in produce.events(5, "x")])
+    send(kafka, *[(b"k", value) for _, value in kafka_events.events(5, "x")])
     handle(kafka, warehouse, "d/r")
-    send(kafka, *[(b"k", value) for _, value in produce.events(2, "y")])
+    send(kafka, *[(b"k", value) for _, value in kafka_events.events(2, "y")])
     done = handle(kafka, warehouse, "d/r")
     ((place, ranges),) = done["offsets"].items()
     assert place.startswith(TOPIC)
@@ -138,7 +140,7 @@ def test_a_retry_reports_the_offsets_of_its_first_try_too(kafka, warehouse):
 @pytest.mark.claim("5.4")
 def test_a_broker_that_is_killed_in_the_middle_loses_nothing(kafka, warehouse):
     """Half of the messages are sent before, half while it is away; the producer and the reader wait for it."""
-    messages = list(produce.events(100, "restart"))
+    messages = list(kafka_events.events(100, "restart"))
     send(kafka, *messages[:50])
     kafka.kill()
     back = threading.Timer(1.0, kafka.start)
@@ -152,11 +154,11 @@ def test_a_broker_that_is_killed_in_the_middle_loses_nothing(kafka, warehouse):
 @pytest.mark.claim("5.4")
 def test_a_topic_that_is_deleted_and_made_again_begins_anew(kafka, warehouse):
     """Its offsets are those that were there before; its messages are others."""
-    send(kafka, *[(b"k", value) for _, value in produce.events(10, "old")])
+    send(kafka, *[(b"k", value) for _, value in kafka_events.events(10, "old")])
     handle(kafka, warehouse)
     old = broker.topic(kafka.options, TOPIC)
     kafka.forget()
-    send(kafka, *[(b"k", value) for _, value in produce.events(4, "new")])
+    send(kafka, *[(b"k", value) for _, value in kafka_events.events(4, "new")])
     now = broker.topic(kafka.options, TOPIC)
     assert handle(kafka, warehouse, "d/r2")["applied"] == 4
     assert now.id != old.id
@@ -178,7 +180,7 @@ def test_a_broker_that_is_away_and_a_topic_that_is_missing_say_what_to_do(kafka,
 @pytest.mark.claim("5.5")
 def test_poison_goes_to_the_dead_letter_topic_as_it_was_and_the_rest_goes_on(kafka, warehouse):
     big = b"x" * (10 << 20)
-    send(kafka, (b"a", b"\xff\xfe"), (b"b", None), (b"c", big), *produce.events(3, "poison"))
+    send(kafka, (b"a", b"\xff\xfe"), (b"b", None), (b"c", big), *kafka_events.events(3, "poison"))
     done = handle(kafka, warehouse)
     assert (done["applied"], done["dead"]) == (3, 3)
     letters = {each.key: each for each in dead_letters.read(kafka.options)}
@@ -217,11 +219,11 @@ def test_a_replay_sends_each_dead_letter_once_more_and_ends(kafka, warehouse, mo
 @pytest.mark.claim("5.3")
 def test_the_audit_tells_waiting_from_lost(kafka, warehouse):
     process.create_tables(warehouse)
-    send(kafka, *[(b"k", value) for _, value in produce.events(6, "a")])
+    send(kafka, *[(b"k", value) for _, value in kafka_events.events(6, "a")])
     assert account(kafka, warehouse).lag == 6
     handle(kafka, warehouse)
     warehouse.command(f"DELETE FROM {process.INBOX} WHERE offset = 2")
-    send(kafka, *[(b"k", value) for _, value in produce.events(1, "b")])
+    send(kafka, *[(b"k", value) for _, value in kafka_events.events(1, "b")])
     found = account(kafka, warehouse)
     assert [place.rpartition("-")[2] for place in found.lost] == ["2"]
     assert (found.lag, found.clean) == (1, False)
@@ -231,7 +233,7 @@ def test_the_audit_tells_waiting_from_lost(kafka, warehouse):
 def test_what_a_group_has_committed_without_an_effect_is_lost(kafka, warehouse):
     """What the stock trigger's early commit looks like afterwards."""
     topic = broker.WAYS["sensor"]
-    send(kafka, *produce.events(9, "s"), topic=topic)
+    send(kafka, *kafka_events.events(9, "s"), topic=topic)
     now = broker.topic(kafka.options, topic)
     broker.commit(kafka.options, broker.GROUPS["sensor"], broker.slices(now, {}))
     found = account(kafka, warehouse, "sensor")
@@ -242,7 +244,7 @@ def test_what_a_group_has_committed_without_an_effect_is_lost(kafka, warehouse):
 def test_what_is_processed_while_the_audit_looks_does_not_seem_lost(kafka, warehouse, monkeypatch):
     """Found on a slow machine, where the instant between two looks is long."""
     process.create_tables(warehouse)
-    send(kafka, *produce.events(6, "meanwhile"))
+    send(kafka, *kafka_events.events(6, "meanwhile"))
     position = audit._position
 
     def after_all_is_processed(*arguments):
@@ -269,9 +271,9 @@ def test_the_options_are_those_of_a_named_broker_or_of_the_connection(kafka, mon
 
 def test_a_rate_is_kept_and_ids_are_those_of_the_batch(kafka):
     began = time.monotonic()
-    produce.produce_all(kafka.options, TOPIC, produce.events(20, "rate"), rate=40)
+    kafka_events.produce_all(kafka.options, TOPIC, kafka_events.events(20, "rate"), rate=40)
     assert time.monotonic() - began > 0.45
-    ids = [[json.loads(value)["event_id"] for _, value in produce.events(3, batch)] for batch in ("a", "a", "b")]
+    ids = [[json.loads(value)["event_id"] for _, value in kafka_events.events(3, batch)] for batch in ("a", "a", "b")]
     assert ids[0] == ids[1]
     assert not set(ids[0]) & set(ids[2])
-    assert all(parse(value) for _, value in produce.events(50))
+    assert all(parse(value) for _, value in kafka_events.events(50))

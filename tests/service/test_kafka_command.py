@@ -6,7 +6,8 @@ import pytest
 from typer.testing import CliRunner
 
 from answers.cli import app as cli
-from include.flight_status import broker, process, produce
+from answers.operate import kafka_events
+from include.flight_status import broker, process
 from support import open_warehouse
 
 
@@ -52,7 +53,7 @@ def test_what_is_lost_is_told_beside_the_one_document(answers, kafka):
 def test_dead_letters_are_listed_and_replayed(answers, kafka):
     assert "there is no dead letter" in answers("dead-letters")
     topic = broker.WAYS["event"]
-    produce.produce_all(kafka.options, topic, [(b"k", b"\xff")])
+    kafka_events.produce_all(kafka.options, topic, [(b"k", b"\xff")])
     now = broker.topic(kafka.options, topic)
     with open_warehouse() as client:
         process.process(kafka.options, client, broker.slices(now, process.positions(client, now)), "d/run")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from answers.operate import relay
+from answers.operate import kafka_events, relay
 from answers.stack import health
-from include.flight_status import broker, produce
+from include.flight_status import broker
 from support import wait_for
 from support.health import check
 from support.relay_api import Api
@@ -19,8 +19,8 @@ def api(monkeypatch):
 
 @pytest.mark.claim("5.2")
 def test_messages_are_posted_once_each_with_retries_and_committed_after(api, kafka):
-    sent = list(produce.events(5, "relay"))
-    produce.produce_all(kafka.options, TOPIC, sent)
+    sent = list(kafka_events.events(5, "relay"))
+    kafka_events.produce_all(kafka.options, TOPIC, sent)
     api.answers = [503, None, 200, 500]
     assert relay.relay(api.airflow, kafka.options, most=5) == 5
     bounds = broker.topic(kafka.options, TOPIC).bounds
@@ -33,7 +33,7 @@ def test_messages_are_posted_once_each_with_retries_and_committed_after(api, kaf
 
 @pytest.mark.claim("5.2")
 def test_what_airflow_did_not_take_is_not_committed_and_comes_again(api, kafka, monkeypatch):
-    produce.produce_all(kafka.options, TOPIC, [(b"k", b"1"), (b"k", b"2")])
+    kafka_events.produce_all(kafka.options, TOPIC, [(b"k", b"1"), (b"k", b"2")])
     monkeypatch.setattr(relay, "PATIENCE", 0.01)
     api.answers = [200] + [503] * 1000
     with pytest.raises(relay.NotTaken):

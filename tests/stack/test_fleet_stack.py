@@ -86,7 +86,7 @@ def test_a_pools_slots_are_never_exceeded_and_all_of_them_are_used(stack, part_o
 
 
 def assert_pools(stack, changes: list) -> None:
-    pools = {pool["name"]: pool["slots"] for pool in stack.airflow.request("GET", "/pools").json()["pools"]}
+    pools = {name: pool["slots"] for name, pool in stack.airflow.pools().items()}
     for pool in ("fleet", "warehouse"):
         assert most_at_once(changes, pool) == pools[pool]
     wanting = most_at_once(changes, "fleet", ("scheduled", "queued", "running"))
@@ -138,9 +138,9 @@ def broken_feed(stack, make_feed):
     """A feed with a word in a number's cell of one flight of EV."""
     pattern = re.compile(r"(?m)^(2013,.*,EV,.*,)\d+(,\d+,\d+,2013-)")
     feed = make_feed(BAD_DAY, flights=lambda text: pattern.sub(r"\1far\2", text, count=1))
-    before = stack.airflow.request("GET", "/variables/flights_feed").json()["value"]
+    before = stack.airflow.variable("flights_feed")
     for value in (str(feed), before):
-        stack.airflow.request("PATCH", "/variables/flights_feed", json={"key": "flights_feed", "value": value})
+        stack.airflow.set_variable("flights_feed", value)
         if value != before:
             yield feed
 
@@ -176,8 +176,8 @@ def test_of_a_broken_carrier_the_dependants_fail_fast_and_the_others_finish(stac
 
 @pytest.mark.claim("4.8")
 def test_days_that_a_paused_report_missed_are_told_and_repaired(stack):
-    days, dag = ("2013-06-20", "2013-06-21"), "/dags/fleet_report_AS"
-    stack.airflow.request("PATCH", dag, json={"is_paused": True})
+    days, dag = ("2013-06-20", "2013-06-21"), "fleet_report_AS"
+    stack.airflow.pause(dag)
     for layer in ("ingest", "transform"):
         stack.answers("run", f"fleet_{layer}_AS", "--from", days[0], "--to", days[1], "--json")
 
@@ -189,8 +189,8 @@ def test_days_that_a_paused_report_missed_are_told_and_repaired(stack):
         return {each["day"]: each["state"] for each in json.loads(done.stdout)["due"]}
 
     assert repair(code=1) == dict.fromkeys(days, "paused")
-    assert stack.airflow.request("GET", dag).json()["is_paused"]
-    assert stack.airflow.pages(f"{dag}/dagRuns", "dag_runs") == []
+    assert stack.airflow.dag(dag)["is_paused"]
+    assert stack.airflow.runs(dag) == []
     assert repair("--unpause", code=0) == dict.fromkeys(days, "repaired")
     found = stack.frame(f"SELECT * FROM warehouse.fleet_reports WHERE carrier = 'AS' AND flight_date IN {days}")
     wanted = pd.concat([fleet.totals(day, ["AS"], ["carrier"])[fleet.REPORT] for day in days])

@@ -39,11 +39,10 @@ def finish(stack, run_ids: list[str], patience: float = 300) -> list:
 @pytest.fixture
 def feed_variable(stack):
     """Point the stack's feed to another folder for one test."""
-    before = stack.airflow.request("GET", "/variables/flights_feed").json()["value"]
+    before = stack.airflow.variable("flights_feed")
 
     def point(folder) -> None:
-        body = {"key": "flights_feed", "value": str(folder)}
-        stack.airflow.request("PATCH", "/variables/flights_feed", json=body)
+        stack.airflow.set_variable("flights_feed", str(folder))
 
     yield point
     point(before)
@@ -56,15 +55,14 @@ def test_two_days_and_a_second_run_of_one_of_them_at_the_same_time(stack):
     airflow = stack.airflow
     run_ids = [airflow.start(Q01, interval(day)[0].date()) for day in ("2013-03-10", "2013-12-31")]
     start, end = interval("2013-03-10")
-    body = {
-        "dag_run_id": "the same day at the same time",
+    run_id = "the_same_day_at_the_same_time"
+    dates = {
         "logical_date": (start + timedelta(seconds=1)).isoformat(),
         "data_interval_start": start.isoformat(),
         "data_interval_end": end.isoformat(),
     }
-    body["dag_run_id"] = body["dag_run_id"].replace(" ", "_")
-    airflow.request("POST", f"/dags/{Q01}/dagRuns", json=body)
-    runs = finish(stack, [*run_ids, body["dag_run_id"]])
+    assert airflow.trigger(Q01, run_id, dates=dates)
+    runs = finish(stack, [*run_ids, run_id])
     assert {run.state for run in runs} == {"success"}
     for day in ("2013-03-10", "2013-12-31"):
         assert_published(stack, day, day)

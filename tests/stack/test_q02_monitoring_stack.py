@@ -21,7 +21,7 @@ def told(stack, datagrams):
     assert state.state == "success"
     ended = f"airflow.dagrun.duration.success,dag_id={DAG}"
     wait_for("the run's duration", lambda: any(line.startswith(ended) for line in everything[before:]))
-    instances = stack.airflow.request("GET", f"/dags/{DAG}/dagRuns/{run}/taskInstances").json()["task_instances"]
+    instances = stack.airflow.task_instances(DAG, run)
     return everything[before:], {each["task_id"]: each for each in instances}
 
 

@@ -48,7 +48,7 @@ def notified(stack, *run_ids: str) -> list[dict]:
 
 
 def set_variable(stack, key: str, value: str) -> None:
-    api(stack).request("PATCH", f"/variables/{key}", json={"key": key, "value": value})
+    api(stack).set_variable(key, value)
 
 
 def states(stack, run_ids: list[str], task: str) -> list[str]:
@@ -69,10 +69,7 @@ def feed(stack, tmp_path):
             shutil.copy(default_feed() / "airlines.csv", part)
             part.replace(self.file)
 
-    before = {
-        key: api(stack).request("GET", f"/variables/{key}").json()["value"]
-        for key in ("airlines_feed", "q02_report_within")
-    }
+    before = {key: api(stack).variable(key) for key in ("airlines_feed", "q02_report_within")}
     set_variable(stack, "airlines_feed", f"file://{Feed.file}")
     yield Feed()
     for key, value in before.items():
@@ -165,7 +162,7 @@ def test_twenty_sensors_hold_no_slot_and_outlive_a_triggerer_that_is_killed(stac
         return next(part["pid"] for part in parts.status(stack.settings) if part["part"] == "triggerer")
 
     def pool(name: str) -> dict:
-        return api(stack).request("GET", f"/pools/{name}").json()
+        return api(stack).pools()[name]
 
     slots = pool("warehouse")["slots"]
     resize = {
@@ -206,5 +203,5 @@ def test_twenty_sensors_hold_no_slot_and_outlive_a_triggerer_that_is_killed(stac
     finally:
         for run_id in run_ids:
             api(stack).request("PATCH", f"/dags/{Q02}/dagRuns/{run_id}", json={"state": "failed"})
-            api(stack).request("DELETE", f"/dags/{Q02}/dagRuns/{run_id}", expect=(204,))
+            api(stack).delete_run(Q02, run_id)
         api(stack).request("PATCH", "/pools/warehouse?update_mask=slots", json=resize | {"slots": slots})

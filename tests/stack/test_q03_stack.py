@@ -26,13 +26,12 @@ def store(stack):
     """A function that writes the document to S3, or takes it away; the stack's Variable leads there."""
     airflow = stack.airflow
     assert airflow.find_dag("q03") == Q03
-    before = airflow.request("GET", "/variables/q03_config").json()["value"]
+    before = airflow.variable("q03_config")
     with object_stores.s3() as connection, pytest.MonkeyPatch.context() as patch:
         given = json.loads(connection)
-        body = {key: given[key] for key in ("conn_type", "login", "password")}
-        body |= {"connection_id": "object_store", "extra": json.dumps(given["extra"])}
-        airflow.request("POST", "/connections", json=body)
-        airflow.request("PATCH", "/variables/q03_config", json={"key": "q03_config", "value": URL})
+        fields = {key: given[key] for key in ("conn_type", "login", "password")}
+        airflow.add_connection("object_store", extra=json.dumps(given["extra"]), **fields)
+        airflow.set_variable("q03_config", URL)
         patch.setenv("AIRFLOW_CONN_OBJECT_STORE", connection)
 
         def put(document: dict | None) -> None:
@@ -46,7 +45,7 @@ def store(stack):
                 stream.write(json.dumps(document).encode())
 
         yield put
-        airflow.request("PATCH", "/variables/q03_config", json={"key": "q03_config", "value": before})
+        airflow.set_variable("q03_config", before)
         airflow.request("DELETE", "/connections/object_store", expect=(204,))
 
 
@@ -88,7 +87,7 @@ def test_the_document_in_s3_shapes_each_run_and_may_disappear_during_one(stack, 
     assert_published(stack, DAY, five)
 
     def versions() -> int:
-        return airflow.request("GET", f"/dags/{Q03}/dagVersions").json()["total_entries"]
+        return len(airflow.dag_versions(Q03))
 
     # Another document; while its run is under way, the object disappears.
     before = versions()
@@ -118,7 +117,7 @@ def test_a_day_of_the_clock_change_is_its_own_local_day(stack, store, day, hours
     assert (report["airports"], report["light"], report["spark"]) == (["LGA"], 1, 0)
     assert_published(stack, day, {("LGA", "B6")})
     assert (stack.home / "data" / "q03" / f"{day}.json").exists()
-    detail = stack.airflow.request("GET", f"/dags/{Q03}/dagRuns/{run_id}").json()
+    detail = stack.airflow.run_record(Q03, run_id)
     start, end = (datetime.fromisoformat(detail[f"data_interval_{edge}"]) for edge in ("start", "end"))
     assert (end - start).total_seconds() == hours * 3600
     assert run.tasks["EWR.plan"][0] == "skipped"
@@ -142,4 +141,4 @@ def test_a_bad_param_is_refused_when_the_run_is_triggered(stack, params, says):
     day = date(2013, 12, 24)
     with pytest.raises(ApiError, match=f"answered 400: .*Invalid input for param {says}"):
         stack.airflow.start(Q03, day, params)
-    stack.airflow.request("GET", f"/dags/{Q03}/dagRuns/answers__{day}", expect=(404,))
+    assert stack.airflow.run_record(Q03, f"answers__{day}") is None

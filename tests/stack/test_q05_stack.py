@@ -11,9 +11,9 @@ import uuid
 
 import pytest
 
-from answers.operate import kills
+from answers.operate import kafka_events, kills
 from answers.stack.client import Airflow
-from include.flight_status import broker, produce
+from include.flight_status import broker
 from support import wait_for
 
 MESSAGES = int(os.environ.get("SOAK_MESSAGES", "120"))
@@ -72,7 +72,7 @@ def test_under_sigkill_every_message_has_its_effect_once(stack, kafka):
 
     def messages(way: str):
         """As many as are asked for, and then a few a second while parts are still being killed."""
-        for number, message in enumerate(produce.events(50_000, batch)):
+        for number, message in enumerate(kafka_events.events(50_000, batch)):
             if number >= MESSAGES * SHARE[way]:
                 if not killing.is_set():
                     return
@@ -82,7 +82,7 @@ def test_under_sigkill_every_message_has_its_effect_once(stack, kafka):
 
     def send(way: str) -> None:
         try:
-            produce.produce_all(kafka, broker.WAYS[way], messages(way), RATE * SHARE[way])
+            kafka_events.produce_all(kafka, broker.WAYS[way], messages(way), RATE * SHARE[way])
         except Exception as error:
             problems.append(error)
 
@@ -119,11 +119,11 @@ def test_under_sigkill_every_message_has_its_effect_once(stack, kafka):
 def test_a_topic_that_is_delivered_again_starts_no_run_and_poison_has_its_reason(stack, kafka):
     topic = broker.WAYS["webhook"]
     poison = [(b"p", b"\xff\xfe"), (b"p", None)]
-    fine = list(produce.events(2, uuid.uuid4().hex))
-    produce.produce_all(kafka, topic, [*poison, *fine])
+    fine = list(kafka_events.events(2, uuid.uuid4().hex))
+    kafka_events.produce_all(kafka, topic, [*poison, *fine])
     assert settled(stack)["webhook"]["lost"] == []
     airflow: Airflow = stack.airflow
-    before = len(airflow.pages("/dags/q05_kafka_webhook/dagRuns", "dag_runs"))
+    before = len(airflow.runs("q05_kafka_webhook"))
     places = {f"{topic}-{each}" for each in _places(kafka, topic)}
     assert before == len(places)
     letters = json.loads(stack.answers("kafka", "dead-letters", "--json").stdout)
@@ -138,7 +138,7 @@ def test_a_topic_that_is_delivered_again_starts_no_run_and_poison_has_its_reason
     start(stack.settings, "kafka-relay")
     ends = {part: high for part, (_, high) in now.bounds.items() if high}
     wait_for("all to be relayed again", lambda: ends.items() <= broker.committed(kafka, topic, "answers-relay").items())
-    assert len(airflow.pages("/dags/q05_kafka_webhook/dagRuns", "dag_runs")) == before
+    assert len(airflow.runs("q05_kafka_webhook")) == before
     log = (stack.home / "logs" / "kafka-relay.log").read_text()
     assert log.count(": known") >= before, "each of them was answered 409"
 

@@ -52,9 +52,9 @@ def signed_with(message: dict, secret: str) -> bool:
 
 
 def start(stack, note: str = "", run_id: str | None = None) -> str:
-    body = {"logical_date": None, "conf": {"note": note}} | ({"dag_run_id": run_id} if run_id else {})
-    answer = stack.airflow.request("POST", f"/dags/{Q06}/dagRuns", json=body, expect=(200, 201, 409))
-    return run_id or answer.json()["dag_run_id"]
+    run_id = run_id or f"test_{uuid.uuid4().hex}"
+    stack.airflow.trigger(Q06, run_id, {"note": note})
+    return run_id
 
 
 def finish(stack, *run_ids: str) -> None:
@@ -194,13 +194,7 @@ def test_the_fernet_key_is_rotated_under_running_dags_with_no_failed_read(stack,
     secret, shown = CANARY.format("at-rest"), CANARY.format("shown")
     variable = {"key": "q06_at_rest", "value": shown}
     stack.airflow.request("POST", "/variables", json=variable)
-    connection = {
-        "connection_id": "q06_at_rest",
-        "conn_type": "http",
-        "password": secret,
-        "extra": json.dumps({"a": secret}),
-    }
-    stack.airflow.request("POST", "/connections", json=connection)
+    stack.airflow.add_connection("q06_at_rest", "http", password=secret, extra=json.dumps({"a": secret}))
     before = stack.settings.secrets["FERNET_KEY"]
     texts_before = list(texts(stack.settings))
     assert len(texts_before) >= 3
@@ -208,7 +202,7 @@ def test_the_fernet_key_is_rotated_under_running_dags_with_no_failed_read(stack,
 
     reads, over = [], threading.Event()
     airflow = stack.airflow
-    airflow.request("GET", "/variables/q06_at_rest")  # signed in
+    airflow.variable("q06_at_rest")  # signed in
 
     def read() -> None:
         """As a user of the API would, all the time; an API server that restarts may refuse, but never answer wrongly."""

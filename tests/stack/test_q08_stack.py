@@ -46,25 +46,22 @@ def matrix(stack) -> str:
     for scenario in failure_matrix.SCENARIOS:
         api(stack).find_dag(f"q08_matrix_{scenario}")
     for scenario in failure_matrix.SCENARIOS:
-        body = {"logical_date": None, "dag_run_id": run_id}
-        api(stack).request("POST", f"/dags/q08_matrix_{scenario}/dagRuns", json=body)
+        assert api(stack).trigger(f"q08_matrix_{scenario}", run_id)
     return run_id
 
 
 @pytest.mark.claim("8.2")
 def test_unpausing_starts_each_missed_interval_with_catchup_and_the_last_one_without(stack):
     def runs(name: str) -> list[dict]:
-        return api(stack).request("GET", f"/dags/q08_missed_{name}/dagRuns").json()["dag_runs"]
+        return api(stack).runs(f"q08_missed_{name}")
 
     def pause(name: str, paused: bool) -> None:
-        api(stack).request("PATCH", f"/dags/q08_missed_{name}", json={"is_paused": paused})
+        (api(stack).pause if paused else api(stack).unpause)(f"q08_missed_{name}")
 
     def all_done() -> bool:
         found = runs("caught_up") + runs("skipped")
         assert "failed" not in {run["state"] for run in found}
-        nothing_more = (
-            api(stack).request("GET", "/dags/q08_missed_caught_up").json()["next_dagrun_logical_date"] is None
-        )
+        nothing_more = api(stack).dag("q08_missed_caught_up")["next_dagrun_logical_date"] is None
         return len(found) >= 6 and nothing_more and {run["state"] for run in found} == {"success"}
 
     assert runs("caught_up") == runs("skipped") == [], "they are paused when they are created"
@@ -76,7 +73,7 @@ def test_unpausing_starts_each_missed_interval_with_catchup_and_the_last_one_wit
     days = [f"2013-07-0{day}" for day in range(1, 6)]
     assert {each["day"]: each["flights"] for each in counted} == {day: len(expected.flights(day, day)) for day in days}
     (last,) = runs("skipped")
-    tomorrow = api(stack).request("GET", "/dags/q08_missed_skipped").json()["next_dagrun_logical_date"]
+    tomorrow = api(stack).dag("q08_missed_skipped")["next_dagrun_logical_date"]
     assert last["data_interval_end"] == tomorrow, "it is the last interval that is over"
 
 
@@ -85,14 +82,13 @@ def test_unpausing_starts_each_missed_interval_with_catchup_and_the_last_one_wit
 def test_an_implausible_day_is_told_taken_back_and_brought_again_by_hand(stack, make_feed):
     run_id = api(stack).start(Q08, date.fromisoformat(DOUBTED))
     assert finish(stack, [run_id])[0].state == "success"
-    before = api(stack).request("GET", "/variables/flights_feed").json()["value"]
+    before = api(stack).variable("flights_feed")
 
     def lose(text: str) -> str:
         return "".join(line for line in text.splitlines(True) if ",UA," not in line)
 
     def point(folder) -> None:
-        body = {"key": "flights_feed", "value": str(folder)}
-        api(stack).request("PATCH", "/variables/flights_feed", json=body)
+        api(stack).set_variable("flights_feed", str(folder))
 
     point(make_feed(DOUBTED, flights=lose))
     try:

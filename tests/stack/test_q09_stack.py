@@ -28,7 +28,7 @@ def published(stack):
 def run(stack, now: str):
     """A new run of DAY by this clock: (the run, the notices that came of it)."""
     run_id = f"answers__{DAY}"
-    stack.airflow.request("DELETE", f"/dags/{Q09}/dagRuns/{run_id}", expect=(204, 404))
+    stack.airflow.delete_run(Q09, run_id)
     before = len(notices(stack))
     assert stack.airflow.start(Q09, date.fromisoformat(DAY), {"now": now}) == run_id
     return finish(stack, Q09, run_id), notices(stack)[before:]

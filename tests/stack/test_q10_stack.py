@@ -73,11 +73,10 @@ class Live:
         return self.stack.answers("deploy", "--to", tag, *options, "--json", check=check)
 
     def run(self, run_id: str, dag_id: str = "q10_canary") -> dict:
-        return self.stack.airflow.request("GET", f"/dags/{dag_id}/dagRuns/{run_id}").json()
+        return self.stack.airflow.run_record(dag_id, run_id)
 
     def start(self, run_id: str, hold: Path) -> None:
-        body = {"dag_run_id": run_id, "logical_date": None, "conf": {"hold": str(hold)}}
-        self.stack.airflow.request("POST", "/dags/q10_canary/dagRuns", json=body)
+        assert self.stack.airflow.trigger("q10_canary", run_id, {"hold": str(hold)})
 
     def succeeds(self, run_id: str) -> dict:
         def ended():
@@ -88,11 +87,11 @@ class Live:
         return wait_for(f"{run_id} to succeed", ended)
 
     def paused(self) -> set[str]:
-        return {each["dag_id"] for each in self.stack.airflow.pages("/dags", "dags") if each["is_paused"]}
+        return {each["dag_id"] for each in self.stack.airflow.dags() if each["is_paused"]}
 
     def commits(self) -> set[str]:
         """The commits that Airflow has the DAGs at."""
-        return {each["bundle_version"] for each in self.stack.airflow.pages("/dags", "dags")}
+        return {each["bundle_version"] for each in self.stack.airflow.dags()}
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +103,7 @@ def live(new_stack, tmp_path_factory) -> Live:
     live = Live(stack, Project(tmp_path_factory.mktemp("q10")))
     stack.answers("up", "--dags", "git")
     wait_for("the DAGs", lambda: {"q10_canary", "daily", "paused_by_hand", "consumer"} <= set(stack.airflow.dag_ids()))
-    stack.airflow.request("PATCH", "/dags/paused_by_hand", json={"is_paused": True})
+    stack.airflow.pause("paused_by_hand")
     return live
 
 
@@ -164,9 +163,8 @@ def test_a_consumer_that_a_deploy_paused_is_given_the_events_that_came_meanwhile
     )  # fmt: skip
     wait_for("the consumer to be paused", lambda: "consumer" in live.paused())
     for number in (1, 2):
-        body = {"dag_run_id": f"made-{number}", "logical_date": None, "conf": {"number": number}}
-        airflow.request("POST", "/dags/producer/dagRuns", json=body)
-        wait_for("its event", lambda: len(airflow.pages("/assets/events", "asset_events")) == number)  # noqa: B023
+        assert airflow.trigger("producer", f"made-{number}", {"number": number})
+        wait_for("its event", lambda: len(airflow.asset_events()) == number)  # noqa: B023
     assert process.poll() is None
     hold.unlink()
     answer = json.loads(process.communicate(timeout=120)[0])
@@ -174,7 +172,7 @@ def test_a_consumer_that_a_deploy_paused_is_given_the_events_that_came_meanwhile
     assert answer["missed"] == {"consumer": ["2 of q10.made"]}
 
     def taken() -> list[int] | None:
-        runs = airflow.pages("/dags/consumer/dagRuns?state=success", "dag_runs")
+        runs = airflow.runs("consumer", state="success")
         return runs and airflow.xcom("consumer", runs[0]["dag_run_id"], "take_all")
 
     # Airflow gives them in no order.
@@ -190,7 +188,7 @@ def test_a_broken_dag_never_reaches_the_server(live):
     assert refused.returncode == 1
     assert "dags/broken.py:2 AA101" in refused.stderr
     assert live.head == before
-    assert live.stack.airflow.pages("/importErrors", "import_errors") == []
+    assert live.stack.airflow.import_errors() == []
 
 
 @pytest.mark.claim("10.4")

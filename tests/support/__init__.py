@@ -1,4 +1,4 @@
-"""Tells where the tests work, and small things that several tiers need. Importing it prepares the environment for Airflow."""
+"""Tells where the tests work, and small things that several tiers need."""
 
 import os
 import signal
@@ -11,28 +11,36 @@ from datetime import date, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
+from answers.stack import dotenv
+from answers.stack.settings import Settings
+from include.flights.days import ZONE
+from include.waiting import patience, wait_until
+
 PROJECT = Path(__file__).resolve().parents[2]
-HOME = Path(tempfile.mkdtemp(prefix="answers-test-"))
-for name in [name for name in os.environ if name.startswith(("AIRFLOW", "ANSWERS_HOME", "ANSWERS_FLEET"))]:
-    del os.environ[name]  # the tests must not depend on, or touch, what the caller runs
-os.environ["ANSWERS_HOME"] = str(HOME)
+HOME = Path(tempfile.gettempdir(), f"answers-test-{uuid4().hex}")  # of this process; `prepare_environment` makes it
 
-from answers.stack import dotenv  # noqa: E402
-from answers.stack.settings import Settings  # noqa: E402
-from include.flights.contract import ZONE  # noqa: E402
-from include.waiting import patience, wait_until  # noqa: E402
 
-# Airflow reads its configuration at its first import, which any test may be the first to do.
-os.environ |= dotenv.read(PROJECT / "config" / "airflow.env") | Settings.load().core() | Settings.load().connections()
-os.environ |= {
-    "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME}/airflow.db",
-    "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1",
-    "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
-}
-del os.environ["ANSWERS_STACK"]  # the mark of a live stack's processes
+def prepare_environment() -> None:
+    """Give Airflow a scratch home and the platform's settings, and nothing of what the caller runs.
+
+    Airflow reads its configuration at its first import, which any test may be the first to do.
+    """
+    HOME.mkdir(mode=0o700)
+    for name in [name for name in os.environ if name.startswith(("AIRFLOW", "ANSWERS_HOME", "ANSWERS_FLEET"))]:
+        del os.environ[name]
+    os.environ["ANSWERS_HOME"] = str(HOME)
+    settings = Settings.load()
+    os.environ |= dotenv.read(PROJECT / "config" / "airflow.env") | settings.core() | settings.connections()
+    os.environ |= {
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{HOME}/airflow.db",
+        "AIRFLOW__CORE__DEFAULT_TASK_RETRY_DELAY": "1",
+        "AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING",
+    }
+    del os.environ["ANSWERS_STACK"]  # the mark of a live stack's processes
 
 
 # What live stacks have beside the platform's settings: what is waited for in tests comes in seconds. A part that is only slow,

@@ -34,15 +34,18 @@ for file in map(Path, files):
 class ApiServer:
     """The server's address, and its database."""
 
-    def __init__(self, database: Path) -> None:
+    def __init__(self, database: Path, path: str = "") -> None:
         self.database = database
-        self.url = f"http://127.0.0.1:{dotenv.free_port(0)}"
+        self.port = dotenv.free_port(0)
+        self.url = f"http://127.0.0.1:{self.port}{path}"
         # Its lines are not counted: under coverage's tracer the server, which has threads, has crashed (Python 3.11).
         unmeasured = {name: value for name, value in os.environ.items() if not name.startswith("COV")}
         self.environment = unmeasured | {
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}",
             "PYTHONFAULTHANDLER": "1",
         }
+        if path:
+            self.environment["AIRFLOW__API__BASE_URL"] = self.url
 
     def store(self, files: list[Path], bundle: str = "dags-folder", version: str = "") -> None:
         """Have it know the DAGs of these files, as of a version of their bundle."""
@@ -52,16 +55,19 @@ class ApiServer:
 
 @contextmanager
 def running_server(
-    folder: Path, files: list[Path], bundle: str = "dags-folder", version: str = ""
+    folder: Path, files: list[Path], bundle: str = "dags-folder", version: str = "", path: str = ""
 ) -> Iterator[ApiServer]:
-    """A server that knows these DAGs, for as long as the block lasts. Needs the fixture `metadata_database`."""
+    """A server that knows these DAGs, for as long as the block lasts. Needs the fixture `metadata_database`.
+
+    :param path: that it is served below, as behind a proxy: "/airflow"
+    """
     database = folder / "airflow.db"
     copy_database(HOME / "airflow.db", database)
-    server = ApiServer(database)
+    server = ApiServer(database, path)
     server.store(files, bundle, version)
     Settings.load().write_passwords()
-    port = server.url.rpartition(":")[2]
-    command = [sys.executable, "-m", "airflow", "api-server", "--host", "127.0.0.1", "--port", port, "--workers", "1"]
+    command = [sys.executable, "-m", "airflow", "api-server", "--host", "127.0.0.1"]
+    command += ["--port", str(server.port), "--workers", "1"]
     log = database.with_name("log")
     with log.open("w") as output:
         process = subprocess.Popen(command, env=server.environment, stdout=output, stderr=output)

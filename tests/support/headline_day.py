@@ -6,7 +6,6 @@ from urllib.parse import quote
 
 from answers.operate.fleet_due import look
 from answers.operate.repair import Repairer, Request
-from answers.stack.client import run_of
 from include.fleet import totals
 from include.fleet.model import load
 from include.flights import feed, light
@@ -32,8 +31,8 @@ class Day:
     def work(self) -> None:
         """Make the runs that events start, and do what is queued, as far as its DAG is not paused."""
         self.scheduler.look()
-        paused = {each["dag_id"] for each in self.airflow.pages("/dags?paused=true", "dags")}
-        for run in self.airflow.pages("/dags/~/dagRuns?state=queued", "dag_runs"):
+        paused = {each["dag_id"] for each in self.airflow.dags(paused=True)}
+        for run in self.airflow.runs(state="queued"):
             (member,) = (each for each in HEADLINE if each.dag_id == run["dag_id"])
             name = member.dag_id.removeprefix("fleet_")
             if member.dag_id not in paused:
@@ -65,7 +64,7 @@ class Day:
 
     def start(self, *names: str) -> None:
         for name in names:
-            self.airflow.request("POST", f"/dags/fleet_{name}/dagRuns", json=run_of(DAY))
+            assert self.airflow.trigger_day(f"fleet_{name}", DAY)
 
     def end(self, name: str, state: str, run_id: str = f"answers__{DAY}") -> None:
         """End a run. SQLite lets one write at a time: a server that is asked much says 500."""
@@ -74,14 +73,14 @@ class Day:
 
     def queued(self) -> set[str]:
         """The DAGs that have a run which nobody has done yet."""
-        found = self.airflow.pages("/dags/~/dagRuns?state=queued", "dag_runs")
+        found = self.airflow.runs(state="queued")
         return {run["dag_id"].removeprefix("fleet_") for run in found}
 
     def pause(self, name: str) -> None:
-        self.airflow.request("PATCH", f"/dags/fleet_{name}", json={"is_paused": True})
+        self.airflow.pause(f"fleet_{name}")
 
     def is_paused(self, name: str) -> bool:
-        return self.airflow.request("GET", f"/dags/fleet_{name}").json()["is_paused"]
+        return self.airflow.dag(f"fleet_{name}")["is_paused"]
 
     def repair(self, **options) -> dict[str, str]:
         """Repair, working meanwhile; the state at the end of everything that was due."""

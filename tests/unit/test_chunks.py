@@ -7,9 +7,9 @@ import pytest
 
 from include.chunks import chunks
 from include.chunks.config import DEFAULT
-from include.flights import feed, light
+from include.flights import days, light
 from include.flights import warehouse as loader
-from include.flights.feed import default_feed, land
+from include.flights.feed import count_flights, default_feed, land
 from support import PROJECT, expected, interval
 
 DAY = "2013-06-13"
@@ -33,7 +33,7 @@ def in_pandas(day: str) -> dict:
 @pytest.mark.claim("3.3")
 @pytest.mark.parametrize("day", [DAY, "2013-03-10", "2013-11-03"], ids=["24 hours", "23 hours", "25 hours"])
 def test_flights_are_counted_per_airport_and_carrier_of_a_local_day(day):
-    assert feed.count_flights(default_feed(), *interval(day)) == in_pandas(day)
+    assert count_flights(default_feed(), *interval(day)) == in_pandas(day)
 
 
 @pytest.mark.claim("3.3")
@@ -89,10 +89,10 @@ def test_an_airport_may_have_thresholds_of_its_own():
 def test_the_macro_of_our_own_is_the_local_day_where_ds_is_the_day_in_utc():
     for day in (DAY, "2013-03-10", "2013-11-03"):
         start = interval(day)[0]
-        assert feed.local_day(start) == day
-        assert feed.local_day(start.astimezone(UTC)) == day
+        assert days.local_day(start) == day
+        assert days.local_day(start.astimezone(UTC)) == day
     # The last hours of a day in New York are already the next day in UTC.
-    assert feed.local_day(datetime(2013, 6, 14, 3, 59, tzinfo=UTC)) == DAY
+    assert days.local_day(datetime(2013, 6, 14, 3, 59, tzinfo=UTC)) == DAY
 
 
 def query(day: str) -> str:
@@ -100,7 +100,7 @@ def query(day: str) -> str:
     from jinja2 import Environment
 
     text = (PROJECT / "include/chunks/sql/published.sql").read_text()
-    macros = {"local_day": feed.local_day, "data_interval_start": interval(day)[0]}
+    macros = {"local_day": days.local_day, "data_interval_start": interval(day)[0]}
     return Environment(autoescape=False).from_string(text).render(macros)
 
 

@@ -6,7 +6,9 @@ import zipfile
 import pytest
 
 from include.flights.contract import FeedError, FeedMissing
-from include.flights.feed import default_feed, forget_old_runs, land, local_days, read_interval
+from include.flights.days import local_days
+from include.flights.feed import default_feed, land, read_interval
+from include.flights.landed import forget_old_runs
 from support import expected, interval
 
 DAY = "2013-06-13"

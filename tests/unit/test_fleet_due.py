@@ -10,6 +10,7 @@ from include.fleet import totals
 from include.fleet.model import Fleet, load
 from include.flights import feed, light
 from include.flights import warehouse as loader
+from include.flights.landed import KEEP_RUNS
 from include.flights.publish import publish_day
 from support import expected, fleet, interval
 
@@ -96,7 +97,7 @@ def test_a_run_that_a_sensor_will_look_for_is_due_though_its_data_are_there():
 def test_files_that_are_removed_by_now_are_landed_again():
     there, known = whole_day()
     there.flights["UA", DAY] = 0
-    known.landed["UA", DAY] = Landed(NOW - feed.KEEP_RUNS - timedelta(seconds=1), 10)
+    known.landed["UA", DAY] = Landed(NOW - KEEP_RUNS - timedelta(seconds=1), 10)
     assert states(there, known)["ingest_UA"] == DUE
 
 

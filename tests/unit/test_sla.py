@@ -8,8 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from include.flights.contract import ZONE
-from include.sla.judge import ALL, COUNTED, FAILED, LATE, MISSING, ON_TIME, PENDING, Run, Slot, compliance, judge
+from answers.operate.sla_judge import (
+    ALL,
+    COUNTED,
+    FAILED,
+    LATE,
+    MISSING,
+    ON_TIME,
+    PENDING,
+    Run,
+    Slot,
+    compliance,
+    judge,
+)
+from include.flights.days import ZONE
 from support import interval
 
 DAG = "report"
@@ -150,7 +162,7 @@ def test_every_interval_gets_one_verdict_and_shares_stay_between_0_and_1(history
 
 @pytest.mark.claim("2.6")
 def test_verdicts_are_kept_in_the_warehouse_and_judging_again_replaces_them(warehouse):
-    from include.sla.store import write
+    from answers.operate.sla_store import write
 
     slots = [slot(f"2013-06-{day}") for day in (13, 14, 17)]
     before = judge(slots, [run(slots[0], 5), run(slots[1], 5, "failed")], {DAG: WITHIN}, slots[2].end)

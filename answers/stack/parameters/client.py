@@ -64,7 +64,7 @@ class Parameters:
         )
 
     def value(self, parameter: str) -> str:
-        """A parameter's value."""
+        """Return a parameter's value."""
         return str(self._call("get_parameter", Name=parameter, WithDecryption=True)["Parameter"]["Value"])
 
     def put(self, parameter: str, value: str) -> int:
@@ -94,7 +94,7 @@ class Parameters:
 
 
 def read_secret(name: str) -> str:
-    """A secret from standard input: the first line of a pipe, or asked for without an echo."""
+    """Read a secret from standard input: the first line of a pipe, or what a person types without an echo."""
     if sys.stdin.isatty():
         return getpass.getpass(f"new value of {name}: ")
     return sys.stdin.readline().rstrip("\n")

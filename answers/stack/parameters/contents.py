@@ -28,7 +28,7 @@ READER, WORKER, WRITER = "AKIAANSWERSREADER", "AKIAANSWERSWORKER", "AKIAANSWERSW
 
 
 def compose_connections(env: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """Connections of the docker compose stack, by id.
+    """Return the connections of the docker compose stack, by id.
 
     :param env: CLICKHOUSE_PASSWORD and what else is asked for here
     :raises KeyError: naming what is missing
@@ -54,12 +54,12 @@ def compose_connections(env: Mapping[str, str]) -> dict[str, dict[str, Any]]:
 
 
 def kafka(servers: str) -> dict[str, Any]:
-    """The connection to a broker."""
+    """Return the connection to a broker."""
     return {"conn_type": "kafka", "extra": {"bootstrap.servers": servers, **CONSUMER}}
 
 
 def slack(host: str, port: int) -> dict[str, Any]:
-    """The connection to the catcher in Slack's place. The password is the end of a webhook's address; it takes any."""
+    """Return the connection to the catcher in Slack's place. The password is the end of a webhook's address; it takes any."""
     address = {"schema": "http", "host": f"{host}:{port}/slack/services", "password": "T000/B000/catcher"}
     return {"conn_type": "slackwebhook", **address}
 
@@ -76,7 +76,7 @@ def mail() -> dict[str, Any]:
 
 
 def partner(host: str, port: int, password: str) -> dict[str, Any]:
-    """The connection to the partner of question 6, whose deliveries are signed with its password."""
+    """Return the connection to the partner of question 6, whose deliveries are signed with its password."""
     return {"conn_type": "http", "host": host, "port": port, "login": "answers", "password": password}
 
 
@@ -87,5 +87,5 @@ def parameters(connections: Mapping[str, Mapping[str, Any]], env: Mapping[str, s
 
 
 def compose(env: Mapping[str, str]) -> dict[str, str]:
-    """The parameters of the docker compose stack."""
+    """Return the parameters of the docker compose stack."""
     return parameters(compose_connections(env), env)

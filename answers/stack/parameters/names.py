@@ -39,7 +39,7 @@ def backend_kwargs() -> dict[str, str | None]:
 
 
 def airflow_settings(endpoint: str, key_id: str, secret: str) -> dict[str, str]:
-    """The environment that makes Airflow ask the parameter store, as the identity that may only read."""
+    """Return the environment that makes Airflow ask the parameter store, as the identity that may only read."""
     prefix = "AIRFLOW__SECRETS__BACKEND_KWARG__"
     return {
         "AIRFLOW__SECRETS__BACKEND": BACKEND,
@@ -51,7 +51,7 @@ def airflow_settings(endpoint: str, key_id: str, secret: str) -> dict[str, str]:
 
 
 def path(name: str) -> str:
-    """The parameter of a connection's id or a Variable's key.
+    """Return the parameter of a connection's id or a Variable's key.
 
     :raises ValueError: the name is not one of those that are kept in the parameter store
     """
@@ -64,7 +64,7 @@ def path(name: str) -> str:
 
 
 def shared() -> frozenset[str]:
-    """The parameters that every worker may read."""
+    """Return the parameters that every worker may read."""
     return frozenset(path(name) for name in (*STORED_CONNECTIONS, *STORED_VARIABLES) if name not in PRIVATE)
 
 

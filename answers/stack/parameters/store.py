@@ -171,7 +171,7 @@ class Store:
 
 
 def _identity(environ: Mapping[str, Any]) -> str:
-    """The key id that signed a request, read as moto reads it, which checks the signature."""
+    """Return the key id that signed a request, read as moto reads it, which checks the signature."""
     return str(environ.get("HTTP_AUTHORIZATION", "")).partition("Credential=")[2].partition("/")[0]
 
 
@@ -210,7 +210,7 @@ def serve(store: Store, host: str, port: int) -> None:
         protocol_version = "HTTP/1.1"
 
         def log_request(self, *_: Any) -> None:
-            """Requests are counted, not logged."""
+            """Log nothing: requests are counted."""
 
     server = make_server(host, port, store, threaded=True, request_handler=Quiet)
     print(f"parameter store on http://{host}:{server.server_port}", flush=True)

@@ -23,7 +23,7 @@ def compare(
     made: Iterable[tuple[str, dict[str, Any]]] = (),
     folders: Mapping[str, str] | None = None,
 ) -> Iterator[Finding]:
-    """The findings across DAGs.
+    """Return the findings across DAGs.
 
     :param parsed: (file, facts of one DAG)
     :param known_dags: patterns of ids that are defined elsewhere
@@ -266,7 +266,7 @@ class Graph:
         }
 
     def _sure_updates(self, lenient: bool) -> dict[str, set[tuple[str, str | None]]]:
-        """The assets that each run of a DAG updates."""
+        """Return the assets that each run of a DAG updates."""
         return {
             dag.id: {
                 (outlet["name"], outlet["uri"]) for outlet in dag.outlets
@@ -276,7 +276,7 @@ class Graph:
         }  # fmt: skip
 
     def _self_sustaining(self, starts: set[tuple[str, str]], made: dict[str, set[tuple[str, str | None]]]) -> set[str]:
-        """The DAGs whose runs are started by runs of one another, for ever."""
+        """Return the DAGs whose runs are started by runs of one another, for ever."""
         alive = set(self.dags)
         while True:
             updated = conditions.updates(made, alive)
@@ -314,12 +314,12 @@ def _shortest_cycle(graph: Any, key: Callable[[Any], Any]) -> list[tuple[Any, An
 
 
 def _names(finding: Finding) -> frozenset[str]:
-    """The DAGs of a cycle."""
+    """Return the DAGs of a cycle."""
     return frozenset(finding.message.split(": ")[0].split(" -> "))
 
 
 def _finding(rule: str, names: list[str], steps: list[Step], what: str) -> Finding:
-    """Starts at the DAG that comes first in the alphabet, so that the report does not depend on the order of files."""
+    """Make a finding of a cycle, from the DAG that comes first in the alphabet: the order of files does not matter."""
     order = list(dict.fromkeys(names))
     first = order.index(min(order))
     order = [*order[first:], *order[:first]]

@@ -53,7 +53,7 @@ class Remark:
 
 
 def judge(remarks: Iterable[Remark], sources: dict[str, Path], home: Path) -> Iterator[Remark]:
-    """The remarks that hold for the installed Airflow; what still works is AA604.
+    """Return the remarks that hold for the installed Airflow; what still works is AA604.
 
     :param sources: file -> where its text can be read
     :param home: a folder that Airflow may write into
@@ -187,7 +187,7 @@ def _named(node: ast.AST) -> str | None:
 
 
 def _root(node: ast.AST) -> str | None:
-    """The name that a chain such as `f.override(...).expand(...)` begins with."""
+    """Return the name that a chain such as `f.override(...).expand(...)` begins with."""
     while isinstance(node, ast.Attribute | ast.Call):
         node = node.value if isinstance(node, ast.Attribute) else node.func
     return node.id if isinstance(node, ast.Name) else None

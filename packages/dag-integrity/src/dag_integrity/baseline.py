@@ -63,7 +63,7 @@ class Baseline:
         return cls(path, Counter(_key_of(finding, path) for finding in findings))
 
     def text(self) -> str:
-        """The content of the file: a line for each finding, in an order that keeps differences small."""
+        """Return the content of the file: a line for each finding, in an order that keeps differences small."""
         entries = []
         for (rule, file, dag_id, message), count in sorted(self.counts.items(), key=lambda item: (item[0][1], item[0])):
             entry: dict[str, Any] = {"file": file, "rule": rule, "dag_id": dag_id, "message": message}

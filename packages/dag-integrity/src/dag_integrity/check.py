@@ -134,7 +134,7 @@ class Check:
         return pool
 
     def _twin(self) -> Pool:
-        """The parsers with another hash seed."""
+        """Return the parsers with another hash seed."""
         if len(self._pools) == 1:
             self._pool(1, self._folder, self._done_second)
         return self._pools[1]

@@ -101,11 +101,11 @@ class Config(BaseModel):
         return patterns
 
     def enabled(self) -> set[str]:
-        """The ids of the rules in force."""
+        """Return the ids of the rules in force."""
         return matching(self.select) - matching(self.ignore)
 
     def ignored_for(self, path: Path, root: Path) -> set[str]:
-        """The ids that per-file-ignores switches off for a file."""
+        """Return the ids that per-file-ignores switches off for a file."""
         relative = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
         found: set[str] = set()
         for pattern, ids in self.per_file_ignores.items():
@@ -123,7 +123,7 @@ class Config(BaseModel):
         return options
 
     def environment(self, root: Path) -> dict[str, str]:
-        """The variables of env-file.
+        """Return the variables of env-file.
 
         :raises ConfigError: the file is missing, or a line is no NAME=value
         """

@@ -88,7 +88,7 @@ def show_rules(out: Console, fmt: str, explain: str | None) -> None:
 
 @contextmanager
 def progress(err: Console) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal, nothing elsewhere."""
+    """Return a bar on a terminal, nothing elsewhere."""
     if not err.is_terminal:
         yield lambda done, total: None
         return

@@ -27,7 +27,7 @@ def differences(first: Result, second: Result) -> list[tuple[str | None, str]]:
 
 
 def _differing(one: Any, other: Any, path: str = "") -> str | None:
-    """The path of the first part that differs; None when all is the same. The values may be secret: they are not shown."""
+    """Return the path of the first part that differs; None when all is the same. The values may be secret: they are not shown."""
     if isinstance(one, dict) and isinstance(other, dict):
         for key in sorted({*one, *other}):
             part = path if key in ("__var", "__type") else f"{path}.{key}".lstrip(".")

@@ -65,7 +65,7 @@ class Discovered:
 def find(
     paths: list[Path], base: Path, exclude: list[str], python_path: list[str], settings: Mapping[str, str] | None = None
 ) -> Discovered:
-    """The DAG files below `paths`, each once, in order. The answer is the same from any folder, and for `.` as for `dags`.
+    """Return the DAG files below `paths`, each once, in order. The answer is the same from any folder, and for `.` as for `dags`.
 
     :param base: the folder that `exclude` and `python_path` count from
     :param settings: the environment of the deployment: AIRFLOW__CORE__...
@@ -97,13 +97,13 @@ def find(
 
 
 def dags_folder(path: Path) -> Path:
-    """The DAGs folder that a path is in or has; the path itself when none is called so."""
+    """Return the DAGs folder that a path is in or has; the path itself when none is called so."""
     folder = path if path.is_dir() else path.parent
     return next(iter(_folders_of(folder)), folder)
 
 
 def dags_folders(project: Path) -> list[Path]:
-    """The outermost folders called dags in a project, leaving out tests and environments."""
+    """Return the outermost folders called dags in a project, leaving out tests and environments."""
     return list(_inner(str(project), 0))
 
 
@@ -123,7 +123,7 @@ def _inner(folder: str, depth: int) -> Iterator[Path]:
 
 
 def _folders_of(path: Path) -> list[Path]:
-    """The DAGs folders that a path stands for: the one around it, those inside of a project, or itself."""
+    """Return the DAGs folders that a path stands for: the one around it, those inside of a project, or itself."""
     folder = path if path.is_dir() else path.parent
     project = _project_of(folder)
     around = [each for each in (folder, *folder.parents) if project is None or each.is_relative_to(project)]
@@ -185,7 +185,7 @@ def _is_dag_file(file: str, settings: Mapping[str, str]) -> bool:
 
 
 def _members(files: list[str], settings: Mapping[str, str]) -> Iterator[str]:
-    """The files, with each zip file replaced by the modules in its root, which Airflow imports."""
+    """Return the files, with each zip file replaced by the modules in its root, which Airflow imports."""
     for file in files:
         if not file.lower().endswith(".zip"):
             yield file
@@ -211,7 +211,7 @@ def _airflow_walk() -> Callable[[str, str, str], Iterable[str]]:
 
 
 def _walk_elsewhere(folder: str, ignore_file: str, syntax: str) -> list[str]:
-    """The walk of Airflow 3.0 and 3.1, whose module needs all of Airflow: in a process that has another home than the user's.
+    """Walk as Airflow 3.0 and 3.1 do. Their module needs all of Airflow: in a process whose home is not the user's.
 
     :raises RuntimeError: it cannot be done; the message is Airflow's
     """

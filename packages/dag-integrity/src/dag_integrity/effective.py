@@ -12,7 +12,7 @@ SIMPLE = (str, int, float, bool, timedelta, type(None))
 
 
 def kinds(task: Any) -> frozenset[str]:
-    """The names of a task's operator class and its bases, mapped tasks included."""
+    """Return the names of a task's operator class and its bases, mapped tasks included."""
     operator: Any = getattr(task, "operator_class", None) or type(task)
     return _kinds(operator)
 
@@ -28,14 +28,14 @@ def is_mapped(task: Any) -> bool:
 
 
 def value(task: Any, name: str, default: Any = None) -> Any:
-    """An argument of a task; of a mapped one, what was given to partial()."""
+    """Return an argument of a task; of a mapped one, what was given to partial()."""
     if (partial := getattr(task, "partial_kwargs", None)) is not None:
         return partial.get(name, default)
     return getattr(task, name, default)
 
 
 def fields(task: Any) -> list[Any]:
-    """The templated fields of a task; of a mapped one, also what it is expanded with, as far as that is written down."""
+    """Return the templated fields of a task; of a mapped one, also what it is expanded with, as far as that is written down."""
     if not is_mapped(task):
         return [getattr(task, name, None) for name in getattr(task, "template_fields", ())]
     written = _written(task)
@@ -51,7 +51,7 @@ def arguments(task: Any) -> list[Mapping[str, Any]]:
 
 
 def instances(task: Any) -> list[Any]:
-    """The tasks that run, as Airflow makes them: the task itself, or those that a mapped one is expanded to.
+    """Return the tasks that run, as Airflow makes them: the task itself, or those that a mapped one is expanded to.
 
     Empty when that is only known at run time. What another task delivers stays a reference.
     """

@@ -48,7 +48,7 @@ def facts(dag: Any, line: int, line_of: LineOf) -> dict[str, Any]:
 
 
 def plain(text: Any) -> str | None:
-    """A literal id: None for what a template or another task makes at run time."""
+    """Return a literal id: None for what a template or another task makes at run time."""
     return text if isinstance(text, str) and "{{" not in text and "{%" not in text else None
 
 

@@ -52,7 +52,7 @@ class Failure:
             each = each.__cause__ or each.__context__
 
     def _place(self) -> tuple[int, str]:
-        """The line of the file, and the place in a module of the project that it led to."""
+        """Return the line of the file, and the place in a module of the project that it led to."""
         line, where, trace = 1, "", self.error.__traceback__
         while trace is not None:
             name = trace.tb_frame.f_code.co_filename
@@ -100,7 +100,7 @@ class Failure:
 
 
 def raised_by(error: BaseException) -> str:
-    """The name of the module whose code raised it."""
+    """Return the name of the module whose code raised it."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

@@ -91,7 +91,7 @@ def suppressions(source: bytes) -> dict[int, set[str] | None]:
 
 
 def suppress(findings: Iterable[Finding], files: Iterable[str], enabled: set[str]) -> list[Finding]:
-    """The findings that no comment suppresses, and one for each suppression that is unused or names no rule.
+    """Return the findings that no comment suppresses, and one for each suppression that is unused or names no rule.
 
     :param enabled: rules in force: an id that is switched off anyway is not called unused
     """

@@ -61,7 +61,7 @@ class Watch:
         self.file, self.seen, self.lookups, self.slept, self.active = file, [], [], 0.0, True
 
     def line(self) -> int:
-        """The line of the file that led here, 1 when none of its code is running."""
+        """Return the line of the file that led here, 1 when none of its code is running."""
         frame = sys._getframe(1)
         while frame is not None:
             if frame.f_code.co_filename == self.file:
@@ -70,7 +70,7 @@ class Watch:
         return 1
 
     def dag_line(self) -> int:
-        """The line of the decorator for a DAG that `@dag` makes, otherwise that of the call."""
+        """Return the line of the decorator for a DAG that `@dag` makes, otherwise that of the call."""
         frame = sys._getframe(2)
         if frame.f_code.co_name == "factory" and (function := frame.f_locals.get("f")) is not None:
             code = getattr(function, "__code__", None)
@@ -287,7 +287,7 @@ def _load_models() -> None:
 
 
 def _relative(path: Any) -> str | None:
-    """The path when it is relative."""
+    """Return the path when it is relative."""
     text = path if isinstance(path, str) else os.fspath(path) if isinstance(path, os.PathLike) else None
     return text if isinstance(text, str) and text[:1] != "/" else None
 

@@ -30,7 +30,7 @@ FALLS_BACK: dict[str, set[str] | None] = {
 
 
 def inspect(dag: Any, line: int, line_of: LineOf, module: str, options: dict[str, Any]) -> Iterator[Entry]:
-    """The findings of one DAG.
+    """Return the findings of one DAG.
 
     :param line: where the DAG is defined
     :param line_of: where a task is defined
@@ -131,7 +131,7 @@ def _searchpath(dag: Any, line: int) -> Iterator[Entry]:
 
 
 def _crossing_groups(dag: Any) -> list[str]:
-    """A cycle among the groups and tasks within one group, though the tasks have none."""
+    """Return a cycle among the groups and tasks within one group, though the tasks have none."""
     groups: dict[str, Any] = getattr(dag.task_group, "get_task_group_dict", dict)()
     if len(groups) < 2:
         return []

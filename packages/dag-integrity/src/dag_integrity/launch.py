@@ -30,7 +30,7 @@ class Zygote:
     log: IO[bytes]
 
     def last_words(self) -> str:
-        """The last line that it wrote."""
+        """Return the last line that it wrote."""
         self.log.seek(0)
         return " ".join(self.log.read().decode(errors="replace").strip().splitlines()[-1:])
 
@@ -71,5 +71,5 @@ def launch(seed: int, start: protocol.Start) -> Zygote:
 
 
 def inherited() -> dict[str, str]:
-    """The caller's environment, as far as parsers get it."""
+    """Return the caller's environment, as far as parsers get it."""
     return {name: value for name, value in os.environ.items() if not name.startswith(LEFT_OUT)}

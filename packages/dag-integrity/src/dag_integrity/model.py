@@ -58,7 +58,7 @@ class Dag:
         return bool(self.sensors or self.triggers or self.outlets or is_asset(self.start))
 
     def finding(self, rule: str, line: int, text: str) -> Finding:
-        """A finding of this DAG."""
+        """Return a finding of this DAG."""
         return Finding(self.file, line, rule, text, self.id, self.line)
 
 

@@ -316,7 +316,7 @@ class Parser:
         return file.startswith(self._roots) and "site-packages" not in file
 
     def _own_modules(self, loaded: set[str]) -> set[str]:
-        """The files of the project's modules that were imported since."""
+        """Return the files of the project's modules that were imported since."""
         files = (getattr(sys.modules[name], "__file__", None) for name in _added(loaded) if self._local(name))
         return {file for file in files if isinstance(file, str)}
 
@@ -329,7 +329,7 @@ def _a_year_later() -> Any:
 
 
 def _added(before: set[str]) -> list[str]:
-    """The modules that were not there before: usually the last ones, so that thousands need not be looked at."""
+    """Return the modules that were not there before: usually the last ones, so that thousands need not be looked at."""
     last = list(itertools.takewhile(lambda name: name not in before, reversed(sys.modules)))
     return last if len(sys.modules) == len(before) + len(last) else list(set(sys.modules) - before)
 
@@ -358,13 +358,13 @@ def warm_up() -> None:
 
 
 def module_name(file: str) -> str:
-    """The name that Airflow gives the module of a DAG file."""
+    """Return the name that Airflow gives the module of a DAG file."""
     digest = hashlib.sha1(file.encode(), usedforsecurity=False).hexdigest()
     return f"unusual_prefix_{digest}_{re.sub(r'[.-]', '_', Path(file).stem)}"
 
 
 def _cycle(dag: Any) -> list[str]:
-    """The tasks of a cycle, the first one again at the end; empty when there is none."""
+    """Return the tasks of a cycle, the first one again at the end; empty when there is none."""
     with contextlib.suppress(Exception):  # a cycle; Airflow 3.0 has no such method
         dag.check_cycle()
         return []

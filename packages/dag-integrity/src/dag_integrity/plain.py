@@ -65,10 +65,17 @@ def _literal(value: Any, depth: int = 0) -> bool:
 
 def plain(dag: Any) -> bool:
     """Tell whether serialising the DAG can neither fail nor differ from one process to another, given literals in the file."""
+    try:
+        return _plain(dag)
+    except (AttributeError, TypeError):  # another Airflow, whose DAGs have other fields, or a DAG that it will refuse
+        return False
+
+
+def _plain(dag: Any) -> bool:
     timetable = type(dag.timetable)
     if type(dag) is not DAG or timetable.__name__ not in TIMETABLES or not timetable.__module__.startswith("airflow."):
         return False
-    if dag.params or dag.deadline or not _plain_timetable(dag.timetable):
+    if dag.params or getattr(dag, "deadline", None) or not _plain_timetable(dag.timetable):
         return False
     *_, names = _names()
     for name in names:
@@ -109,16 +116,12 @@ def _plain_task(task: Any) -> bool:
         return False
     if not all(_asset(each) for each in (*task.inlets, *task.outlets)):
         return False
-    try:
-        values = _reader(tuple(templated))(task)
-    except AttributeError:  # Airflow will say what is wrong with it
-        return False
-    return all(type(value) in SIMPLE or _literal(value) for value in values)
+    return all(type(value) in SIMPLE or _literal(value) for value in _reader(tuple(templated))(task))
 
 
 @functools.cache
 def _reader(templated: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
-    """Reads all that is serialised of an operator in one call."""
+    """Read all that is serialised of an operator in one call."""
     names, _, _ = _names()
     return attrgetter(*names, *templated)
 

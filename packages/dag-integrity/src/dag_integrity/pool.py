@@ -283,7 +283,7 @@ def _seconds_in_queue(pid: int | None) -> float:
 
 
 def parser_environment(home: Path, dags_folder: str, plugins: str, extra: dict[str, str]) -> dict[str, str]:
-    """The environment that Airflow is imported with: neither database nor secrets backend nor a real home."""
+    """Return the environment that Airflow is imported with: neither database nor secrets backend nor a real home."""
     own = {
         "AIRFLOW_HOME": str(home),
         "AIRFLOW_CONFIG": str(home / "airflow.cfg"),

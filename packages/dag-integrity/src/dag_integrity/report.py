@@ -24,7 +24,7 @@ SARIF = {"error": "error", "warning": "warning", "info": "note"}
 
 
 def as_json(findings: list[Finding]) -> str:
-    """An array of {rule, severity, file, line, dag_id, message, fix, lines}: `lines` are all places of one finding."""
+    """Return an array of {rule, severity, file, line, dag_id, message, fix, lines}: `lines` are all places of one finding."""
     return json.dumps([_entry(finding) for finding in findings], indent=2) + "\n"
 
 
@@ -129,7 +129,7 @@ def _legal(text: str) -> str:
 
 
 def as_format(fmt: str, report: Report, version: str) -> str:
-    """The report in one of the formats for programs."""
+    """Return the report in one of the formats for programs."""
     if fmt == "json":
         return as_json(report.findings)
     if fmt == "sarif":
@@ -257,6 +257,6 @@ def explain(console: Console, rules: Iterable[Rule]) -> None:
 
 
 def rules_as_markdown(rules: Iterable[Rule]) -> str:
-    """The table of the README."""
+    """Return the table of the README."""
     rows = [f"| {rule.id} | {rule.name} | {rule.severity} | {rule.why} | {rule.fix} |" for rule in rules]
     return "\n".join(["| id | name | severity | why | fix |", "|---|---|---|---|---|", *rows])

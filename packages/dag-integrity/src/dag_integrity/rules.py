@@ -143,7 +143,7 @@ RULES: dict[str, Rule] = {rule.id: rule for rule in _ALL}
 
 
 def matching(prefixes: list[str]) -> set[str]:
-    """The ids of rules that start with one of `prefixes`: `AA2` is the whole group.
+    """Return the ids of rules that start with one of `prefixes`: `AA2` is the whole group.
 
     :raises ValueError: a prefix fits no rule
     """

@@ -15,7 +15,7 @@ HORIZON = timedelta(days=366 * 30)
 
 
 def dates(dag: Any) -> list[Cron] | None:
-    """The schedules that give a DAG's runs their logical dates: [] when none has one, None when that is not known here."""
+    """Return the schedules that give a DAG's runs their logical dates: [] when none has one, None when that is not known here."""
     return _crons(dag.timetable)
 
 

@@ -86,7 +86,7 @@ DECODERS = {
 
 
 def plugins(high_entropy: bool) -> list[str]:
-    """The detectors that are used."""
+    """Return the detectors that are used."""
     mapping: dict[str, type] = get_mapping_from_secret_type_to_class()
     names = {each.__name__ for each in mapping.values()}
     return sorted(names - NOISY - (set() if high_entropy else ENTROPY))
@@ -127,7 +127,7 @@ class Finder(ast.NodeVisitor):
         self.lines: set[tuple[int, str]] = set()
 
     def _give(self, name: str | None, value: ast.AST | None) -> None:
-        """A value is given to something of this name."""
+        """Note the lines of a value that is given to something of this name, where it looks like a secret."""
         if value is not None and is_secret_name(name):
             for text in _texts(value):
                 if not is_harmless(text):
@@ -214,7 +214,7 @@ def _defaults(call: ast.Call) -> Iterator[ast.AST]:
 
 
 def _texts(node: ast.AST) -> Iterator[str]:
-    """The texts that an expression may stand for, also put together, decoded or as a default."""
+    """Return the texts that an expression may stand for, also put together, decoded or as a default."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str | bytes):
         yield node.value.decode("latin-1") if isinstance(node.value, bytes) else node.value
     elif isinstance(node, ast.JoinedStr):
@@ -247,7 +247,7 @@ def _call_texts(node: ast.Call) -> Iterator[str]:
 
 
 def in_syntax(source: str) -> set[tuple[int, str]] | None:
-    """The lines of a file where a secret is written down; None when it is no Python."""
+    """Return the lines of a file where a secret is written down; None when it is no Python."""
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError):
@@ -264,7 +264,7 @@ def in_syntax(source: str) -> set[tuple[int, str]] | None:
 
 
 def scan(file: str) -> set[tuple[int, str]]:
-    """The lines of a file with a secret, and what kind of secret it looks like."""
+    """Return the lines of a file with a secret, and what kind of secret it looks like."""
     source = Path(file).read_text(encoding="utf-8", errors="replace")
     own = in_syntax(source)
     lines = source.splitlines()

@@ -9,13 +9,13 @@ import zipfile
 
 
 def archive_of(path: str) -> tuple[str, str] | None:
-    """The zip file and the member that a path names; None for a file on disk."""
+    """Return the zip file and the member that a path names; None for a file on disk."""
     folder, member = os.path.split(path)
     return (folder, member) if folder.endswith(".zip") and os.path.isfile(folder) else None
 
 
 def read(path: str) -> bytes:
-    """The bytes of a DAG file.
+    """Return the bytes of a DAG file.
 
     :raises OSError: it cannot be read
     """
@@ -39,7 +39,7 @@ def is_utf8(content: bytes) -> bool:
 
 
 def as_utf8(content: bytes) -> bytes:
-    """The source in UTF-8 with the same lines, for tools that read nothing else.
+    """Return the source in UTF-8 with the same lines, for tools that read nothing else.
 
     A declared encoding (`# -*- coding: latin-1 -*-`) and a byte order mark count; what neither explains is read as Latin-1,
     in which every byte means something.

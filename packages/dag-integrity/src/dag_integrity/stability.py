@@ -59,7 +59,7 @@ class Suspicion:
 
 
 def canonical(document: Any) -> Any:
-    """The document as Airflow compares it to decide on a new version: the order of lists of strings does not count."""
+    """Return the document as Airflow compares it to decide on a new version: the order of lists of strings does not count."""
     if isinstance(document, dict):
         left_out = ("fileloc", "_processor_dags_folder", "relative_fileloc")
         return {key: canonical(item) for key, item in sorted(document.items()) if key not in left_out}

@@ -72,7 +72,7 @@ def _accepted() -> frozenset[str]:
 
 
 def _operator(name: str, base: Any) -> type:
-    """An operator that takes whatever it is given and keeps what every operator has."""
+    """Return an operator that takes whatever it is given and keeps what every operator has."""
 
     def __init__(self: Any, *_: Any, **named: Any) -> None:
         own = _accepted() | ({"timeout", "mode", "poke_interval", "soft_fail"} if base is BaseSensorOperator else set())
@@ -155,7 +155,7 @@ def _distribution(fullname: str) -> str:
 
 
 def _importer() -> FrameType | None:
-    """The frame with the import statement."""
+    """Return the frame with the import statement."""
     frame: FrameType | None = sys._getframe(2)
     while frame is not None:
         file = frame.f_code.co_filename
@@ -171,7 +171,7 @@ def _guarded(frame: FrameType) -> bool:
 
 @cache
 def _guards(file: str) -> tuple[tuple[int, int], ...]:
-    """The lines, from and to, of a file's `try` blocks that take a failed import for possible."""
+    """Return the lines, from and to, of a file's `try` blocks that take a failed import for possible."""
     try:
         tree = ast.parse(Path(file).read_bytes())
     except (OSError, SyntaxError, ValueError):

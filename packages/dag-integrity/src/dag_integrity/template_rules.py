@@ -95,7 +95,7 @@ def search_paths(dag: Any) -> list[str]:
 
 
 def _not_loadable(environment: Any, name: str, own: set[str], depth: int = 0) -> Iterator[str]:
-    """The templates, with those that they include, that Jinja cannot load."""
+    """Return the templates, with those that they include, that Jinja cannot load."""
     if environment.loader is None or depth > 5:
         return
     try:

@@ -87,7 +87,7 @@ def with_includes(found: Used, environment: jinja2.Environment, own: set[str]) -
 
 
 def _needed(node: nodes.Node) -> Iterator[nodes.Node]:
-    """The parts of a template that fail when a variable is missing: not what has a default or is only asked about."""
+    """Return the parts of a template that fail when a variable is missing: not what has a default or is only asked about."""
     for child in node.iter_child_nodes():
         if isinstance(child, nodes.Filter) and child.name in ("default", "d"):
             for each in (*child.args, *(pair.value for pair in child.kwargs)):

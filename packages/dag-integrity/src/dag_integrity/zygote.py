@@ -90,7 +90,7 @@ def _serve(control: socket.socket, options: dict[str, Any], wakeup: int, alarm: 
 
 
 def _work(fd: int, options: dict[str, Any]) -> None:
-    """The life of a worker: never returns."""
+    """Be a worker until the end of this process: it never returns."""
     from dag_integrity import parser
 
     status = protocol.OWN_FAILURE
@@ -147,7 +147,7 @@ def _limit_memory(megabytes: int) -> None:
 
 
 def _reap(workers: dict[int, int]) -> list[tuple[int, int]]:
-    """Number and exit status of the workers that have ended, with what they had started."""
+    """Return number and exit status of the workers that have ended, with what they had started."""
     ended: list[tuple[int, int]] = []
     while True:
         try:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from include.sla.judge import PENDING, Judged
+from answers.operate.sla_judge import PENDING, Judged
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client

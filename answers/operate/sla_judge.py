@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from include.flights.contract import ZONE
+from include.flights.days import ZONE
 
 ON_TIME, LATE, FAILED, MISSING, PENDING = "on time", "late", "failed", "missing", "pending"
 COUNTED = (ON_TIME, LATE, FAILED, MISSING)

@@ -1,0 +1,193 @@
+"""Defines `answers walk`: steps through a question in front of somebody, or alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.syntax import Syntax
+
+from answers.console import AsJson, err, out, readable_errors
+from answers.proof import walk as walks
+from answers.proof.catalog import ROOT, CatalogError, Question, Step, load_questions
+from answers.proof.excerpts import excerpt
+
+SECONDS = 60  # an answer is said in
+
+
+def walk(
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="Such as q01.")],
+    no_run: Annotated[bool, typer.Option("--no-run", help="Show the commands, run none: no stack is needed.")] = False,
+    rehearse: Annotated[
+        bool, typer.Option("--rehearse", help="Say the answer: a clock of 60 s, a sentence at a key.")
+    ] = False,
+    ask: Annotated[bool, typer.Option("--ask", help="Only what interviewers ask; the claims come at a key.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Play it silently beforehand. Exit code 1 where it fails.")] = False,
+    first: Annotated[int, typer.Option("--from", metavar="N", min=1, help="Begin with this step.")] = 1,
+    edit: Annotated[bool, typer.Option("--edit", help="Open what is shown in the editor of $VISUAL, too.")] = False,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
+    """Walk through a question: what to say, the lines to show, the commands to run, what they ask. Enter goes on.
+
+    A step that runs something shows the command first and runs it at Enter; `s` passes over it.
+    """
+    with readable_errors():
+        found = _question(question)
+        if first > len(found.walk):
+            raise ValueError(f"--from {first}: the walk of {found.id} has {len(found.walk)} steps")
+        good = True
+        try:
+            if check:
+                good = _check(found, not no_run, first, as_json)
+            elif as_json:
+                print(json.dumps(_as_data(found, first)))
+            elif rehearse:
+                _rehearse(found)
+            elif ask:
+                _ask(found, first)
+            else:
+                good = _walk(found, first, no_run, edit)
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None
+    if not good:
+        raise typer.Exit(1)
+
+
+def _question(word: str) -> Question:
+    """Find a question by q01, Q1 or 1.
+
+    :raises ValueError: there is none, or it has no walk
+    """
+    try:
+        questions = load_questions(ROOT)
+    except CatalogError as error:
+        raise ValueError(str(error)) from error
+    number = word.lower().removeprefix("q").lstrip("0")
+    found = next((each for each in questions if str(each.number) == number), None)
+    if found is None:
+        raise ValueError(f"no question {word}: there are {', '.join(each.id for each in questions)}")
+    if not found.walk:
+        raise ValueError(f"{found.id} has no walk yet: add `walk:` to include/questions/{found.id}.yaml")
+    return found
+
+
+def _as_data(found: Question, first: int) -> dict[str, Any]:
+    steps = [
+        {"step": number, **step.model_dump(), "seconds": walks.seconds_of(step)}
+        | {"excerpt": asdict(excerpt(step.show)) if step.show else None}
+        for number, step in enumerate(found.walk, 1)
+        if number >= first
+    ]
+    return {"question": found.id, "title": found.title, "seconds": walks.length(found), "steps": steps}
+
+
+def _check(found: Question, run: bool, first: int, as_json: bool) -> bool:
+    played = []
+    for each in walks.check(found, run, first):
+        played.append(each)
+        if not as_json:
+            mark = "[red]✗[/]" if each.problems else "[green]✓[/]"
+            words = " / ".join(each.problems) or found.walk[each.number - 1].say
+            out.print(f"{mark} {each.number} {escape(words)}", highlight=False)
+    if as_json:
+        print(json.dumps({"question": found.id, "steps": [asdict(each) for each in played]}))
+    return not any(each.problems for each in played)
+
+
+def _walk(found: Question, first: int, no_run: bool, edit: bool) -> bool:
+    times = walks.length(found)
+    out.rule(f"{found.number} · {escape(found.title)}")
+    whole = "" if no_run else f", {_time(times['whole'])} with its commands"
+    out.print(f"{len(found.walk)} steps, {_time(times['said'])}{whole}", style="dim", highlight=False)
+    good = True
+    for number, step in enumerate(found.walk, 1):
+        if number >= first:
+            good = _step(found, number, step, no_run, edit) and good
+            _key("Enter for the next step" if number < len(found.walk) else "That was all")
+    return good
+
+
+def _step(found: Question, number: int, step: Step, no_run: bool, edit: bool) -> bool:
+    """Show a step. Returns whether its commands did what is expected."""
+    out.print()
+    seconds = walks.seconds_of(step)
+    took = f"{_time(seconds['said'])}{', then ' + _time(seconds['run']) if seconds['run'] and not no_run else ''}"
+    out.print(f"[bold]{number}[/] [dim]of {len(found.walk)}, {took}[/]", highlight=False)
+    out.print(escape(step.say), highlight=False)
+    if step.show:
+        _show(step.show, edit)
+    if step.ask:
+        claims = f" [dim]{', '.join(step.claim)}[/]" if step.claim else ""
+        out.print(f"[yellow]They ask:[/] {escape(step.ask)}{claims}", highlight=False)
+    return all(_run(command, step, no_run) for command in step.commands)
+
+
+def _show(anchor: str, edit: bool) -> None:
+    found = excerpt(anchor)
+    out.print(f"[cyan]{escape(found.file)}:{found.line}[/]", highlight=False)
+    lexer = Syntax.guess_lexer(found.file, found.text)
+    out.print(Syntax(found.text, lexer, line_numbers=True, start_line=found.line, word_wrap=True, theme="ansi_dark"))
+    editor = os.environ.get("VISUAL")
+    if edit and not editor:
+        err.print("answers: --edit opens the editor that $VISUAL names, and it is not set", style="yellow")
+    elif edit and editor:
+        subprocess.run([*shlex.split(editor), f"+{found.line}", str(ROOT / found.file)], check=False)
+
+
+def _run(command: str, step: Step, no_run: bool) -> bool:
+    out.print(f"[bold]$ {escape(command)}[/]", highlight=False, soft_wrap=True)
+    if no_run or _key("Enter runs it, s passes over it") == "s":
+        return True
+    done = subprocess.run([sys.executable, "-m", *shlex.split(command)], cwd=ROOT, stdin=subprocess.DEVNULL)
+    wanted = step.expect.exit if step.expect else 0
+    if done.returncode != wanted:
+        err.print(f"answers: ended with {done.returncode} instead of {wanted}", style="red")
+    return done.returncode == wanted
+
+
+def _ask(found: Question, first: int) -> None:
+    texts = {claim.id: claim.text for claim in found.claims}
+    for step in (step for number, step in enumerate(found.walk, 1) if step.ask and number >= first):
+        out.print(f"\n[yellow]{escape(step.ask or '')}[/]", highlight=False)
+        _key("Enter for the claim")
+        out.print(escape(step.say), highlight=False)
+        for claim in step.claim:
+            out.print(f"[dim]{claim}[/] {escape(texts[claim])}", highlight=False)
+
+
+def _rehearse(found: Question) -> None:
+    """Reveal the answer sentence by sentence, and tell the pace at the end."""
+    out.print(f"[bold]{escape(' '.join(found.question.split()))}[/]", highlight=False)
+    _key(f"Enter starts the clock of {SECONDS} s")
+    began = time.monotonic()
+    for paragraph in (found.answer or "").strip().split("\n\n"):
+        for sentence in walks.sentences(paragraph):
+            left = SECONDS - round(time.monotonic() - began)
+            _key(f"{left} s left" if left >= 0 else f"{-left} s over")
+            out.print(escape(sentence), highlight=False)
+        out.print()
+    seconds = max(1.0, time.monotonic() - began)
+    words = len((found.answer or "").split())
+    out.print(f"{words} words in {seconds:.0f} s: {words * 60 / seconds:.0f} a minute", highlight=False)
+
+
+def _key(what: str) -> str:
+    """Wait for Enter on a terminal; anywhere else go on at once. Returns what was typed before it."""
+    if not sys.stdin.isatty():
+        return ""
+    try:
+        return out.input(f"[dim]{escape(what)} [/]").strip().lower()
+    except EOFError:
+        return ""
+
+
+def _time(seconds: int) -> str:
+    return f"{seconds} s" if seconds < 100 else f"{round(seconds / 60)} min"

@@ -1,0 +1,467 @@
+/* The Answers page. It reads, it runs nothing. Every text is set as text: `el` and `say` are the only ways in.
+   Served by Airflow it asks api/…; exported, it finds the same documents in data.js. */
+"use strict";
+
+const kept = window.answersData; // an export
+const framed = window.parent !== window && !kept;
+const $ = (id) => document.getElementById(id);
+const POLL = 5000; // milliseconds
+const SHAPES = { proven: "✓", "proven, code changed since": "◐", failing: "✕", "not proven": "○" };
+const CLASSES = { proven: "proven", "proven, code changed since": "changed", failing: "failing", "not proven": "none" };
+let shown = null; // id of the question
+let overview = null;
+let stop = () => {}; // ends the clock of a rehearsal
+
+class Refused extends Error {
+  constructor(status, message) { super(message); this.status = status; }
+}
+
+/* ---- what is asked ---- */
+
+const tags = new Map(); // path -> [ETag, document]: an answer 304 is the document again
+
+async function ask(path) {
+  if (kept) {
+    if (path in kept) return kept[path];
+    throw new Refused(404, `There is no ${path}.`);
+  }
+  const [tag, old] = tags.get(path) || [];
+  let answer;
+  try {
+    answer = await fetch(`api/${path}`, { cache: "no-store", headers: tag ? { "If-None-Match": tag } : {} });
+  } catch {
+    throw new Refused(0, "Airflow does not answer.");
+  }
+  if (answer.status === 304) return old;
+  if (answer.status === 401) { // Airflow's own page leads to the sign-in
+    (framed ? window.parent : window).location.reload();
+    throw new Refused(401, "You are signed out.");
+  }
+  const body = await answer.json().catch(() => ({ detail: `Airflow answered ${answer.status}.` }));
+  if (!answer.ok) throw new Refused(answer.status, String(body.detail));
+  tags.set(path, [answer.headers.get("ETag"), body]);
+  return body;
+}
+
+/* ---- making elements ---- */
+
+function el(name, options = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(options)) {
+    if (key === "on") made.addEventListener("click", value);
+    else if (value !== null && value !== undefined && value !== false) made.setAttribute(key, value === true ? "" : value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+function say(text) { // `code` becomes code, *a word* is emphasised, all else stays text
+  const parts = document.createDocumentFragment();
+  String(text).split("`").forEach((part, at) => parts.append(...(at % 2 ? [el("code", {}, part)] : emphasised(part))));
+  return parts;
+}
+
+function emphasised(text) {
+  return text.split(/\*([A-Za-z][\w -]*)\*/).map((part, at) => (at % 2 ? el("em", {}, part) : part));
+}
+
+function mark(state) {
+  const shape = el("span", { "aria-hidden": "true" }, `${SHAPES[state]} `);
+  return el("span", { class: `state ${CLASSES[state]}` }, shape, state);
+}
+
+function copier(text, label) {
+  return el("button", { type: "button", class: "small", "aria-label": `Copy ${label || text}`, on: () => copy(text) }, "Copy");
+}
+
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch { // no secure context: the old way
+    const box = el("textarea", { class: "unseen" });
+    box.value = text;
+    document.body.append(box);
+    box.select();
+    document.execCommand("copy");
+    box.remove();
+  }
+  announce(`Copied: ${text}`);
+}
+
+function announce(text) { $("live").textContent = text; }
+
+function table(caption, heads, rows, kind) {
+  const head = el("tr", {}, ...heads.map((title) => el("th", { scope: "col" }, title)));
+  const body = rows.map((cells) => el("tr", {}, ...cells.map((cell, at) => {
+    const number = typeof cell === "number";
+    return el(at || kind ? "td" : "th", { scope: at || kind ? null : "row", class: number ? "number" : null }, number ? String(cell) : cell);
+  })));
+  const made = el("table", { class: kind }, el("caption", {}, caption), el("thead", {}, head), el("tbody", {}, ...body));
+  return el("div", { class: "scroll", role: "region", "aria-label": caption, tabindex: "0" }, made);
+}
+
+function code(text, label) {
+  return el("pre", { tabindex: "0", role: "region", "aria-label": label }, el("code", {}, text));
+}
+
+function section(id, title, ...children) {
+  return el("section", { id, "aria-labelledby": `${id}-title` }, el("h2", { id: `${id}-title` }, title), ...children);
+}
+
+function airflow(path, label) { // a page of Airflow: by its own router when we are in its frame
+  if (kept) return null;
+  const link = el("a", { href: `../${path}` }, label);
+  link.addEventListener("click", (event) => {
+    if (!framed || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    window.parent.history.pushState({}, "", link.href);
+    window.parent.dispatchEvent(new PopStateEvent("popstate", { state: {} }));
+  });
+  return link;
+}
+
+const time = (seconds) => (seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`);
+const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
+
+function ago(iso) {
+  const hours = (Date.now() - new Date(iso)) / 3.6e6;
+  return hours < 1 ? "within the hour" : hours < 48 ? `${plural(Math.floor(hours), "hour")} ago` : `${Math.floor(hours / 24)} days ago`;
+}
+
+/* ---- the parts of a question ---- */
+
+function answer(question) {
+  const spans = [];
+  const paragraphs = question.answer.map((sentences) => el("p", {}, ...sentences.flatMap((sentence) => {
+    spans.push(el("span", {}, say(sentence)));
+    return [spans.at(-1), " "];
+  })));
+  const clock = el("span", { class: "clock", role: "timer" }, "60");
+  const result = el("p", { role: "status" });
+  const next = el("button", { type: "button", on: reveal }, "Next sentence");
+  const all = el("button", { type: "button", on: () => finish() }, "Show all");
+  const controls = el("div", { class: "row", hidden: true }, clock, next, all);
+  const start = el("button", { type: "button", on: rehearse }, "Rehearse");
+  let began, timer, place;
+
+  function rehearse() {
+    stop();
+    spans.forEach((span) => { span.hidden = true; });
+    controls.hidden = false;
+    start.hidden = true;
+    result.textContent = "";
+    [began, place] = [Date.now(), 0];
+    tick();
+    timer = setInterval(tick, 1000);
+    document.addEventListener("keydown", space);
+    stop = () => finish(true);
+    next.focus();
+  }
+  function tick() {
+    const left = Math.ceil(60 - (Date.now() - began) / 1000);
+    clock.textContent = String(left);
+    if ([30, 10, 0].includes(left)) announce(left ? `${left} seconds` : "The minute is over");
+  }
+  function reveal() {
+    if (place < spans.length) spans[place++].hidden = false;
+    if (place === spans.length) finish();
+  }
+  function space(event) {
+    if (event.key !== " " || event.target.closest("button, a, select, summary, input")) return;
+    event.preventDefault();
+    reveal();
+  }
+  function finish(quiet) {
+    clearInterval(timer);
+    document.removeEventListener("keydown", space);
+    stop = () => {};
+    const seconds = Math.max(1, (Date.now() - began) / 1000);
+    spans.forEach((span) => { span.hidden = false; });
+    controls.hidden = true;
+    start.hidden = false;
+    if (quiet) return;
+    result.textContent = `${question.words} words in ${Math.round(seconds)} s: ${Math.round(question.words * 60 / seconds)} a minute.`;
+    start.focus();
+  }
+  const about = el("span", { class: "soft" }, `${question.words} words, 60 seconds`);
+  return section("answer", "The answer to say", el("div", { class: "row" }, start, about), controls, result, ...paragraphs);
+}
+
+function anchor(each) {
+  const where = each.line ? `${each.file}:${each.line}` : each.file;
+  const name = each.anchor.slice(each.file.length + 1);
+  const lines = code(each.text, `Lines of ${where}`);
+  const copies = el("div", { class: "row" }, copier(where), copier(`code -g ${where}`));
+  return el("li", {}, el("details", {}, el("summary", {}, el("code", {}, where), ` ${name}`), lines, copies));
+}
+
+function tests(claim) {
+  const passed = claim.tests.filter((test) => test.outcome === "passed");
+  const took = passed.reduce((sum, test) => sum + test.seconds, 0);
+  const told = passed.length ? `Tests: ${passed.length} of ${claim.tests.length} passed, ${time(took)}` : `Tests: ${claim.tests.length}, not run here`;
+  const list = claim.tests.map((test) => el("li", {}, el("code", {}, test.id), ` ${test.outcome} `, copier(`pytest ${test.id.split("[")[0]}`)));
+  return el("details", {}, el("summary", {}, told), el("ul", {}, ...list));
+}
+
+function faults(claim) {
+  if (!claim.faults.length) return null;
+  const caught = claim.faults.filter((fault) => fault.state.startsWith("caught")).length;
+  const list = claim.faults.map((fault) => el("li", {}, `${fault.title}: ${fault.state}`));
+  return el("details", {}, el("summary", {}, `Mistakes caught: ${caught} of ${claim.faults.length}. Show them`), el("ul", {}, ...list));
+}
+
+function article(claim) {
+  const why = [claim.reason, claim.changed.length ? `Changed: ${claim.changed.join(", ")}` : null,
+    claim.elsewhere_changed ? "Other code has changed since." : null].filter(Boolean);
+  return el("article", { id: `claim-${claim.id}`, tabindex: "-1" },
+    el("h3", {}, `${claim.id} `, mark(claim.state), claim.live ? " · needs a live stack" : null),
+    el("p", {}, say(claim.text)),
+    why.length ? el("p", { class: "soft" }, why.join(" ")) : null,
+    el("ul", { class: "plain" }, ...claim.anchors.map(anchor)),
+    tests(claim), faults(claim),
+    el("h4", {}, "See it yourself"), el("p", {}, say(claim.see)), el("div", { class: "row" }, copier(claim.see, `how to see ${claim.id}`),
+      el("button", { type: "button", class: "small", on: () => copy(address(shown, `claim-${claim.id}`)) }, `Copy link to ${claim.id}`)));
+}
+
+function runs(found) {
+  const said = found.said.map((each) => el("li", {}, `${each.text} (claim ${each.claim}, from what the task returned)`));
+  const rows = found.runs.map((run) => {
+    const path = `dags/${encodeURIComponent(run.dag)}/runs/${encodeURIComponent(run.run)}`;
+    const tasks = run.tasks.map((task) => {
+      const more = [task.count > 1 ? `× ${task.count}` : "", task.tries > 1 ? `try ${task.tries}` : "", task.seconds ? `${task.seconds} s` : ""];
+      return el("li", {}, `${task.task}: ${task.state} ${more.filter(Boolean).join(", ")}`);
+    });
+    const list = el("details", {}, el("summary", {}, plural(tasks.length, "task")), el("ul", {}, ...tasks));
+    return [run.day, el("span", {}, airflow(path, run.run) || run.run, el("br"), el("span", { class: "soft" }, run.dag)), run.state, run.seconds ?? "", list];
+  });
+  const nothing = el("p", {}, "Nothing has run yet. This makes some: ", el("code", {}, `answers run ${found.question} --date 2013-06-13`));
+  return rows.length ? [el("ul", {}, ...said), table("The last runs, from Airflow's database", ["day", "run", "state", "seconds", "tasks"], rows)] : [nothing];
+}
+
+function svg(name, attributes, ...children) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+function figure(plot) {
+  const most = Math.max(...plot.bars.map((bar) => bar.value), plot.goal ? plot.goal.value : 0) || 1;
+  const width = Math.max(260, Math.min(680, $("body").clientWidth));
+  const many = plot.bars.length > 15; // columns without a name each; the table has them
+  const parts = [];
+  const height = many ? 160 : plot.bars.length * 40;
+  plot.bars.forEach((bar, at) => {
+    if (many) {
+      const step = width / plot.bars.length;
+      const tall = 140 * bar.value / most;
+      parts.push(svg("rect", { x: at * step, y: 150 - tall, width: Math.max(1, step - 2), height: tall }));
+      return;
+    }
+    const long = (width - 70) * bar.value / most;
+    parts.push(svg("text", { x: 0, y: at * 40 + 14 }, bar.label));
+    parts.push(svg("rect", { x: 0, y: at * 40 + 19, width: Math.max(1, long), height: 14 }));
+    parts.push(svg("text", { x: long + 6, y: at * 40 + 31 }, `${bar.value}`));
+  });
+  if (plot.goal) {
+    const at = many ? 150 - 140 * plot.goal.value / most : (width - 70) * plot.goal.value / most;
+    parts.push(svg("line", many ? { x1: 0, x2: width, y1: at, y2: at } : { x1: at, x2: at, y1: 0, y2: height }));
+  }
+  const goal = plot.goal ? ` The dashed line: ${plot.goal.label}, ${plot.goal.value} ${plot.unit}.` : "";
+  const low = plot.bars.reduce((one, other) => (other.value < one.value ? other : one));
+  const desc = `${plot.bars.length} bars, the lowest ${low.label} with ${low.value} ${plot.unit}, none above ${most}.${goal}`;
+  const picture = svg("svg", { role: "img", viewBox: `0 0 ${width} ${height}`, width, height, "aria-labelledby": `${plot.name}-t ${plot.name}-d` },
+    svg("title", { id: `${plot.name}-t` }, plot.title), svg("desc", { id: `${plot.name}-d` }, desc), ...parts);
+  const rows = plot.bars.map((bar) => [bar.label, bar.value]);
+  return el("figure", {}, el("h3", {}, `${plot.title}, ${plot.unit}`), el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": plot.title }, picture),
+    el("figcaption", {}, `${plot.source}: ${plot.made}.${goal}`),
+    el("details", {}, el("summary", {}, "As a table"), table(plot.title, ["", plot.unit], rows)));
+}
+
+function walk(question) {
+  const steps = question.walk.map((step, at) => {
+    const shownLines = step.excerpt ? el("ul", { class: "plain" }, anchor(step.excerpt)) : null;
+    const commands = [step.run, step.then].filter(Boolean).map((command) => el("div", { class: "row" }, el("code", {}, command), copier(command)));
+    const expects = step.expect ? el("p", { class: "soft" }, `Within ${time(step.expect.seconds)}${step.expect.says ? `, and it prints “${step.expect.says}”` : ""}.`) : null;
+    const asked = step.ask ? el("p", {}, el("strong", {}, "They ask: "), say(step.ask), step.claim.length ? ` Claim ${step.claim.join(", ")}.` : "") : null;
+    return el("li", { hidden: at > 0 }, el("p", {}, say(step.say)), shownLines, ...commands, expects, asked);
+  });
+  let place = 0;
+  const told = el("span", { class: "soft", role: "status" });
+  const go = (by) => {
+    steps[place].hidden = true;
+    place = (place + by + steps.length) % steps.length;
+    steps[place].hidden = false;
+    told.textContent = `step ${place + 1} of ${steps.length}`;
+  };
+  go(0);
+  const buttons = [el("button", { type: "button", on: () => go(-1) }, "Back"), el("button", { type: "button", on: () => go(1) }, "Next"), told];
+  return [el("p", {}, "In a terminal: ", el("code", {}, `answers walk ${question.id}`)), el("div", { class: "row" }, ...buttons), el("ol", { class: "plain" }, ...steps)];
+}
+
+function exercises(question) {
+  return question.exercises.map((each) => el("li", {}, `${each.title}. ${each.minutes} min, ${each.skills.join(", ")}. `, el("code", {}, each.start), " ", copier(each.start)));
+}
+
+function body(question, part) {
+  const last = el("span", { id: "last" });
+  const links = el("div", { class: "row" }, airflow(`dags/${encodeURIComponent(question.dag)}`, "Open the DAG"), last,
+    el("button", { type: "button", on: () => copy(address(question.id)) }, "Copy link"));
+  const pairs = question.then_now.map((pair) => [say(pair.then), say(pair.now)]);
+  return [
+    part ? el("p", {}, say(part)) : null,
+    el("p", { class: "asked" }, say(question.question)), question.dag ? links : null,
+    question.answered ? answer(question) : el("p", {}, "Not answered yet."),
+    pairs.length ? section("then-now", "Then → now", table("Airflow 1 and 2, and today", ["then", "now"], pairs, "pairs")) : null,
+    section("claims", "Claims", ...question.claims.map(article)),
+    kept ? null : section("evidence", "Live evidence", el("div", { id: "runs" })),
+    question.plots.length ? section("plots", "Plots", el("div", { id: "drawn" })) : null,
+    question.exercises.length ? section("exercises", "Exercises", el("ul", {}, ...exercises(question))) : null,
+    question.walk.length ? section("walk", "Walk", ...walk(question)) : null,
+  ].filter(Boolean);
+}
+
+/* ---- the frame ---- */
+
+function address(id, claim) { // of this question, as somebody else would open it
+  const query = `?q=${id}${claim ? `#${claim}` : ""}`;
+  const own = new URL(query, location.href);
+  const found = framed && /^(.*?\/plugin\/answers)(\/|$)/.exec(window.parent.location.pathname);
+  return found ? new URL(`${found[1]}${own.pathname}${own.search}${own.hash}`, own).href : own.href;
+}
+
+function mirror(id, claim) { // Airflow's address bar follows, so that a reload comes back here
+  if (framed && window.parent.location.pathname.includes("/plugin/answers")) {
+    window.parent.history.replaceState(window.parent.history.state, "", address(id, claim));
+  }
+}
+
+function list() {
+  const { caught, known } = overview.faults;
+  const about = [caught ? `${caught} of ${known} mistakes caught` : null, (overview.commit || "").slice(0, 7), overview.proven_at ? ago(overview.proven_at) : null];
+  $("about").textContent = about.filter(Boolean).join(" · ") || "Not proven here";
+  $("list").replaceChildren(...overview.questions.map((each) => {
+    const link = el("a", { href: `?q=${each.id}`, "aria-current": each.id === shown ? "page" : null }, `${each.number} ${each.title}`, mark(each.state));
+    link.addEventListener("click", (event) => {
+      if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+      event.preventDefault();
+      open(each.id);
+    });
+    return el("li", {}, link);
+  }));
+  $("choose").replaceChildren(...overview.questions.map((each) => {
+    const option = el("option", { value: each.id }, `${each.number} ${each.title} (${each.state})`);
+    option.selected = each.id === shown;
+    return option;
+  }));
+}
+
+function note(text) {
+  $("note").hidden = !text;
+  $("note").replaceChildren(say(text || ""));
+}
+
+async function show(id, { focus = false, part = "" } = {}) {
+  stop();
+  shown = id;
+  const slow = setTimeout(() => { if (shown === id) note("Reading…"); }, 300);
+  try {
+    overview = await ask("questions");
+    const question = await ask(`questions/${id}`);
+    if (shown !== id) return;
+    list();
+    $("title").textContent = `${question.number} · ${question.title}`;
+    document.title = `${question.number} · ${question.title} · Answers`;
+    if (framed && window.frameElement) window.frameElement.title = document.title;
+    $("body").replaceChildren(...body(question, part));
+    note(overview.note);
+    if (focus) $("title").focus();
+    const target = location.hash && $(decodeURIComponent(location.hash.slice(1)));
+    if (target) target.scrollIntoView();
+    poll();
+    for (const name of question.plots) ask(`plots/${name}`).then((plot) => { if (shown === id) $("drawn").append(figure(plot)); }, () => {});
+  } catch (error) {
+    note(error.message);
+  } finally {
+    clearTimeout(slow);
+    if ($("note").textContent === "Reading…") note(overview && overview.note);
+  }
+}
+
+function open(id) {
+  if (!kept) history.pushState({}, "", `?q=${id}`);
+  mirror(id);
+  show(id, { focus: true });
+  window.scrollTo(0, 0);
+}
+
+let newest = ""; // the evidence that is drawn, and when it came
+let at = "";
+
+async function poll() {
+  const [id, place] = [shown, $("runs")];
+  if (!place || document.visibilityState !== "visible") return;
+  try {
+    const found = await ask(`evidence/${id}`);
+    if (shown !== id || place !== $("runs")) return;
+    at = new Date().toLocaleTimeString();
+    const text = JSON.stringify(found);
+    if (place.hasChildNodes() && text === newest) return note(overview.note);
+    if (place.hasChildNodes()) announce("There is new evidence.");
+    newest = text;
+    const opened = [...place.querySelectorAll("details")].map((each) => each.open);
+    place.replaceChildren(...runs(found));
+    place.querySelectorAll("details").forEach((each, n) => { each.open = opened.length === place.querySelectorAll("details").length && opened[n]; });
+    const run = found.runs[0];
+    $("last").replaceChildren(run ? airflow(`dags/${encodeURIComponent(run.dag)}/runs/${encodeURIComponent(run.run)}`, "Last run") : "");
+    note(overview.note);
+  } catch (error) {
+    if (shown !== id) return;
+    if (error.status === 403) place.replaceChildren(el("p", {}, error.message));
+    else note(`${error.message} ${at ? `This is as of ${at}.` : ""}`);
+  }
+}
+
+function follow() { // Airflow's theme, or this machine's
+  const media = matchMedia("(prefers-color-scheme: dark)");
+  const root = framed ? window.parent.document.documentElement : null;
+  const set = () => {
+    const dark = root ? root.classList.contains("dark") : media.matches;
+    document.documentElement.classList.toggle("dark", dark);
+  };
+  set();
+  if (root) new MutationObserver(set).observe(root, { attributes: true, attributeFilter: ["class"] });
+  else media.addEventListener("change", set);
+}
+
+async function begin() {
+  const query = new URLSearchParams(location.search);
+  const dag = query.get("dag");
+  if (!dag) {
+    const first = /^q\d\d+$/.test(query.get("q") || "") ? query.get("q") : "q01";
+    mirror(first, location.hash.slice(1));
+    return show(first);
+  }
+  document.documentElement.classList.add("tab");
+  try {
+    const found = await ask(`of-dag/${encodeURIComponent(dag)}`);
+    if (found.question) return show(found.question, { part: `Part of question ${Number(found.question.slice(1))}: \`${dag}\` is made by \`dags/${found.file}\`.` });
+    $("title").textContent = "No question rests on this DAG";
+    $("body").append(el("p", {}, airflow("plugin/answers", "All questions")));
+  } catch (error) {
+    note(error.message);
+  }
+  return undefined;
+}
+
+follow();
+addEventListener("popstate", () => {
+  const id = new URLSearchParams(location.search).get("q");
+  if (id && id !== shown) show(id, { focus: true });
+  if (id) mirror(id, location.hash.slice(1));
+});
+addEventListener("hashchange", () => mirror(shown, location.hash.slice(1)));
+$("choose").addEventListener("change", (event) => open(event.target.value));
+document.addEventListener("visibilitychange", () => poll());
+setInterval(poll, POLL);
+begin();

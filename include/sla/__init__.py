@@ -1,1 +1,0 @@
-"""Judges how many of the scheduled runs were on time."""

@@ -1,0 +1,98 @@
+"""The Answers page in a real browser, exported and opened from a disk: both themes, narrow windows, the keyboard alone."""
+
+import json
+
+import pytest
+
+from answers.page.export import write
+from answers.proof.catalog import load_questions
+from support import PROJECT
+from support.browser import reader
+
+QUESTIONS = load_questions()
+VISIBLE = "getComputedStyle(doc.activeElement).outlineStyle !== 'none' && doc.activeElement.getClientRects().length > 0"
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    """A reader of the exported page."""
+    folder = tmp_path_factory.mktemp("site")
+    write(PROJECT, folder)
+    with reader(f"file://{folder}") as found:
+        yield found
+
+
+def show(page, question, width: int = 1280, dark: bool = False) -> None:
+    """Open a question in a window of this width and a theme."""
+    page.resize(width)
+    scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
+    page.page.call("Emulation.setEmulatedMedia", features=scheme)
+    page.open(f"/index.html?q={question.id}")
+    page.wait(f"doc.querySelector('#title')?.textContent.startsWith('{question.number} ')", question.id)
+    page.wait(f"doc.querySelectorAll('article').length === {len(question.claims)}", "its claims")
+    page.wait(f"doc.documentElement.classList.contains('dark') === {json.dumps(dark)}", "the theme")
+
+
+def spoken(text: str) -> str:
+    """A text as the page shows it: code and emphasis without their marks."""
+    return " ".join(text.replace("`", "").split())
+
+
+@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.id)
+def test_a_question_is_shown_word_for_word_and_for_everybody(page, question):
+    for dark in (False, True):
+        show(page, question, dark=dark)
+        assert page.serious() == [], "what axe calls serious"
+        page.picture(f"{question.id}-{'dark' if dark else 'light'}")
+    shown = page.js("[...doc.querySelectorAll('#answer > p')].map((p) => p.textContent)")
+    assert [spoken(text) for text in shown if text.strip()] == [spoken(part) for part in question.answer.split("\n\n")]
+    claims = page.js("[...doc.querySelectorAll('article')].map((each) => each.textContent)")
+    for claim, text in zip(question.claims, claims, strict=True):
+        assert spoken(claim.text) in spoken(text)
+        assert any(word in text for word in ("proven", "failing")), "the state is said by a word"
+    assert page.troubles() == []
+
+
+@pytest.mark.parametrize("width", [320, 640])
+def test_a_narrow_window_scrolls_only_one_way(page, width):
+    """320 pixels are a small telephone, and 640 are a window of 1,280 at 200 %."""
+    for question in QUESTIONS:
+        show(page, question, width)
+        wide = page.js("[doc.documentElement.scrollWidth, doc.documentElement.clientWidth]")
+        assert wide[0] <= wide[1], question.id
+        assert page.js("doc.querySelector('#choose').getClientRects().length") == 1, "the list is a choice there"
+        page.picture(f"{question.id}-{width}")
+
+
+def test_the_keyboard_alone_is_enough_and_one_sees_where_one_is(page):
+    show(page, QUESTIONS[1])
+    for place in range(20):
+        page.key("Tab")
+        assert page.js(VISIBLE), f"after {place + 1} times Tab: {page.js('doc.activeElement.outerHTML')}"
+    page.js("doc.querySelector('#list a').focus()")
+    page.key("Enter")
+    page.wait("doc.querySelector('#title').textContent.startsWith('1 ')", "question 1")
+    page.wait("doc.activeElement.id === 'title'", "the focus, where the new text begins")
+
+
+def test_a_rehearsal_hides_the_answer_and_gives_it_sentence_by_sentence(page):
+    show(page, QUESTIONS[0])
+    page.js("[...doc.querySelectorAll('button')].find((each) => each.textContent === 'Rehearse').focus()")
+    page.key("Enter")
+    hidden = "doc.querySelectorAll('#answer p > span[hidden]').length"
+    sentences = page.wait(hidden, "the answer to be hidden")
+    assert sentences == page.js("doc.querySelectorAll('#answer > p > span').length")
+    page.picture("rehearsal")
+    page.js("doc.activeElement.blur()")
+    page.key("Space")
+    page.wait(f"{hidden} === {sentences - 1}", "the first sentence")
+
+
+def test_plots_are_drawn_with_the_same_numbers_in_a_table(page):
+    (question,) = [each for each in QUESTIONS if each.id == "q07"]
+    show(page, question)
+    page.wait("doc.querySelectorAll('#drawn figure').length === 6", "six plots")
+    recorded = json.loads((PROJECT / "bench/results/stages.json").read_text())["result"]["alone"]
+    figure = "[...doc.querySelectorAll('figure')].find((each) => each.textContent.includes('stages.json'))"
+    for text in (f"{figure}.querySelector('svg').textContent", f"{figure}.querySelector('table').textContent"):
+        assert str(recorded["transform_spark"]["cpu_s_a_gb"]) in page.js(text)
