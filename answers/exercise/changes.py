@@ -6,7 +6,7 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,8 +80,10 @@ def counts(path: str, bounds: Bounds) -> bool:
     return matches(path, bounds.yours) and not matches(path, [*bounds.not_yours, *NEVER_YOURS])
 
 
-def between(repository: Path, start: str, end: str, bounds: Bounds) -> Changes:
+def between(repository: Path, start: str, end: str, counted: Callable[[str], bool]) -> Changes:
     """Return what has changed from one commit to another.
+
+    :param counted: tells whether a path is the candidate's to change.
 
     :raises ExerciseError: too much has changed.
     """
@@ -96,7 +98,7 @@ def between(repository: Path, start: str, end: str, bounds: Bounds) -> Changes:
         _, mode, old, new, _ = about.split()
         if path == TICKET:
             continue
-        if mode not in REGULAR or not _is_plain(path) or not counts(path, bounds):
+        if mode not in REGULAR or not _is_plain(path) or not counted(path):
             outside.append(path)
             continue
         if len(files) >= MOST_FILES:

@@ -9,17 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from answers.exercise.catalogue import ExerciseError
-from answers.exercise.changes import CannotJudge, Changes, lay_over
+from answers.exercise.changes import CannotJudge, Changes, lay_over, matches
 from answers.exercise.check import CANNOT_TELL, HOLDS, WRONG, Result, Stage, scratch
 from answers.exercise.judge import said
-from answers.exercise.model import Bounds
 from answers.exercise.probing import Overused, Rooms, run_tests
 from answers.exercise.workspace import Workspace
 from answers.proof.catalog import Fault, load_faults
 from answers.proof.copies import copy_project
 from answers.proof.faults import FAST, apply_fault, fault_token, targets
 
-BOUNDS = Bounds(yours=["dags/**", "include/**", "plugins/**", "answers/**", "config/**"])
+# Tests are the kit's, and what runs them; the file that has the fault may be among the latter.
+NOT_YOURS = (
+    "tests/**",
+    "**/tests/**",
+    "**/conftest.py",
+    "answers/exercise/**",
+    "answers/proof/**",
+    "pyproject.toml",
+    "requirements.txt",
+)
 SECONDS = 300.0  # that the claim's tests may take on the recorded machine
 HOLDS_TEXT = "the tests of the claim pass"
 
@@ -34,6 +42,11 @@ def fault_of(root: Path, opened: Workspace) -> Fault:
         if fault_token(fault.id, salt) == token:
             return fault
     raise ExerciseError(f"the fault in {opened.folder} is not among those of {root}: was the kit changed since?")
+
+
+def counts(fault: Fault, path: str) -> bool:
+    """Tell whether a change of this file is part of a repair."""
+    return path == fault.file or not matches(path, NOT_YOURS)
 
 
 def check(root: Path, opened: Workspace, changes: Changes, say: Callable[[Stage], None]) -> Result:

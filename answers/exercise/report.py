@@ -13,7 +13,7 @@ from typing import Any
 from answers.exercise import workspace
 from answers.exercise.catalogue import ExerciseError, Ticket
 from answers.exercise.changes import git
-from answers.exercise.session import bounds_of, kept_at, ticket_of
+from answers.exercise.session import kept_at, ticket_of
 from answers.exercise.workspace import Workspace
 from include.files import write_atomically
 
@@ -71,7 +71,6 @@ def gather(root: Path, opened: Workspace) -> dict[str, Any]:
         "tests": json.loads(measured.read_text(encoding="utf-8")) if measured.exists() else None,
         "ask": follow_ups(ticket, checks) if ticket else [],
         "notes": json.loads(notes.read_text(encoding="utf-8")) if notes.exists() else {},
-        "bounds": bounds_of(ticket).model_dump(),
     }
 
 

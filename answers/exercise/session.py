@@ -8,12 +8,13 @@ import re
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 from answers.exercise import catalogue, fault, measured, workspace
 from answers.exercise.catalogue import ExerciseError, Ticket
-from answers.exercise.changes import between, git
+from answers.exercise.changes import between, counts, git
 from answers.exercise.check import Result, Stage
 from answers.exercise.check import check as check_changes
 from answers.exercise.workspace import Workspace, alone, snapshot
@@ -79,7 +80,7 @@ def check(root: Path, opened: Workspace, say: Callable[[Stage], None] | None = N
         began = opened.minutes_used
         ticket = ticket_of(root, opened)
         number, commit = submitted_commit(opened) or snapshot(opened)
-        changes = between(opened.folder, workspace.start_commit(opened), commit, bounds_of(ticket))
+        changes = between(opened.folder, workspace.start_commit(opened), commit, counted_by(root, opened, ticket))
         keep = kept / "checks" / str(number)
         if ticket is None:
             result = fault.check(root, opened, changes, told)
@@ -114,9 +115,11 @@ def ticket_of(root: Path, opened: Workspace) -> Ticket | None:
     return None if id_ == "fault" else catalogue.find(root, id_)
 
 
-def bounds_of(ticket: Ticket | None) -> Any:
-    """Return what may be changed: what the ticket says, or for a fault all code."""
-    return ticket.exercise.bounds if ticket else fault.BOUNDS
+def counted_by(root: Path, opened: Workspace, ticket: Ticket | None) -> Callable[[str], bool]:
+    """Return what tells whether a path is the candidate's to change: the ticket's bounds, or a fault's."""
+    if ticket is None:
+        return partial(fault.counts, fault.fault_of(root, opened))
+    return partial(counts, bounds=ticket.exercise.bounds)
 
 
 def status(opened: Workspace) -> dict[str, Any]:
@@ -177,5 +180,5 @@ def measure_tests(root: Path, opened: Workspace) -> None:
     commits = [handed_in[1]] if handed_in else workspace.snapshots(opened)
     if ticket is None or not commits:
         raise ExerciseError("tests are measured on the wrong answers of a ticket, after a check")
-    changes = between(opened.folder, workspace.start_commit(opened), commits[-1], ticket.exercise.bounds)
+    changes = between(opened.folder, workspace.start_commit(opened), commits[-1], counted_by(root, opened, ticket))
     measured.measure(root, ticket, int(opened.note["variant"]), changes, kept_at(root, opened) / "tests.json")

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from answers.exercise import catalogue, changes, check, prove, session, workspace
+from answers.exercise import catalogue, changes, check, handout, prove, session, workspace
 from include.waiting import patience
 from support import PROJECT, tiny_ticket, wait_for
 from support.tiny_project import Project
@@ -257,3 +257,26 @@ def test_the_command_lists_starts_checks_and_says_what_is_asked_wrongly(project,
     assert unknown.returncode == 2
     assert f"no ticket q99-nothing; `answers exercise list` shows: {tiny_ticket.ID}" in unknown.stderr
     assert json.loads(command("status", "work", "--json").stdout)["last"]["verdict"] == "does not hold"
+
+
+def test_a_fault_is_checked_by_the_kits_tests_and_not_by_those_of_the_copy(tmp_path):
+    (tmp_path / "project").mkdir()
+    project = Project(tmp_path / "project")
+    project.write_faults({})
+    # A confined process cannot read this checkout, where the real plugin is; a real project has its own.
+    project.write(
+        "tests/conftest.py", "def pytest_addoption(parser):\n    parser.addoption('--claim', action='append')\n"
+    )
+    tiny_ticket.tracked(project)
+    handout.start(project.root, "fault:1.1-drops-the-last", tmp_path / "copy", None, None, None, False, None)
+    copy = workspace.find(tmp_path / "copy")
+    assert "1.1-drops-the-last" not in json.dumps(copy.note)
+    (copy.folder / "tests/unit/test_price.py").write_text("")
+    (copy.folder / "shop/price.py").write_text("def total(prices):\n    return sum(prices[:-1]) or 0\n")
+    still = session.check(project.root, copy)
+    assert (still.exit_code, [stage.id for stage in still.stages]) == (1, ["claim"]), (still.stages, still.log)
+    (copy.folder / "shop/price.py").write_text(
+        "import math\n\n\ndef total(prices):\n    return int(math.fsum(prices))\n"
+    )
+    repaired = session.check(project.root, copy)
+    assert (repaired.verdict, repaired.outside) == ("holds", ["tests/unit/test_price.py"]), repaired.stages

@@ -1,0 +1,38 @@
+"""The project's own tickets: complete in form, and telling nothing that they hide. `answers exercise prove` runs them."""
+
+import re
+
+import pytest
+
+from answers.exercise import catalogue, prove
+from answers.proof.catalog import ROOT, load_questions
+
+TICKETS = catalogue.load_all(ROOT)
+LONGEST_STORY = 40  # lines: a screen
+
+
+@pytest.mark.parametrize("ticket", TICKETS, ids=lambda ticket: ticket.id)
+def test_a_ticket_is_complete(ticket):
+    if not ticket.exercise.draft:
+        assert list(prove._form(ticket)) == []
+    claims = {claim.id: question.id for question in load_questions(ROOT) for claim in question.claims}
+    assert [claim for claim in ticket.exercise.claims if claims.get(claim) != ticket.exercise.question] == []
+    for test in ticket.exercise.keeps:
+        assert (ROOT / test.partition("::")[0]).is_file(), f"keeps: there is no {test}"
+
+
+@pytest.mark.parametrize("ticket", TICKETS, ids=lambda ticket: ticket.id)
+def test_a_story_is_a_screen_long_and_tells_no_hidden_value(ticket):
+    for number, variant in enumerate(ticket.exercise.variants, start=1):
+        story = ticket.story(number)
+        assert len(story.splitlines()) <= LONGEST_STORY
+        told = {str(value) for value in variant.told.values()}
+        hidden = {str(value) for value in variant.hidden.values() if re.fullmatch(r"[\w-]{4,}", str(value))}
+        assert {value for value in hidden - told if value in story} == set()
+
+
+@pytest.mark.parametrize("ticket", TICKETS, ids=lambda ticket: ticket.id)
+def test_every_question_about_a_check_names_one_that_is_there(ticket):
+    text = (ticket.folder / "INTERVIEWER.md").read_text()
+    named = set(re.findall(r"^- \*\*([\w-]+)\*\*", text, re.M))
+    assert named <= {check.id for check in ticket.exercise.checks}
