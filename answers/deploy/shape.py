@@ -20,6 +20,7 @@ from include.waiting import patience
 
 PROJECT = Path(__file__).resolve().parents[2]
 TIMEOUT = 300  # seconds
+NO_DEFAULT = {"__type": "arg_not_set", "__var": None}  # how Airflow serialises a Param that was given none
 
 
 class ShapeError(RuntimeError):
@@ -87,7 +88,7 @@ def _incompatible(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
         if name not in new_params:
             found.append(f"the param {name} is gone")
         elif name not in old_params:
-            if "default" not in new_params[name] or new_params[name]["default"] is None:
+            if new_params[name].get("default") in (None, NO_DEFAULT):
                 found.append(f"the param {name} is new and has no default")
         elif old_params[name].get("schema") != new_params[name].get("schema"):
             found.append(f"the param {name} accepts other values")

@@ -1,5 +1,6 @@
 """Compares the shapes of DAGs: which changes need runs to end, and which findings are new."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -27,6 +28,16 @@ def param(**changes: object) -> list:
     return [["size", {"default": 1, "schema": {"type": "integer"}} | changes]]
 
 
+def serialised_param() -> list:
+    """Return a Param without default as Airflow itself writes it."""
+    from airflow.sdk import DAG, Param
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    dag = DAG("d", schedule=None, params={"size": Param(type="integer")})
+    written = json.loads(json.dumps(DagSerialization.to_dict(dag)["dag"]["params"]))
+    return [list(each) for each in written]
+
+
 @pytest.mark.parametrize(
     ("before", "after", "why"),
     [
@@ -43,6 +54,11 @@ def param(**changes: object) -> list:
         (
             document("d", "a"),
             document("d", "a", params=param(default=None)),
+            ("the param size is new and has no default",),
+        ),
+        (
+            document("d", "a"),
+            document("d", "a", params=serialised_param()),
             ("the param size is new and has no default",),
         ),
         (
