@@ -24,6 +24,7 @@ from types import ModuleType
 from typing import Any
 
 from answers.exercise import confine, steps
+from include.waiting import Deadline, exactly
 
 LARGEST = 20 << 20  # bytes of one result
 SECONDS = 40.0  # that a step may take on the recorded machine
@@ -86,7 +87,7 @@ class Driver:
             self._child(writing, function, arguments)
         os.close(writing)
         try:
-            payload = _read(reading, time.monotonic() + seconds)
+            payload = _read(reading, exactly(seconds))
         finally:
             os.close(reading)
             with suppress(ProcessLookupError):
@@ -158,11 +159,11 @@ def _error(kind: str, message: str, trace: str = "") -> bytes:
     return json.dumps({"error": {"type": kind, "message": message[-2000:], "trace": trace[-8000:]}}).encode()
 
 
-def _read(pipe: int, deadline: float) -> bytes | None:
+def _read(pipe: int, deadline: Deadline) -> bytes | None:
     """Read all that comes through a pipe. None when the time is up first."""
     parts: list[bytes] = []
-    while (left := deadline - time.monotonic()) > 0:
-        if not select.select([pipe], [], [], left)[0]:
+    while not deadline.passed():
+        if not select.select([pipe], [], [], max(0, deadline.seconds - deadline.elapsed))[0]:
             return None
         part = os.read(pipe, 1 << 16)
         if not part:

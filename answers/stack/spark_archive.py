@@ -26,6 +26,7 @@ import psutil
 from answers.interrupts import interruptible
 from answers.stack.preflight import disk_available, memory_available
 from include.flights import spark_start
+from include.flights.days import midnight
 from include.flights.spark import SMALL_JOB
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -108,7 +109,6 @@ def publish(made: Path, archives: Path, key: str) -> Path:
 def _landed(scratch: Path) -> str:
     """Land a day of the real feed for the job."""
     from include.flights import feed
-    from include.flights.days import midnight
 
     landed = feed.land(feed.default_feed(), scratch, midnight(DAY), midnight(DAY + timedelta(days=1)), "training")
     return str(landed["folder"])

@@ -32,7 +32,7 @@ LAUNCHER = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
 
 class Start(NamedTuple):
-    """How spark-submit starts from an archive."""
+    """Says with what spark-submit starts from an archive."""
 
     variables: dict[str, str]  # for the environment
     properties_file: str | None  # Spark's defaults, which it does not find by itself then

@@ -15,7 +15,9 @@ from support import PROJECT
 GITLAB, GITHUB = PROJECT / ".gitlab-ci.yml", PROJECT / ".github/workflows/ci.yml"
 TARGETS = set(re.findall(r"^([a-z-]+):.*## ", (PROJECT / "Makefile").read_text(), re.MULTILINE))
 # What a bare machine needs before make can begin.
-TOOLS = {"apt-get update -qq && apt-get install -qq -y --no-install-recommends make curl git openjdk-21-jre-headless chromium"}
+TOOLS = {
+    "apt-get update -qq && apt-get install -qq -y --no-install-recommends make curl git openjdk-21-jre-headless chromium"
+}
 KEYWORDS = {"stages", "workflow", "variables", "default", "include"}
 
 
