@@ -79,7 +79,7 @@ TELLS = tiny_ticket.JUDGE.replace('because="a large order costs a member less"',
         ({"probe_py": tiny_ticket.PROBE.replace("prices, True", "prices, False")}, "design in-place: members: wrong"),
         (
             {"probe_py": "def probe(p):\n    p.told['nothing']\n"},
-            "the probe of q01-members-pay-less is broken: KeyError",
+            "the probe is broken: KeyError",
         ),
     ],
 )
