@@ -23,10 +23,10 @@ import httpx
 from answers.stack import bundles, metadata
 from answers.stack.parts import (
     AIRFLOW_PARTS,
-    ANSWER_WITHIN,
     Say,
     StackError,
     healthy,
+    loopback,
     states_of,
     status,
     supervisor,
@@ -248,7 +248,7 @@ def _start_supervisor(settings: Settings, say: Say) -> Settings:
 
 def _parameters_answer(settings: Settings) -> bool:
     try:
-        return httpx.get(f"{settings.parameter_store}/requests", timeout=ANSWER_WITHIN, trust_env=False).is_success
+        return loopback().get(f"{settings.parameter_store}/requests").is_success
     except httpx.HTTPError:
         return False
 
@@ -256,6 +256,6 @@ def _parameters_answer(settings: Settings) -> bool:
 def _catcher_answers(settings: Settings) -> bool:
     try:
         url = f"http://127.0.0.1:{settings.ports['catcher']}/health"
-        return httpx.get(url, timeout=ANSWER_WITHIN, trust_env=False).is_success
+        return loopback().get(url).is_success
     except httpx.HTTPError:
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import xmlrpc.client
 from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPException
@@ -22,6 +23,13 @@ Say = Callable[[str], None]
 
 class StackError(RuntimeError):
     """The stack could not be started or reached. The text says what to do."""
+
+
+@functools.cache
+def loopback() -> httpx.Client:
+    """Return the HTTP client for this machine's own parts. One for all: a new one reads all certificates, 40 ms of CPU a look."""
+    once = httpx.Limits(max_keepalive_connections=0)  # a part that is restarted is a new one
+    return httpx.Client(timeout=ANSWER_WITHIN, trust_env=False, limits=once)
 
 
 def supervisor(settings: Settings) -> Any:
@@ -76,7 +84,7 @@ def status(settings: Settings) -> list[dict[str, Any]]:
 def health(settings: Settings) -> dict[str, str]:
     """Airflow's own word on its parts: part -> "healthy" or why not."""
     try:
-        answer = httpx.get(f"{settings.url}/api/v2/monitor/health", timeout=ANSWER_WITHIN, trust_env=False).json()
+        answer = loopback().get(f"{settings.url}/api/v2/monitor/health").json()
         return {part: report.get("status") or "not started" for part, report in answer.items()}
     except (httpx.HTTPError, ValueError, KeyError) as error:
         return {"api-server": f"no answer ({type(error).__name__})"}
