@@ -47,10 +47,16 @@ def supervisor_state(settings: Settings, part: str) -> str | None:
     """Supervisor's word on one of its programs. Returns None when no supervisor runs, UNKNOWN when it is too busy to say."""
     if supervisor_process(settings) is None:
         return None
+    known = _known_states(settings)
+    return known.get(part) if known else "UNKNOWN"
+
+
+def _known_states(settings: Settings) -> dict[str, str]:
+    """Return supervisor's word on each of its programs; nothing when it does not run or is too busy to say."""
     try:
-        return states_of(supervisor(settings)).get(part)
+        return states_of(supervisor(settings))
     except (OSError, HTTPException, xmlrpc.client.Error):
-        return "UNKNOWN"
+        return {}
 
 
 def status(settings: Settings) -> list[dict[str, Any]]:
@@ -138,9 +144,8 @@ def wait_for(what: str, ready: Callable[[], bool], settings: Settings, patience:
     def look() -> bool:
         if ready():
             return True
-        for record in status(settings):
-            if record["state"] == "FATAL":
-                part = record["part"]
+        for part, state in _known_states(settings).items():  # `status` adds up memory, which is dear
+            if state == "FATAL" and part in (*PARTS, *ON_DEMAND):
                 raise StackError(f"{part} keeps failing ({settings.home / 'logs'})\n{log_tail(settings, part)}".strip())
         return False
 
