@@ -47,14 +47,14 @@ def supervisor_state(settings: Settings, part: str) -> str | None:
     """Supervisor's word on one of its programs. Returns None when no supervisor runs, UNKNOWN when it is too busy to say."""
     if supervisor_process(settings) is None:
         return None
-    known = _known_states(settings)
-    return known.get(part) if known else "UNKNOWN"
+    known = _programs(settings)
+    return known.get(part, {}).get("statename") if known else "UNKNOWN"
 
 
-def _known_states(settings: Settings) -> dict[str, str]:
-    """Return supervisor's word on each of its programs; nothing when it does not run or is too busy to say."""
+def _programs(settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return supervisor's records of its programs, by name; none when it does not run or is too busy to say."""
     try:
-        return states_of(supervisor(settings))
+        return {info["name"]: info for info in supervisor(settings).getAllProcessInfo()}
     except (OSError, HTTPException, xmlrpc.client.Error):
         return {}
 
@@ -62,12 +62,7 @@ def _known_states(settings: Settings) -> dict[str, str]:
 def status(settings: Settings) -> list[dict[str, Any]]:
     """One record a part: name, state (supervisor's word), pid, uptime in seconds, memory in bytes (with children)."""
     running = supervisor_process(settings)
-    known: dict[str, Any] = {}
-    if running:
-        try:
-            known = {info["name"]: info for info in supervisor(settings).getAllProcessInfo()}
-        except (OSError, HTTPException, xmlrpc.client.Error):
-            known = {}
+    known = _programs(settings) if running else {}
     records = []
     wanted = [part for part in ON_DEMAND if known.get(part, {}).get("statename", "STOPPED") != "STOPPED"]
     for part in (*PARTS, *wanted):
@@ -144,8 +139,8 @@ def wait_for(what: str, ready: Callable[[], bool], settings: Settings, patience:
     def look() -> bool:
         if ready():
             return True
-        for part, state in _known_states(settings).items():  # `status` adds up memory, which is dear
-            if state == "FATAL" and part in (*PARTS, *ON_DEMAND):
+        for part, info in _programs(settings).items():  # `status` adds up memory, which is dear
+            if info["statename"] == "FATAL" and part in (*PARTS, *ON_DEMAND):
                 raise StackError(f"{part} keeps failing ({settings.home / 'logs'})\n{log_tail(settings, part)}".strip())
         return False
 

@@ -25,11 +25,11 @@ import psutil
 
 from answers.interrupts import interruptible
 from answers.stack.preflight import disk_available, memory_available
+from answers.stack.settings import PROJECT
 from include.flights import spark_start
 from include.flights.days import midnight
 from include.flights.spark import SMALL_JOB
 
-PROJECT = Path(__file__).resolve().parents[2]
 DAY = date(2013, 6, 13)
 ROOM = {"memory": 2 << 30, "disk": 1 << 30}  # bytes that have to be free for the making
 TRAINING = ".training-"

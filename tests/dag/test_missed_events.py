@@ -36,7 +36,7 @@ def airflow(server) -> Airflow:
 
 @pytest.fixture
 def scheduler(server, request) -> Iterator[Scheduler]:
-    """Of the carrier that the test names."""
+    """Give a scheduler that runs the DAGs of the carrier which the test names."""
     scheduler = Scheduler(server.database, getattr(request, "param", "UA"))
     yield scheduler
     scheduler.forget()

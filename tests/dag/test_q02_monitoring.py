@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from support.monitoring import mapped
+from support.monitoring import mapped, send_metrics
 
 DAG_FILE = """
 from datetime import datetime
@@ -29,18 +29,12 @@ with DAG("measured", schedule=None, start_date=datetime(2013, 1, 1), default_arg
 @pytest.fixture
 def receiver(monkeypatch):
     """A UDP socket to which the metrics of tasks that run in this process go."""
-    from airflow.configuration import conf
     from airflow.sdk._shared.observability.metrics import stats
     from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
 
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
-        host, port = receiver.getsockname()
-        for name, value in {"ON": "True", "HOST": host, "PORT": str(port)}.items():
-            monkeypatch.setenv(f"AIRFLOW__METRICS__STATSD_{name}", value)
-        for name in ("_factory", "_backend", "_export_legacy_names"):
-            monkeypatch.setattr(stats, name, getattr(stats, name))
-        stats.initialize(factory=get_stats_factory(), export_legacy_names=conf.getboolean("metrics", "legacy_names_on"))
+        send_metrics(stats, get_stats_factory, receiver, monkeypatch)
         yield receiver
 
 

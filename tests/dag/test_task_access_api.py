@@ -98,7 +98,7 @@ def test_a_variable_is_changed_by_no_task_and_an_xcom_by_its_own_dag(server, tas
     ids=["no signature", "a guess", "what a worker has"],
 )
 def test_a_forged_token_and_that_of_another_task_change_no_task(server, tasks, key):
-    """What tests/attack/attack.py tries in a task: no signature, a guess, what a worker has."""
+    """Try what tests/attack/attack.py tries in a task: no signature, a guess, what a worker has."""
     attack = runpy.run_path(str(PROJECT / "tests/attack/attack.py"))
     victim, body = tasks[Q06], {"state": "failed", "end_date": "2013-06-13T00:00:00Z"}
     headers = {"Authorization": f"Bearer {attack['forged'](victim, key)}"}

@@ -92,7 +92,7 @@ def test_a_finding_that_the_dags_in_force_have_as_well_is_told_and_stops_nothing
 
 
 def test_what_is_only_slow_is_told_and_stops_nothing(project, monkeypatch):
-    """What the checker says on a busy machine, where no real file can be made slow without making the test so."""
+    """Give the checker's words of a busy machine: no real file can be made slow without making the test so."""
     slow = [Finding("dags/small.py", 1, rule, "takes 13.4 s, budget 5.0 s", None) for rule in ("AA405", "AA406")]
     monkeypatch.setattr("answers.deploy.plan.check", lambda folder: slow if folder.name == "new" else [])
     made = plan(project, "two")

@@ -196,7 +196,7 @@ def test_poison_goes_to_the_dead_letter_topic_as_it_was_and_the_rest_goes_on(kaf
 
 @pytest.mark.claim("5.5")
 def test_a_replay_sends_each_dead_letter_once_more_and_ends(kafka, warehouse, monkeypatch):
-    """What refused it is mended: here a status that the schema did not know."""
+    """Mend what refused it: here a status that the schema did not know."""
     send(kafka, event(status="diverted"), b"\xff")
     handle(kafka, warehouse)
     from include.flight_status import events
@@ -231,7 +231,7 @@ def test_the_audit_tells_waiting_from_lost(kafka, warehouse):
 
 @pytest.mark.claim("5.3")
 def test_what_a_group_has_committed_without_an_effect_is_lost(kafka, warehouse):
-    """What the stock trigger's early commit looks like afterwards."""
+    """Make what the stock trigger's early commit leaves behind."""
     topic = broker.WAYS["sensor"]
     send(kafka, *kafka_events.events(9, "s"), topic=topic)
     now = broker.topic(kafka.options, topic)

@@ -57,7 +57,7 @@ def archives(tmp_path_factory):
 
 
 def job(landed: str, environ: dict[str, str]) -> list[str]:
-    """What the JVM of a day's job loads its classes from."""
+    """Return the sources from which the JVM of a day's job loads its classes."""
     conf = [word for name, value in SMALL_JOB.items() for word in ("--conf", f"{name}={value}")]
     log = Path(landed) / "classes.log"
     options = f"{environ.get('SPARK_SUBMIT_OPTS', '')} -Xlog:class+load:file={log}"

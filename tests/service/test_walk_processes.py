@@ -9,7 +9,7 @@ EXPECTED = {"exit": 0, "seconds": 60}
 
 
 def problems(**step) -> list[str]:
-    """What a check finds wrong with a step."""
+    """Return the faults that a check finds in a step."""
     question = Question.model_construct(id="q01", walk=[Step.model_validate({"say": "Look."} | step)])
     (played,) = check(question)
     return played.problems

@@ -78,7 +78,7 @@ with warehouse.connect(lambda: clickhouse_connect.get_client(interface="chdb", p
 
 
 def test_a_process_does_not_wait_for_its_own_client(warehouse):
-    """Of a task that leaves one open, say: the process holds the engine, and can open it again."""
+    """Connect again beside a client that a task has left open: the process holds the engine, and can open it again."""
     path = HOME / "warehouse"
     assert loader.held_by(path) is None
     in_another = (

@@ -33,6 +33,22 @@ class Sample:
         return dict(self.labels).get(label)
 
 
+def send_metrics(stats, factory, receiver, monkeypatch) -> None:
+    """Let Airflow's statistics of this process, configured as on both stacks (config/airflow.env), go to a UDP socket.
+
+    :param stats: the module of Airflow's core, or its twin in the task SDK
+    :param factory: returns what makes its backend, as the configuration is then
+    """
+    from airflow.configuration import conf
+
+    host, port = receiver.getsockname()
+    for name, value in {"ON": "True", "HOST": host, "PORT": str(port)}.items():
+        monkeypatch.setenv(f"AIRFLOW__METRICS__STATSD_{name}", value)
+    for name in ("_factory", "_backend", "_export_legacy_names"):
+        monkeypatch.setattr(stats, name, getattr(stats, name))
+    stats.initialize(factory=factory(), export_legacy_names=conf.getboolean("metrics", "legacy_names_on"))
+
+
 def mapped(datagram: str) -> Sample | None:
     """The sample that statsd_exporter makes of `name,tag=value:1|c`, or of `...|c|@0.1`; None if it drops it."""
     stat, _, rest = datagram.partition(":")

@@ -163,7 +163,7 @@ def test_every_report_that_a_job_declares_is_written_by_its_command():
 
 
 def test_the_local_run_is_the_same_commands():
-    """What .ci/run calls is what a person would type, the cheapest tier first."""
+    """Hold .ci/run to the commands that a person would type, the cheapest tier first."""
     text = (PROJECT / ".ci/run").read_text()
     steps = dict(re.findall(r"^(?:run|tier) '(\w+)' (.*)$", text, re.MULTILINE))
     order = [list(steps).index(step) for step in ("lint", "fast", "stack", "compose")]

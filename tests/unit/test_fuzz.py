@@ -1,4 +1,4 @@
-"""Whatever text comes in, a parser gives its result or its own error, never another one: documents, messages, requests."""
+"""Feeds parsers any text: each gives its result or its own error, never another one. Documents, messages, requests."""
 
 import copy
 import json

@@ -69,7 +69,7 @@ def test_a_docstring_is_a_sentence_that_begins_with_no_relative_pronoun():
 
 
 def test_no_test_module_imports_another():
-    """What tests share is in tests/support; a module of tests runs on its own."""
+    """Find what tests share in tests/support alone; a module of tests runs on its own."""
     files = [*(ROOT / "tests").rglob("test_*.py"), *(ROOT / "packages").glob("*/tests/test_*.py")]
     pattern = re.compile(r"^\s*(?:from|import) (?:[\w.]+\.)?test_\w+", re.M)
     assert len(files) > 100

@@ -7,6 +7,7 @@ import pytest
 from support.monitoring import (
     MAPPING,
     mapped,
+    send_metrics,
 )
 
 RUN_LABELS = {"run_id", "dagrun_id", "map_index", "try_number", "job_id"}
@@ -25,15 +26,9 @@ def receiver():
 def stats(receiver, monkeypatch):
     """Airflow's metrics, configured as on both stacks (config/airflow.env), sent to `receiver`."""
     from airflow._shared.observability.metrics import stats
-    from airflow.configuration import conf
     from airflow.observability.metrics.stats_utils import get_stats_factory
 
-    host, port = receiver.getsockname()
-    for name, value in {"ON": "True", "HOST": host, "PORT": str(port)}.items():
-        monkeypatch.setenv(f"AIRFLOW__METRICS__STATSD_{name}", value)
-    for name in ("_factory", "_backend", "_export_legacy_names"):
-        monkeypatch.setattr(stats, name, getattr(stats, name))
-    stats.initialize(factory=get_stats_factory(), export_legacy_names=conf.getboolean("metrics", "legacy_names_on"))
+    send_metrics(stats, get_stats_factory, receiver, monkeypatch)
     return stats
 
 

@@ -1,4 +1,4 @@
-"""What the page shows of questions and proof, on this project and on a tiny one."""
+"""Compares what the page shows of questions and proof with the files, on this project and on a tiny one."""
 
 import json
 import re
