@@ -5,13 +5,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from answers.exercise.catalogue import ExerciseError, load_all
 from answers.page import plots
-from answers.page.evidence import dags_of
+from answers.page.evidence import dags_of, filled, has_all
 from answers.proof.anchors import ClaimedTest, claimed_tests
 from answers.proof.catalog import ROOT, CatalogError, Claim, Fault, Question, Step, load_faults, load_questions
 from answers.proof.excerpts import excerpt
@@ -21,6 +22,14 @@ from answers.proof.walk import seconds_of, sentences
 ROOMS = (".ci", ".github", "answers", "bench", "config", "dags", "deploy", "include", "packages", "plugins", "tests")
 PROVEN, PROVEN_THEN, FAILING, NOT_PROVEN = "proven", f"proven, {CHANGED}", "failing", "not proven"
 LOOKS_APART = 1.0  # seconds: pages that ask at once look at the files once
+MAKES_RUNS = (
+    "answers run ",
+    "answers fleet run ",
+    "answers kafka up",
+    "answers kafka produce ",
+    "answers flights generate ",
+)
+PROGRAMS = re.compile(r"`((?:answers|make|docker|pytest|python|curl|kubectl|[A-Z_]+=\S+) [^`]*)`")
 ANYWHERE_ELSE = "none"  # the digest of a tree that nobody can compare: an image has no list of the project's files
 
 
@@ -169,9 +178,16 @@ def question(
         "words": len((each.answer or "").split()),
         "then_now": [pair.model_dump() for pair in each.then_now],
         "claims": [claim(one, root, results.get(one.id, {}), tests.get(one.id, [])) for one in each.claims],
+        "makes": makes_runs(each),
         "plots": plots.of_question(each.id, root),
         "walk": [_step(root, step) for step in each.walk],
     }
+
+
+def makes_runs(each: Question) -> list[str]:
+    """Return the commands that leave something to see of a question: those of its walk, else a day's run."""
+    walked = [command for step in each.walk for command in step.commands if command.startswith(MAKES_RUNS)]
+    return list(dict.fromkeys(walked)) or [f"answers run {each.id} --date 2013-06-13"]
 
 
 def _step(root: Path, step: Step) -> dict[str, Any]:
@@ -192,6 +208,8 @@ def claim(one: Claim, root: Path, result: dict[str, Any], tests: list[ClaimedTes
         "id": one.id,
         "text": one.text,
         "see": one.see,
+        "commands": PROGRAMS.findall(one.see),
+        "measured": measured(one, root),
         "live": one.tier == "live",
         "state": state,
         "reason": result.get("reason") if state != PROVEN else None,
@@ -210,8 +228,21 @@ def _anchor(root: Path, anchor: str) -> dict[str, Any]:
     try:
         found = excerpt(anchor, root)
     except CatalogError as error:
-        return {"anchor": anchor, "file": anchor.partition(":")[0], "line": None, "text": str(error)}
-    return {"anchor": anchor, "file": found.file, "line": found.line, "text": found.text}
+        return {"anchor": anchor, "file": anchor.partition(":")[0], "line": None, "first": None, "text": str(error)}
+    return asdict(found)
+
+
+def measured(one: Claim, root: Path) -> list[dict[str, str]]:
+    """Return what was measured of a claim, with its source. A record that is missing or lacks a value says nothing."""
+    said = []
+    for each in (each for each in one.evidence if each.results):
+        try:
+            result, about = plots.record(root, each.results or "")
+        except plots.UNREADABLE:
+            continue
+        if has_all(each, result):
+            said.append({"text": filled(each, [result], {}), "source": f"{plots.RESULTS}/{each.results}.json: {about}"})
+    return said
 
 
 def _short(each: dict[str, Any]) -> dict[str, Any]:

@@ -1,8 +1,12 @@
 """The Answers page, asked as a browser asks it: by the API server's own app, on a scratch database, without a server."""
 
 import inspect
+import json
+import os
+import shutil
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 import yaml
@@ -19,6 +23,7 @@ from support.tiny_project import Project
 HOSTILE = "<script>alert(1)</script>"
 SAYS = "{n} counts of {day}: {BOEING} seats of Boeing"
 COUNTED = {"task": "count", "show": ["BOEING"], "says": SAYS}
+KEPT = {"file": "kept/*.json", "show": ["of.run"], "says": "{n} kept, the last of {of.run}"}
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +46,7 @@ def of_one_question(airflow, tmp_path_factory):
     from answers.page.data import Site
 
     project = Project(tmp_path_factory.mktemp("tiny"))
-    claims = [project.claim("1.1") | {"evidence": [COUNTED, COUNTED | {"at_least": 2, "says": "twice"}]}]
+    claims = [project.claim("1.1") | {"evidence": [COUNTED, COUNTED | {"at_least": 2, "says": "twice"}, KEPT]}]
     project.write_question(claims=claims, dag="q10_canary.py")
     root = FastAPI()
     root.mount("/answers", build(Site(project.root)))
@@ -87,9 +92,16 @@ def test_every_route_of_data_refuses_who_is_not_signed_in(airflow, page):
     for path in data:
         answer = airflow.get(f"/answers{path}")
         assert (answer.status_code, "claims" in answer.text) == (401, False), path
-        answer = airflow.get(f"/answers{path}", headers=token("viewer", seconds=-60))
-        assert answer.status_code == 401, f"{path}: the session has ended"
     assert sorted(set(paths(page)) - set(data)) == ["/", "/static/page.js"], "a route that is not below /api is public"
+
+
+@pytest.mark.claim("6.8")
+def test_a_session_that_has_ended_gets_no_data(airflow, page):
+    """The page's script then reloads Airflow, which leads to its sign-in."""
+    for path in paths(page):
+        answer = airflow.get(f"/answers{path}", headers=token("viewer", seconds=-60))
+        expected = 401 if path.startswith("/api/") else 303 if path == "/" else 200
+        assert (answer.status_code, "claims" in answer.text) == (expected, False) or path.startswith("/static"), path
 
 
 @pytest.mark.claim("6.8")
@@ -184,6 +196,67 @@ def test_a_hostile_name_is_a_text_like_any_other(of_one_question, ran):
 
 
 @pytest.mark.claim("6.8")
+def test_a_hostile_value_is_a_text_like_any_other(of_one_question, ran):
+    """What a task returned is shown as it is: no markup, no name of the sentence, no attribute is read from it."""
+    from airflow.models.xcom import XComModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import select, update
+
+    mine = (XComModel.run_id == ran, XComModel.task_id == "count", XComModel.key == "return_value")
+    hostile = f"{HOSTILE}{{day}}{{n.__class__}}"
+    with create_session() as session:
+        before = session.scalar(select(XComModel.value).where(*mine))
+        session.execute(update(XComModel).where(*mine).values(value=json.dumps({"BOEING": hostile})))
+    try:
+        answer = of_one_question.get("/answers/api/evidence/q01", headers=token("viewer"))
+        assert answer.headers["content-type"] == "application/json"
+        assert [each for each in answer.json()["said"] if f": {hostile} seats" in each["text"]]
+    finally:
+        with create_session() as session:
+            session.execute(update(XComModel).where(*mine).values(value=before))
+
+
+@pytest.fixture
+def kept():
+    """The folder of documents below the data root, empty."""
+    folder = Path(os.environ["AIRFLOW_VAR_DATA_ROOT"]) / "kept"
+    folder.mkdir(parents=True)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def told_of_files(of_one_question) -> list[str]:
+    said = of_one_question.get("/answers/api/evidence/q01", headers=token("viewer")).json()["said"]
+    return [each["text"] for each in said if "kept/*.json" in each["source"]]
+
+
+def test_the_newest_document_of_a_pattern_is_evidence(of_one_question, kept, ran):
+    assert told_of_files(of_one_question) == []
+    for age, name in ((10, "old"), (0, "new")):
+        file = kept / f"{name}.json"
+        file.write_text(json.dumps({"of": {"run": f"{name} {HOSTILE}"}}))
+        os.utime(file, (file.stat().st_mtime - age,) * 2)
+    assert told_of_files(of_one_question) == [f"2 kept, the last of new {HOSTILE}"]
+
+
+@pytest.mark.claim("6.8")
+@pytest.mark.parametrize(
+    "text", ['{"of": {"run": "half', "[]", '{"of": {}}', json.dumps({"of": {"run": "x" * 70_000}})]
+)
+def test_a_document_that_is_not_as_it_should_be_tells_nothing(of_one_question, kept, ran, text):
+    (kept / "one.json").write_text(text)
+    assert told_of_files(of_one_question) == []
+
+
+@pytest.mark.claim("6.8")
+def test_a_link_that_leads_out_of_the_data_is_not_followed(of_one_question, kept, ran, tmp_path):
+    """A task may write there. The API server may read more than it."""
+    (tmp_path / "secret.json").write_text(json.dumps({"of": {"run": "a secret"}}))
+    (kept / "one.json").symlink_to(tmp_path / "secret.json")
+    assert told_of_files(of_one_question) == []
+
+
+@pytest.mark.claim("6.8")
 def test_evidence_needs_the_right_to_the_runs(of_one_question, ran):
     assert of_one_question.get("/answers/api/evidence/q01", headers=token(None)).status_code == 403
     assert of_one_question.get("/answers/api/of-dag/q10_canary", headers=token(None)).status_code == 403
@@ -230,6 +303,21 @@ def counted_queries():
         event.remove(settings.engine, "before_cursor_execute", note)
 
 
+@pytest.mark.claim("9.7")
+def test_two_api_servers_give_the_same(of_one_question, airflow, ran):
+    """Behind a balancer, what the reader has from one of them is known to the other."""
+    from answers.page.app import build
+
+    root = FastAPI()
+    root.mount("/answers", build(of_one_question.app.routes[-1].app.state.site))
+    other = TestClient(root)
+    for path in ("questions", "questions/q01", "evidence/q01"):
+        first = of_one_question.get(f"/answers/api/{path}", headers=token("viewer"))
+        known = {"If-None-Match": first.headers["etag"]}
+        assert other.get(f"/answers/api/{path}", headers=token("viewer") | known).status_code == 304, path
+
+
+@pytest.mark.claim("9.7")
 def test_a_poll_asks_three_queries_however_many_runs_there_are(of_one_question, ran):
     from airflow.models import DagRun
     from airflow.utils.session import create_session
