@@ -14,7 +14,17 @@ from answers.exercise.catalogue import ExerciseError, load_all
 from answers.page import plots
 from answers.page.evidence import dags_of, filled, has_all
 from answers.proof.anchors import ClaimedTest, claimed_tests
-from answers.proof.catalog import ROOT, CatalogError, Claim, Fault, Question, Step, load_faults, load_questions
+from answers.proof.catalog import (
+    QUESTIONS,
+    ROOT,
+    CatalogError,
+    Claim,
+    Fault,
+    Question,
+    Step,
+    load_faults,
+    load_questions,
+)
 from answers.proof.excerpts import excerpt
 from answers.proof.results import CHANGED, Now, load_results, results_path, tree_digest, with_states
 from answers.proof.walk import seconds_of, sentences
@@ -41,37 +51,40 @@ class Site:
 
     def __init__(self, root: Path = ROOT) -> None:
         self.root = root
-        self._lock = threading.Lock()
+        self._lock, self._catalogue = threading.Lock(), threading.Lock()
         self._seen: object = None
         self._looked = -LOOKS_APART
-        self._known: tuple[dict[str, Any], dict[str, Question]] | None = None
+        self._known: dict[str, Any] | None = None
+        self._questions: tuple[object, dict[str, Question]] = (None, {})
 
     def documents(self) -> dict[str, Any]:
         """Return every document of the page by its path: `questions`, `questions/q01`, `plots/throughput`.
 
         :raises CatalogError: a file of the catalogue is wrong. The message names the file and the line or field.
         """
-        return self._read()[0]
-
-    def question(self, id_: str) -> Question | None:
-        """Return a question of the catalogue; None where there is none of this id.
-
-        :raises CatalogError: a file of the catalogue is wrong.
-        """
-        return self._read()[1].get(id_)
-
-    def _read(self) -> tuple[dict[str, Any], dict[str, Question]]:
         with self._lock:  # two requests at once read the project once
             if self._known and time.monotonic() - self._looked < LOOKS_APART:
                 return self._known
             seen = fingerprint(self.root)
             if self._known is None or seen != self._seen:
                 self._known = None
-                found = load_questions(self.root)
-                self._known = documents(self.root, found), {each.id: each for each in found}
+                self._known = documents(self.root, load_questions(self.root))
                 self._seen = seen
             self._looked = time.monotonic()
             return self._known
+
+    def question(self, id_: str) -> Question | None:
+        """Return a question of the catalogue; None where there is none of this id.
+
+        Looks at the files of the questions alone: the page polls, and a look at the whole project takes longer than the queries.
+
+        :raises CatalogError: a file of the catalogue is wrong.
+        """
+        with self._catalogue:
+            seen = tuple((str(file), _stat(file)) for file in _files(self.root / QUESTIONS))
+            if seen != self._questions[0]:
+                self._questions = seen, {each.id: each for each in load_questions(self.root)}
+            return self._questions[1].get(id_)
 
 
 def fingerprint(root: Path) -> object:
