@@ -47,7 +47,9 @@ def of_java(which: str, folder: Path) -> dict:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("SPARK_")}
     environ |= {"JAVA_HOME": str(java), "SPARK_LOCAL_IP": "127.0.0.1", "ANSWERS_SPARK_ARCHIVES": f"{folder}/archives"}
     environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    landed = feed.land(feed.default_feed(), folder, midnight(DAY), midnight(DAY + timedelta(days=1)), "bench")["folder"]
+    landed = feed.land_interval(feed.default_feed(), folder, midnight(DAY), midnight(DAY + timedelta(days=1)), "bench")[
+        "folder"
+    ]
     conf = [word for name, value in SMALL_JOB.items() for word in ("--conf", f"{name}={value}")]
     job = ["spark-submit", "--master", "local[*]", *conf, "include/flights/transform.py", landed]
     made = measured([sys.executable, "-m", "answers.stack.spark_archive", "--now"], environ)

@@ -45,9 +45,9 @@ with DAG(
     @task
     def ingest(feed: str, data_root: str, run_id=None, data_interval_start=None, data_interval_end=None) -> dict:
         """Land the records of this data interval as Parquet; a breach of the feed's contract is permanent."""
-        from include.flights.feed import land
+        from include.flights.feed import land_interval
 
-        return land(Path(feed), Path(data_root), data_interval_start, data_interval_end, run_id)
+        return land_interval(Path(feed), Path(data_root), data_interval_start, data_interval_end, run_id)
 
     landed = ingest("{{ var.value.flights_feed }}", "{{ var.value.data_root }}")
 

@@ -73,11 +73,11 @@ with DAG(
     @task(pool="warehouse", retries=10, retry_delay=AGAIN)
     def process_uncommitted(dag_run=None) -> dict:
         """Handle what the consumer group has not committed, then commit it; return the offsets."""
-        from include.flight_status.broker import commit
+        from include.flight_status.broker import commit_offsets
         from plugins.kafka import handle, options, uncommitted
 
         done, slices = handle(uncommitted(SENSOR, "answers"), dag_run)
-        commit(options(), "answers", slices)
+        commit_offsets(options(), "answers", slices)
         return done
 
     wait_for_message >> process_uncommitted()

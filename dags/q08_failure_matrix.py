@@ -11,7 +11,7 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, TriggerRule, task
 from pendulum import datetime
 
-from include.alerts.failure_matrix import SCENARIOS, die
+from include.alerts.failure_matrix import SCENARIOS, run_scenario
 from plugins.callbacks.deadline_missed import deadline_missed
 from plugins.callbacks.witness import dag_failed, task_failed, witness
 from plugins.deadlines import RunDue
@@ -47,7 +47,7 @@ for scenario, title in SCENARIOS.items():
             retries=0,  # one would hide what is to be seen
             on_failure_callback=task_failed,
             execution_timeout=timedelta(seconds=2) if scenario == "task_timeout" else None,
-        )(die)(scenario)
+        )(run_scenario)(scenario)
         prepare = EmptyOperator(task_id="prepare")
         tidy_up = record.override(task_id="tidy_up")("teardown").as_teardown(setups=prepare)
         prepare >> work >> tidy_up

@@ -37,13 +37,13 @@ with DAG(
     @task
     def prepare(feed: str, data_root: str, run_id=None, data_interval_start=None, data_interval_end=None) -> dict:
         """Land the records of this data interval and transform them with the warehouse's engine."""
-        from include.flights import light
-        from include.flights.feed import land
+        from include.flights import engine
+        from include.flights.feed import land_interval
         from plugins.warehouse import open_scratch
 
         with open_scratch() as client:
-            landed = land(Path(feed), Path(data_root), data_interval_start, data_interval_end, f"q08 {run_id}")
-            light.transform(client, Path(landed["folder"]))
+            landed = land_interval(Path(feed), Path(data_root), data_interval_start, data_interval_end, f"q08 {run_id}")
+            engine.transform_files(client, Path(landed["folder"]))
         return landed
 
     @task(pool="warehouse")
@@ -53,7 +53,7 @@ with DAG(
         from plugins.warehouse import open_warehouse
 
         with open_warehouse() as client:
-            return plausible.check(client, date.fromisoformat(published["first_day"]), params["lost_at_most"])
+            return plausible.check_plausible(client, date.fromisoformat(published["first_day"]), params["lost_at_most"])
 
     landed = prepare("{{ var.value.flights_feed }}", "{{ var.value.data_root }}")
     publish = PublishPartitionOperator(task_id="publish", landed=landed, pool="warehouse")

@@ -26,14 +26,14 @@ def handle(find: Find, dag_run: Any) -> tuple[dict[str, Any], list[Slice]]:
     """Process the messages that `find` names. A task that calls it belongs in the pool `warehouse`.
 
     :param find: (options, warehouse) -> slices; :param dag_run: the run that does it
-    :returns: what `include.flight_status.process.process` returns, and the slices
+    :returns: what `include.flight_status.process.process_slices` returns, and the slices
     """
-    from include.flight_status.process import process
+    from include.flight_status.process import process_slices
 
     opts = options()
     with open_warehouse() as client:
         wanted = find(opts, client)
-        return process(opts, client, wanted, f"{dag_run.dag_id}/{dag_run.run_id}"), wanted
+        return process_slices(opts, client, wanted, f"{dag_run.dag_id}/{dag_run.run_id}"), wanted
 
 
 def backlog(topic: str) -> Find:
@@ -42,8 +42,8 @@ def backlog(topic: str) -> Find:
     def find(opts: Options, client: Client) -> list[Slice]:
         from include.flight_status import broker, process
 
-        now = broker.topic(opts, topic)
-        return broker.slices(now, process.positions(client, now))
+        now = broker.find_topic(opts, topic)
+        return broker.slices_to_read(now, process.next_offsets(client, now))
 
     return find
 
@@ -54,7 +54,7 @@ def uncommitted(topic: str, group: str) -> Find:
     def find(opts: Options, client: Client) -> list[Slice]:
         from include.flight_status import broker
 
-        return broker.slices(broker.topic(opts, topic), broker.committed(opts, topic, group))
+        return broker.slices_to_read(broker.find_topic(opts, topic), broker.committed_offsets(opts, topic, group))
 
     return find
 
@@ -71,7 +71,7 @@ def one(place: Mapping[str, Any]) -> Find:
         if lacking := {"topic", "topic_id", "partition", "offset"} - place.keys():
             raise broker.MessageGone(f"the run's conf names no message, it lacks {', '.join(sorted(lacking))}")
         try:
-            now = broker.topic(opts, place["topic"])
+            now = broker.find_topic(opts, place["topic"])
         except broker.TopicMissing as error:
             raise broker.MessageGone(str(error)) from error
         if now.id != place["topic_id"]:

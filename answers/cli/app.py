@@ -34,7 +34,7 @@ from answers.progress import show_runs
 from answers.proof.prove import prove
 from answers.stack.client import Airflow
 from answers.stack.settings import Settings
-from include.waiting import asked, by_default
+from include.waiting import deadline_of_option, default_help
 
 app = typer.Typer(
     help="Interview questions on Airflow, answered by DAGs that run, with proof.",
@@ -148,7 +148,7 @@ def run(
     first: Annotated[str | None, typer.Option("--from", help="First local day of a range.")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last local day of the range.")] = None,
     timeout: Annotated[
-        float | None, typer.Option(help=f"Seconds to wait for the runs to end{by_default(3600)}")
+        float | None, typer.Option(help=f"Seconds to wait for the runs to end{default_help(3600)}")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -162,7 +162,7 @@ def run(
         dag_id = airflow.find_dag(dag)
         run_ids = [airflow.start(dag_id, day) for day in days]
         try:
-            *_, runs = show_runs(airflow.watch(dag_id, run_ids, asked(timeout, 3600)), quiet=as_json)
+            *_, runs = show_runs(airflow.watch(dag_id, run_ids, deadline_of_option(timeout, 3600)), quiet=as_json)
         except KeyboardInterrupt:
             err.print("stopped watching; the runs go on: see the UI, or `answers run` again")
             raise typer.Exit(130) from None
@@ -188,7 +188,7 @@ def sql(
         str, typer.Option("--format", help="Pretty, CSV, JSON, or any other format of ClickHouse.")
     ] = "Pretty",
     timeout: Annotated[
-        float | None, typer.Option(help=f"Seconds to wait while a task holds the embedded engine{by_default(600)}")
+        float | None, typer.Option(help=f"Seconds to wait while a task holds the embedded engine{default_help(600)}")
     ] = None,
 ) -> None:
     """Ask the warehouse that is configured, as a task would: ClickHouse's server or the embedded engine."""
@@ -205,7 +205,8 @@ def sql(
         path = options.get("path")
         if path and (holder := warehouse.held_by(Path(path))):
             err.print(f"waiting: {holder} holds the embedded warehouse", style="dim", highlight=False)
-        with warehouse.connect(lambda: clickhouse_connect.get_client(**options), path, asked(timeout, 600)) as client:
+        deadline = deadline_of_option(timeout, 600)
+        with warehouse.connect(lambda: clickhouse_connect.get_client(**options), path, deadline) as client:
             try:
                 # Bytes, as the engine formats them: some formats are binary.
                 answer = (

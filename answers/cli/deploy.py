@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from answers.interrupts import interruptible
-from include.waiting import by_default
+from include.waiting import default_help
 
 NONE = "none"
 
@@ -22,7 +22,9 @@ def deploy(
     rollback: Annotated[bool, typer.Option("--rollback", help="Undo a deploy that was interrupted, else the last one.")] = False,
     status: Annotated[bool, typer.Option("--status", help="What is in force, and the last deploys.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and plan, and do nothing.")] = False,
-    wait: Annotated[float | None, typer.Option(help=f"Seconds for runs of DAGs that are paused to end{by_default(600)}")] = None,
+    wait: Annotated[
+        float | None, typer.Option(help=f"Seconds for the runs of paused DAGs to end{default_help(600)}")
+    ] = None,
     leave: Annotated[bool, typer.Option("--leave", help="Leave them: they finish on their own commit.")] = False,
     pause: Annotated[list[str] | None, typer.Option(metavar="DAG", help="Pause this one, too; may be repeated.")] = None,
     canary: Annotated[str, typer.Option(metavar="DAG", help="Has to succeed on the new commit; or none.")] = "q10_canary",

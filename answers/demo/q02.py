@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from answers.operate.sla import judge_history, keep
 from answers.operate.sla_judge import compliance
 from include import external_feed
-from include.alerts import misses
+from include.alerts import records
 from include.files import write_atomically
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def play(demo: Demo) -> None:
             log="triggerer",
         )
         slots = airflow.pools()["default_pool"]
-        write_atomically(delivered, external_feed.read(before["airlines_feed"]))
+        write_atomically(delivered, external_feed.read_feed(before["airlines_feed"]))
         demo.finish(dag_id, [late])
     finally:
         for key, value in before.items():
@@ -72,5 +72,5 @@ def play(demo: Demo) -> None:
 
 def _miss(demo: Demo, run_id: str, since: str) -> dict[str, Any] | None:
     """Return the record of this run's miss once its notification has arrived. Ignore those of earlier demonstrations."""
-    found = [each for each in misses.recorded(demo.settings.home / "data") if each["run_id"] == run_id]
+    found = [each for each in records.recorded_misses(demo.settings.home / "data") if each["run_id"] == run_id]
     return next((each for each in found if each["notified"] and each["recorded_at"] >= since), None)

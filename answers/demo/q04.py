@@ -11,7 +11,7 @@ from rich.table import Table
 from answers.operate import fleet as fleet_run
 from answers.progress import show_fleet
 from answers.stack.client import ApiError
-from include.fleet.model import load
+from include.fleet.model import load_fleet
 
 if TYPE_CHECKING:
     from answers.demo import Demo
@@ -24,8 +24,8 @@ def play(demo: Demo) -> None:
 
     :raises ApiError: a DAG of it failed
     """
-    fleet, day, airflow = load(), demo.days[-1], demo.airflow
-    members = fleet.needed(PART)
+    fleet, day, airflow = load_fleet(), demo.days[-1], demo.airflow
+    members = fleet.members_needed(PART)
     demo.out.print(f"{len(members)} of the fleet's {len(fleet.members)} DAGs, for {day} (all: answers fleet run)")
     fleet_run.start(airflow, members, day)
     *_, states = show_fleet(fleet, fleet_run.watch(airflow, members, day, patience=600))

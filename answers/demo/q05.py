@@ -11,7 +11,7 @@ from answers.stack import kafka, processes
 from answers.stack.client import ApiError
 from answers.stack.connections import kafka_options
 from include.flight_status import broker
-from include.waiting import looks
+from include.waiting import poll
 
 if TYPE_CHECKING:
     from answers.demo import Demo
@@ -63,14 +63,14 @@ def _show(demo: Demo) -> None:
 
 def _settled(demo: Demo, opts: broker.Options) -> list[audit.Account]:
     accounts: list[audit.Account] = []
-    for _ in looks(PATIENCE, 2):
+    for _ in poll(PATIENCE, 2):
         with demo.warehouse() as client:
             accounts = audit.audit(opts, client)
         if not any(each.lag for each in accounts):
             break
     else:
         raise ApiError(f"messages still wait: {accounts}; see {demo.airflow.link(audit.DAGS['webhook'][0])}")
-    for _ in looks(PATIENCE, 2):  # a run returns its offsets a moment after it has written
+    for _ in poll(PATIENCE, 2):  # a run returns its offsets a moment after it has written
         with demo.warehouse() as client:
             accounts = audit.audit(opts, client, demo.airflow)
         if not any(each.untracked or each.lag for each in accounts):

@@ -9,7 +9,7 @@ import psutil
 
 from answers.stack import dotenv, parts
 from answers.stack.parameters.client import Parameters
-from include.partner.signature import sign
+from include.partner.signature import sign_manifest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ def play(demo: Demo) -> None:
     demo.finish(dag_id, [run_id])
     messages.append(demo.messages("/partner")[-1])
     fits = [
-        sign(each["manifest"].encode(), secret) == each["signature"]
+        sign_manifest(each["manifest"].encode(), secret) == each["signature"]
         for each, secret in zip(messages, (first, second), strict=True)
     ]
     searched, found = _hunt((settings.home / "logs", settings.home / "data" / "q06"), (first, second))

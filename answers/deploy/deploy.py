@@ -16,7 +16,7 @@ from answers.deploy.journal import Journal, State
 from answers.deploy.shape import Change
 from answers.stack.bundles import BRANCH
 from answers.stack.repository import Repository
-from include.waiting import Deadline, looks
+from include.waiting import Deadline, poll
 
 POLL = 0.5  # seconds between two looks at the server
 SETTLE = 180.0  # seconds for Airflow to parse what was shipped
@@ -194,7 +194,7 @@ class Deploy:
             self._say(f"{change.dag_id}: {'; '.join(change.why)}")
         waiting = {each.dag_id: each.must_end or not self._options.leave for each in stopping if each.dag_id in before}
         deadline = Deadline(self._options.wait, scales=not self._options.wait_exactly)
-        for _ in looks(deadline, POLL):
+        for _ in poll(deadline, POLL):
             held: dict[str, list[str]] = {}
             for dag_id, to_its_end in list(waiting.items()):
                 # Pausing first would freeze them: Airflow schedules no task of a paused DAG, not even of runs under way.
@@ -250,7 +250,7 @@ class Deploy:
             self._server.start(canary, run_id)
             self._say(f"running {canary}")
             deadline = Deadline(self._options.patience)
-            for _ in looks(deadline, POLL):
+            for _ in poll(deadline, POLL):
                 if (run := self._server.run(canary, run_id))["state"] in ("success", "failed"):
                     break
             else:
@@ -274,7 +274,7 @@ class Deploy:
         # Airflow keeps the DAGs of a file that cannot be parsed any more: they are in neither commit.
         of_broken_files = set(state.steps["planned"]["before"]) - set(dags) - changed if broken else set()
         asked = float("-inf")
-        for deadline in looks(SETTLE, POLL):
+        for deadline in poll(SETTLE, POLL):
             seen = self._server.versions()
             behind = sorted(dag_id for dag_id in dags if seen.get(dag_id) != commit)
             if not behind:  # what parses is one thing, what runs are made from another

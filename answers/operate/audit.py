@@ -57,7 +57,7 @@ def audit(
 
 
 def _account(way: str, opts: broker.Options, client: Client, airflow: Airflow | None) -> Account:
-    now = broker.topic(opts, broker.WAYS[way])
+    now = broker.find_topic(opts, broker.WAYS[way])
     account = Account(way, now.name)
     # Everything that was ever on this topic; what retention has removed unseen is lost, too.
     sent = {(number, offset) for number, (_, high) in now.bounds.items() for offset in range(high)}
@@ -94,8 +94,8 @@ def _account(way: str, opts: broker.Options, client: Client, airflow: Airflow | 
 def _position(way: str, opts: broker.Options, client: Client, now: broker.Topic) -> dict[int, int]:
     """Return how far the way's consumer has come."""
     if way == "event":
-        return process.positions(client, now)
-    return broker.committed(opts, now.name, broker.GROUPS[way])
+        return process.next_offsets(client, now)
+    return broker.committed_offsets(opts, now.name, broker.GROUPS[way])
 
 
 def runs_of_way(airflow: Airflow, way: str, *states: str) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from typing import Any
 from answers.stack.client import FINAL, Airflow, ApiError, run_of
 from include.fleet.model import Member
 from include.flights.days import midnight
-from include.waiting import Deadline, looks
+from include.waiting import Deadline, poll
 
 LOOK = 0.5  # seconds between two looks
 NO_EVENT = "no event"  # what it would have started from failed
@@ -106,7 +106,7 @@ def watch(airflow: Airflow, members: list[Member], day: date, patience: float | 
     """
     consumed: dict[str, list[dict[str, Any]]] = {}
     deadline = Deadline.of(patience)
-    for _ in looks(deadline, LOOK):
+    for _ in poll(deadline, LOOK):
         states = _look(airflow, members, day, consumed)
         yield states
         if all(each.done for each in states):

@@ -18,7 +18,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from include.fleet.model import Fleet, Member
-from include.fleet.totals import CURRENT, HALF, MISSING, compare, flights_published
+from include.fleet.totals import CURRENT, INCONSISTENT, MISSING, compare_totals, flights_published
 from include.flights.landed import KEEP_RUNS
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def look(client: Client, fleet: Fleet, members: Iterable[Member], days: list[dat
     totals: dict[str, dict[date, str]] = {}
     for member in members:
         for product in fleet.products(member):
-            for day, state in compare(client, product, first, last).items():
+            for day, state in compare_totals(client, product, first, last).items():
                 worst = totals.setdefault(member.dag_id, {})
                 if worst.get(day, CURRENT) == CURRENT:
                     worst[day] = state
@@ -129,7 +129,7 @@ def _of_ingest(member: Member, day: date, there: Published, known: Known, begin:
 def _of_transform(member: Member, day: date, there: Published, known: Known) -> Duty:
     landed, run = known.landed.get((member.key, day)), (member.dag_id, day)
     flights = there.flights.get((member.key, day), 0)
-    if flights == HALF:
+    if flights == INCONSISTENT:
         return Duty(member, day, DUE, "one of its two tables was published")
     if landed is None:  # Airflow's history was purged: what is published must have been landed
         return Duty(member, day, DONE)

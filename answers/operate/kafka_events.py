@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from include.flight_status import broker
-from include.flight_status.produce import producing
+from include.flight_status.produce import open_producer
 from include.flights.feed import default_feed
 
 SPACE = uuid.UUID("9f0c5a5e-7d0c-4d57-8c0e-5d5c8f2f3f10")  # of event ids
@@ -45,7 +45,7 @@ def produce_all(
     :raises broker.BrokerUnavailable: some were not delivered
     """
     count, began = 0, time.monotonic()
-    with producing(opts) as produce:
+    with open_producer(opts) as produce:
         for count, (key, value) in enumerate(messages, start=1):
             produce(topic, key, value, None)
             if rate and (ahead := began + count / rate - time.monotonic()) > 0:

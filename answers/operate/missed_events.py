@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from answers.stack.client import Airflow, ApiError
-from include.waiting import looks
+from include.waiting import poll
 
 BEGINS = 60.0  # seconds for a queued run to begin
 
@@ -61,7 +61,7 @@ def _events(airflow: Airflow, asset_id: int, since: str) -> list[dict[str, Any]]
 
     Airflow 3.3.2 answers 500 while a run that one of them has started is queued, so that is waited out.
     """
-    for _ in looks(BEGINS):
+    for _ in poll(BEGINS):
         try:
             return airflow.asset_events(asset_id=asset_id, timestamp_gt=since)
         except ApiError as error:

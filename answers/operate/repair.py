@@ -16,7 +16,7 @@ from answers.operate.fleet import LOOK, require_known, runs_of_days, runs_under_
 from answers.operate.fleet_due import DONE, DUE, LATER, NOT_BEGUN, Duty, Known, Landed, Published, judge
 from answers.stack.client import FINAL, Airflow, ApiError, run_of
 from include.fleet.model import Fleet, Member
-from include.waiting import Deadline, looks
+from include.waiting import Deadline, poll
 
 REPAIRED, FAILED, PAUSED, WAITING = "repaired", "failed", "paused", "waiting"
 LANDED = "fleet.landed."  # begins the names of the assets that ingest leaves
@@ -176,7 +176,7 @@ class Repairer:
         return [each for each in duties if each.member.dag_id in found]
 
     def _await(self, ready: Callable[[list[Duty]], bool], duties: list[Duty]) -> Iterator[list[Repair]]:
-        for _ in looks(self._deadline, LOOK):
+        for _ in poll(self._deadline, LOOK):
             if ready(duties):
                 yield self._state()
                 return

@@ -44,7 +44,7 @@ from answers.stack.processes import (
 )
 from answers.stack.repository import RepositoryError
 from answers.stack.settings import PROJECT, Settings
-from include.waiting import looks
+from include.waiting import poll
 
 CLIENTS_OF_API = ("scheduler", "dag-processor", "triggerer", "kafka-relay")
 LEAST = {"MEMORY": 3 << 30, "DISK": 2 << 30}  # bytes that have to be free for a start
@@ -146,7 +146,7 @@ def _stop_api_clients_first(rpc: Any, patience: float = 45) -> None:
     clients = [part for part in CLIENTS_OF_API if states[part] in ("RUNNING", "STARTING", "BACKOFF")]
     for part in clients:
         rpc.stopProcess(part, False)
-    for _ in looks(patience, 0.1):  # supervisor kills the slowest after 30 s
+    for _ in poll(patience, 0.1):  # supervisor kills the slowest after 30 s
         states = states_of(rpc)
         if not any(states[part] == "STOPPING" for part in clients):
             return

@@ -110,7 +110,9 @@ def _landed(scratch: Path) -> str:
     """Land a day of the real feed for the job."""
     from include.flights import feed
 
-    landed = feed.land(feed.default_feed(), scratch, midnight(DAY), midnight(DAY + timedelta(days=1)), "training")
+    landed = feed.land_interval(
+        feed.default_feed(), scratch, midnight(DAY), midnight(DAY + timedelta(days=1)), "training"
+    )
     return str(landed["folder"])
 
 

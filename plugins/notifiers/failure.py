@@ -73,13 +73,13 @@ class FailureNotifier(BaseNotifier):
                 root, *(failure[key] for key in ("dag_id", "run_id", "round"))
             ):
                 return
-            verdict, file = throttle.admit(root, failure)
+            verdict, file = throttle.record_failure(root, failure)
         except Exception as error:  # a full disk must not keep anybody from being told
             self.log.warning("the failure is not recorded, it is told without a look at others: %r", error)
         if verdict.send == "nothing":
             self.log.info("not told: %s", verdict.why)
             return
-        subject, text = message(failure, verdict.send, verdict.untold)
+        subject, text = message(failure, verdict.send, verdict.unsent)
         owner = "operations" if verdict.send == "digest" else failure["owner"]
         arrived = self._tell(
             {
@@ -88,7 +88,7 @@ class FailureNotifier(BaseNotifier):
             }
         )
         if arrived and file:
-            records.note_notified(file)
+            records.mark_notified(file)
 
     def _tell(self, channels: dict[str, Callable[[], None]]) -> list[str]:
         """Use each channel in a thread of its own, which is left behind when it takes too long. Returns those that worked."""

@@ -32,7 +32,7 @@ def spark_transform(landed: Any, conf: dict[str, str], name: str = DAY) -> Spark
 
     A function and no subclass: Airflow's UI and the metrics know the task as the SparkSubmitOperator that it is.
 
-    :param landed: what `include.flights.feed.land` returned, as an XCom; only its folder is used
+    :param landed: what `include.flights.feed.land_interval` returned, as an XCom; only its folder is used
     :param conf: Spark's properties (include/flights/spark.py)
     :param name: of the job in Spark's UI, after the DAG's id (templated)
     """

@@ -5,19 +5,19 @@ from datetime import date
 import pytest
 
 from answers.operate.fleet import failures, start, watch
-from include.fleet.model import load
+from include.fleet.model import load_fleet
 from support import expected, fleet
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 
 DAY = date(2013, 6, 13)
-FLEET = load()
+FLEET = load_fleet()
 
 
 @pytest.mark.claim("4.1")
 @pytest.mark.claim("4.6")
 def test_a_part_of_the_fleet_equals_pandas(stack):
-    members = FLEET.needed("headline")
+    members = FLEET.members_needed("headline")
     start(stack.airflow, members, DAY)
     *_, states = watch(stack.airflow, members, DAY, 600)
     assert {each.state for each in states} == {"success"}, failures(stack.airflow, states)

@@ -45,7 +45,7 @@ def account(kafka, way: str) -> audit.Account:
 
 def everything(kafka, way: str) -> dict:
     """The offsets of a topic as XCom has them, from the broker."""
-    bounds = broker.topic(kafka.options, broker.WAYS[way]).bounds
+    bounds = broker.find_topic(kafka.options, broker.WAYS[way]).bounds
     return {f"{broker.WAYS[way]}-{part}": [[0, high - 1]] for part, (_, high) in bounds.items() if high}
 
 
@@ -104,7 +104,7 @@ def test_the_sensor_wakes_a_run_that_processes_then_commits_and_tells_its_offset
     assert state == "success"
     assert tasks["wait_for_message"][1]["topic"] == broker.WAYS["sensor"]
     assert tasks["process_uncommitted"][1]["offsets"] == everything(kafka, "sensor")
-    assert sum(broker.committed(kafka.options, broker.WAYS["sensor"], "answers").values()) == 10
+    assert sum(broker.committed_offsets(kafka.options, broker.WAYS["sensor"], "answers").values()) == 10
     assert account(kafka, "sensor").clean
 
 
@@ -118,7 +118,7 @@ def test_processing_that_fails_commits_nothing_and_the_next_run_does_it(run, kaf
     with monkeypatch.context() as patch:
         patch.setattr(process, "_row", broken)
         assert run("sensor")[0] == "failed"
-    assert broker.committed(kafka.options, broker.WAYS["sensor"], "answers") == {}
+    assert broker.committed_offsets(kafka.options, broker.WAYS["sensor"], "answers") == {}
     assert account(kafka, "sensor").lag == 4
     assert run("sensor")[1]["process_uncommitted"][1]["applied"] == 4
     assert account(kafka, "sensor").clean
@@ -129,8 +129,8 @@ def test_the_reset_of_a_consumer_group_doubles_nothing(run, kafka):
     topic = broker.WAYS["sensor"]
     kafka_events.produce_all(kafka.options, topic, kafka_events.events(8, "dag"))
     run("sensor")
-    bounds = broker.topic(kafka.options, topic).bounds
-    broker.commit(kafka.options, "answers", [broker.Slice(topic, part, 0, 0) for part in bounds])
+    bounds = broker.find_topic(kafka.options, topic).bounds
+    broker.commit_offsets(kafka.options, "answers", [broker.Slice(topic, part, 0, 0) for part in bounds])
     assert run("sensor")[1]["process_uncommitted"][1]["applied"] == 0
     found = account(kafka, "sensor")
     assert found.clean
@@ -141,7 +141,7 @@ def test_the_reset_of_a_consumer_group_doubles_nothing(run, kafka):
 def test_a_webhooks_run_handles_the_message_that_it_points_at_and_no_other(run, kafka):
     topic = broker.WAYS["webhook"]
     kafka_events.produce_all(kafka.options, topic, [(b"k", value) for _, value in kafka_events.events(3, "dag")])
-    now = broker.topic(kafka.options, topic)
+    now = broker.find_topic(kafka.options, topic)
     ((part, _),) = [(part, high) for part, (_, high) in now.bounds.items() if high]
     place = {"topic": topic, "topic_id": now.id, "partition": part, "offset": 1}
     state, tasks = run("webhook", place)

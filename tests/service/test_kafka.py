@@ -9,7 +9,7 @@ import pytest
 from answers.operate import audit, dead_letters, kafka_events
 from answers.stack.connections import kafka_options
 from include.flight_status import broker, process
-from include.flight_status.events import LARGEST_EVENT, parse
+from include.flight_status.events import LARGEST_EVENT, parse_event
 from support.kafka_broker import event
 
 TOPIC = broker.WAYS["event"]
@@ -23,13 +23,17 @@ def send(kafka, *messages, topic: str = TOPIC) -> None:
 
 def handle(kafka, client, run: str = "d/r", topic: str = TOPIC) -> dict:
     """Return what the event-driven DAG does: from the inbox's position to the end."""
-    now = broker.topic(kafka.options, topic)
-    return process.process(kafka.options, client, broker.slices(now, process.positions(client, now)), run)
+    now = broker.find_topic(kafka.options, topic)
+    return process.process_slices(
+        kafka.options, client, broker.slices_to_read(now, process.next_offsets(client, now)), run
+    )
 
 
 def again(kafka, client, run: str = "d/again") -> dict:
     """Everything once more, as after the reset of a consumer group."""
-    return process.process(kafka.options, client, broker.slices(broker.topic(kafka.options, TOPIC), {}), run)
+    return process.process_slices(
+        kafka.options, client, broker.slices_to_read(broker.find_topic(kafka.options, TOPIC), {}), run
+    )
 
 
 def rows(client, query: str) -> list:
@@ -81,7 +85,7 @@ def test_an_event_that_is_sent_twice_has_one_effect_and_the_last_status_is_by_th
 def test_two_runs_that_handle_the_same_messages_at_once_have_one_effect(kafka, warehouse, monkeypatch):
     """As when a task is started again while its first try still runs: neither knows of the other's rows."""
     send(kafka, *kafka_events.events(20, "race"))
-    monkeypatch.setattr(process, "handled", lambda *_: set())
+    monkeypatch.setattr(process, "handled_places", lambda *_: set())
     again(kafka, warehouse, "d/one")
     again(kafka, warehouse, "d/two")
     assert rows(warehouse, f"SELECT count() FROM {process.INBOX} FINAL") == [(20,)]
@@ -156,10 +160,10 @@ def test_a_topic_that_is_deleted_and_made_again_begins_anew(kafka, warehouse):
     """Its offsets are those that were there before; its messages are others."""
     send(kafka, *[(b"k", value) for _, value in kafka_events.events(10, "old")])
     handle(kafka, warehouse)
-    old = broker.topic(kafka.options, TOPIC)
+    old = broker.find_topic(kafka.options, TOPIC)
     kafka.forget()
     send(kafka, *[(b"k", value) for _, value in kafka_events.events(4, "new")])
-    now = broker.topic(kafka.options, TOPIC)
+    now = broker.find_topic(kafka.options, TOPIC)
     assert handle(kafka, warehouse, "d/r2")["applied"] == 4
     assert now.id != old.id
     assert account(kafka, warehouse).clean
@@ -168,10 +172,10 @@ def test_a_topic_that_is_deleted_and_made_again_begins_anew(kafka, warehouse):
 
 def test_a_broker_that_is_away_and_a_topic_that_is_missing_say_what_to_do(kafka, monkeypatch):
     with pytest.raises(broker.TopicMissing, match="answers kafka up"):
-        broker.topic(kafka.options, "nowhere")
+        broker.find_topic(kafka.options, "nowhere")
     monkeypatch.setattr(broker, "PATIENCE", 1)
     with pytest.raises(broker.BrokerUnavailable, match="does it run"):
-        broker.topic(kafka.options | {"bootstrap.servers": "127.0.0.1:1"}, TOPIC)
+        broker.find_topic(kafka.options | {"bootstrap.servers": "127.0.0.1:1"}, TOPIC)
 
 
 # -- dead letters
@@ -202,9 +206,9 @@ def test_a_replay_sends_each_dead_letter_once_more_and_ends(kafka, warehouse, mo
     from include.flight_status import events
 
     def lenient(value):
-        return events.parse(value.replace(b"diverted", b"landed"))
+        return events.parse_event(value.replace(b"diverted", b"landed"))
 
-    monkeypatch.setattr(process, "parse", lenient)
+    monkeypatch.setattr(process, "parse_event", lenient)
     assert dead_letters.replay(kafka.options) == 2
     done = handle(kafka, warehouse, "d/replayed")
     assert (done["applied"], done["dead"]) == (1, 1)
@@ -234,8 +238,8 @@ def test_what_a_group_has_committed_without_an_effect_is_lost(kafka, warehouse):
     """Make what the stock trigger's early commit leaves behind."""
     topic = broker.WAYS["sensor"]
     send(kafka, *kafka_events.events(9, "s"), topic=topic)
-    now = broker.topic(kafka.options, topic)
-    broker.commit(kafka.options, broker.GROUPS["sensor"], broker.slices(now, {}))
+    now = broker.find_topic(kafka.options, topic)
+    broker.commit_offsets(kafka.options, broker.GROUPS["sensor"], broker.slices_to_read(now, {}))
     found = account(kafka, warehouse, "sensor")
     assert (len(found.lost), found.lag) == (9, 0)
 
@@ -276,4 +280,4 @@ def test_a_rate_is_kept_and_ids_are_those_of_the_batch(kafka):
     ids = [[json.loads(value)["event_id"] for _, value in kafka_events.events(3, batch)] for batch in ("a", "a", "b")]
     assert ids[0] == ids[1]
     assert not set(ids[0]) & set(ids[2])
-    assert all(parse(value) for _, value in kafka_events.events(50))
+    assert all(parse_event(value) for _, value in kafka_events.events(50))

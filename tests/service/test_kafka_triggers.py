@@ -12,7 +12,7 @@ GROUP = "answers-event"
 
 
 def committed(kafka, group: str = GROUP, topic: str = TOPIC) -> int:
-    return sum(broker.committed(kafka.options, topic, group).values())
+    return sum(broker.committed_offsets(kafka.options, topic, group).values())
 
 
 async def announced(producer, count: int) -> list:
@@ -51,7 +51,7 @@ def test_arrivals_are_announced_by_partition_and_committed_only_once_they_are_st
             await producer.advance([acked(payload)])
         await producer.aclose()
         places = {(event["partition"], n) for event, _ in events for n in range(event["first"], event["last"] + 1)}
-        bounds = broker.topic(kafka.options, TOPIC).bounds
+        bounds = broker.find_topic(kafka.options, TOPIC).bounds
         assert places == {(part, offset) for part, (_, high) in bounds.items() for offset in range(high)}
         assert len(events) < 30, "not an event a message"
 

@@ -133,16 +133,19 @@ def test_a_topic_that_is_delivered_again_starts_no_run_and_poison_has_its_reason
     from answers.stack.kafka import start, stop
 
     stop(stack.settings, "kafka-relay")
-    now = broker.topic(kafka, topic)
-    broker.commit(kafka, broker.GROUPS["webhook"], [broker.Slice(topic, part, 0, 0) for part in now.bounds])
+    now = broker.find_topic(kafka, topic)
+    broker.commit_offsets(kafka, broker.GROUPS["webhook"], [broker.Slice(topic, part, 0, 0) for part in now.bounds])
     start(stack.settings, "kafka-relay")
     ends = {part: high for part, (_, high) in now.bounds.items() if high}
-    wait_for("all to be relayed again", lambda: ends.items() <= broker.committed(kafka, topic, "answers-relay").items())
+    wait_for(
+        "all to be relayed again",
+        lambda: ends.items() <= broker.committed_offsets(kafka, topic, "answers-relay").items(),
+    )
     assert len(airflow.runs("q05_kafka_webhook")) == before
     log = (stack.home / "logs" / "kafka-relay.log").read_text()
     assert log.count(": known") >= before, "each of them was answered 409"
 
 
 def _places(kafka, topic: str) -> list[str]:
-    bounds = broker.topic(kafka, topic).bounds
+    bounds = broker.find_topic(kafka, topic).bounds
     return [f"{part}-{offset}" for part, (_, high) in bounds.items() for offset in range(high)]

@@ -9,7 +9,7 @@ from typing import Any
 
 from answers.operate.fleet import start, watch
 from answers.stack.client import ApiError
-from include.fleet.model import load
+from include.fleet.model import load_fleet
 from support import expected, fleet, wait_for
 
 KILLS = {
@@ -30,8 +30,8 @@ KILLS = {
     "scheduler": ("the scheduler, SIGKILL", "tasks end without it; its successor adopts what is queued"),
     "worker_on_rabbitmq": ("a worker on RabbitMQ, SIGKILL in the middle of a task", "as on Redis"),
 }
-FLEET = load()
-MEMBERS = FLEET.needed("headline")
+FLEET = load_fleet()
+MEMBERS = FLEET.members_needed("headline")
 CARRIERS = FLEET.carriers_of("headline")
 DATED = [each.dag_id for each in MEMBERS if each.dated]
 WORK = {"land", "transform", "publish", "by_airport", "by_hour"}

@@ -21,7 +21,7 @@ from answers.proof.catalog import load_questions
 from answers.stack import parts
 from answers.stack.client import ApiError, Run
 from answers.stack.settings import Settings
-from include.fleet.model import load
+from include.fleet.model import load_fleet
 from support import HOME, PROJECT, expected
 from support.command import answers
 
@@ -156,8 +156,8 @@ def test_runs_are_shown_line_by_line_and_as_a_table(monkeypatch, capsys, tasks):
 @pytest.mark.parametrize("only", [None, "headline"])
 def test_a_day_of_the_fleet_is_shown_line_by_line_and_as_a_table(monkeypatch, capsys, only):
     """Carriers by layers, what failed and what it took; of a part of the fleet only that part."""
-    fleet = load()
-    members = fleet.needed(only) if only else list(fleet.members)
+    fleet = load_fleet()
+    members = fleet.members_needed(only) if only else list(fleet.members)
 
     def looks():
         ended = [State(each, "success", "run", 12.3, "2013-06-14T00:00:00Z") for each in members[1:]]

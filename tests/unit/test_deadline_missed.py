@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from include.alerts import misses
+from include.alerts import records as store
 from plugins.callbacks import deadline_missed as module
 from support import catching
 
@@ -53,16 +53,16 @@ def test_a_miss_is_recorded_and_notified_with_dag_run_deadline_owner_and_link(ca
         "link": "http://airflow.example:8080/dags/q02_daily_punctuality_report/runs/"
         "scheduled__2013-06-14T04%3A00%3A00%2B00%3A00",
     }
-    assert misses.recorded(tmp_path) == [{**body, "notified": True}]
+    assert store.recorded_misses(tmp_path) == [{**body, "notified": True}]
     assert said.endswith(", notified"), "Airflow stores it in a column of text"
 
 
 @pytest.mark.claim("2.1")
 def test_a_replay_leaves_the_one_record_and_the_one_notification(catcher, tmp_path):
     miss()
-    before = misses.recorded(tmp_path)
+    before = store.recorded_misses(tmp_path)
     assert miss().endswith("and notified before")
-    assert misses.recorded(tmp_path) == before
+    assert store.recorded_misses(tmp_path) == before
     assert len(catcher.seen("/deadline")) == 1
 
 
@@ -70,7 +70,7 @@ def test_a_replay_leaves_the_one_record_and_the_one_notification(catcher, tmp_pa
 def test_a_replay_notifies_where_no_notification_is_known_to_have_arrived(catcher, tmp_path):
     """The triggerer was killed between record and notification."""
     miss()
-    (record,) = (tmp_path / misses.FOLDER).glob("*/*.json")
+    (record,) = (tmp_path / store.MISSED_DEADLINES).glob("*/*.json")
     record.with_suffix(".notified").unlink()
     before = record.read_text()
     miss()
@@ -90,14 +90,14 @@ def test_misses_of_other_runs_and_deadlines_have_records_of_their_own(catcher, t
         {"run_id": long, "deadline": "0190-cc"},
     ):
         miss(**changes)
-    records = misses.recorded(tmp_path)
+    records = store.recorded_misses(tmp_path)
     assert len(records) == len(catcher.seen("/deadline")) == 5
     assert {record["run_id"] for record in records} >= {"a/../b", long}
 
 
 def test_a_record_is_written_once_however_many_write_it(tmp_path):
     def write(number: int):
-        return misses.record(tmp_path, {"dag_id": "d", "run_id": "r", "id": "1", "by": number})
+        return store.record_miss(tmp_path, {"dag_id": "d", "run_id": "r", "id": "1", "by": number})
 
     with ThreadPoolExecutor(16) as pool:
         files = set(pool.map(write, range(64)))
@@ -119,7 +119,7 @@ def test_a_receiver_that_is_down_or_silent_never_raises_and_costs_no_record(catc
         said = miss()
     assert "recorded in" in said
     assert "not notified: " in said
-    assert [record["notified"] for record in misses.recorded(tmp_path)] == [False]
+    assert [record["notified"] for record in store.recorded_misses(tmp_path)] == [False]
     monkeypatch.undo()
     monkeypatch.setenv("AIRFLOW_VAR_DATA_ROOT", str(tmp_path))
     point_to(monkeypatch, catcher.server_port)
@@ -144,7 +144,7 @@ def test_a_receiver_that_fails_once_is_asked_again(catcher, monkeypatch):
 
 @pytest.mark.claim("2.1")
 def test_a_record_that_cannot_be_written_does_not_keep_anybody_from_being_told(catcher, tmp_path, monkeypatch):
-    (tmp_path / misses.FOLDER).write_text("a file is in the way")
+    (tmp_path / store.MISSED_DEADLINES).write_text("a file is in the way")
     assert miss() == "not recorded: NotADirectoryError, notified"
     assert len(catcher.seen("/deadline")) == 1
     monkeypatch.delenv("AIRFLOW_CONN_OPS_WEBHOOK")
