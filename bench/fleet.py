@@ -107,8 +107,8 @@ def fleet() -> dict:
                 headline = ("fleet_rollup_headline", "by_airport")
                 until(lambda task=headline, w=wanted: airflow.task(*task)["priority_weight"] == w)
                 before, begun = len(recorder.changes()), time.perf_counter()
-                fleet_run.start(airflow, members, date.fromisoformat(day))
-                *_, states = fleet_run.watch(airflow, members, date.fromisoformat(day), 600)
+                fleet_run.start_day(airflow, members, date.fromisoformat(day))
+                *_, states = fleet_run.watch_day(airflow, members, date.fromisoformat(day), 600)
                 seconds = time.perf_counter() - begun
                 assert {each.state for each in states} == {"success"}, states
                 changes = recorder.changes()[before:]

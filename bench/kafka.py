@@ -46,7 +46,7 @@ def kafka() -> dict:
 def _send(opts: dict, topic: str, count: int, rate: float | None = None) -> None:
     from answers.operate import kafka_events
 
-    kafka_events.produce_all(opts, topic, kafka_events.events(count, uuid.uuid4().hex), rate)
+    kafka_events.produce_all(opts, topic, kafka_events.make_events(count, uuid.uuid4().hex), rate)
 
 
 def _query(settings, query: str) -> list:
@@ -133,7 +133,7 @@ def _loss(settings, opts: dict, topics: dict) -> dict:
     ]
     for thread in threads:
         thread.start()
-    done = list(kills.carry_out(settings, kills.schedule(SEED, KILLS, WITHIN, PARTS), SEED))
+    done = list(kills.carry_out(settings, kills.make_schedule(SEED, KILLS, WITHIN, PARTS), SEED))
     for thread in threads:
         thread.join()
     until(lambda: parts.healthy(settings))

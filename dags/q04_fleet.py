@@ -93,11 +93,11 @@ def transform(**context) -> dict:
     """Types, UTC, weather and aircraft for what was landed for this date; says where, for `publish`."""
     from include.flights.days import local_days
     from include.flights.engine import transform_files
-    from plugins.events import latest
+    from plugins.events import latest_of_day
     from plugins.warehouse import open_scratch
 
     (day,) = local_days(context["data_interval_start"], context["data_interval_end"])
-    result = latest(context["inlet_events"][0], day)
+    result = latest_of_day(context["inlet_events"][0], day)
     with open_scratch() as client:
         transform_files(client, Path(result["folder"]))
     return result
@@ -108,7 +108,7 @@ def total(table: str, carriers: list[str], keys: dict[str, str], **context) -> l
     """One partition of a fleet table for this run's day; without one, for the days of the events and those that were missed."""
     from include.fleet.totals import missed_days, publish_totals
     from include.flights.days import local_days
-    from plugins.events import announce, days
+    from plugins.events import announce, days_of_events
     from plugins.warehouse import open_warehouse
 
     start, end = context.get("data_interval_start"), context.get("data_interval_end")
@@ -117,7 +117,7 @@ def total(table: str, carriers: list[str], keys: dict[str, str], **context) -> l
         if start:
             wanted = local_days(start, end)
         else:  # events are a signal: Airflow may have kept some of them back
-            announced = days(context["triggering_asset_events"])
+            announced = days_of_events(context["triggering_asset_events"])
             wanted = sorted({*announced, *missed_days(client, fleet, members[context["dag"].dag_id])})
         results = [publish_totals(client, table, day, carriers, run, keys) for day in wanted]
     if results:

@@ -15,7 +15,7 @@ from include.alerts.failure_matrix import SCENARIOS, run_scenario
 from plugins.callbacks.deadline_missed import deadline_missed
 from plugins.callbacks.witness import dag_failed, task_failed, witness
 from plugins.deadlines import RunDue
-from plugins.notifiers.failure import tell_failure
+from plugins.notifiers.failure import notify_failure
 
 OWNER = "data-platform"
 
@@ -33,7 +33,7 @@ for scenario, title in SCENARIOS.items():
         schedule=None,
         start_date=datetime(2013, 1, 1),
         dagrun_timeout=timedelta(seconds=8) if scenario == "dagrun_timeout" else None,
-        on_failure_callback=[dag_failed, tell_failure] if scenario == "sigkill" else [dag_failed],
+        on_failure_callback=[dag_failed, notify_failure] if scenario == "sigkill" else [dag_failed],
         deadline=DeadlineAlert(
             reference=RunDue(),
             interval=timedelta(seconds=60),

@@ -22,7 +22,7 @@ def options(kafka_conn_id: str = "kafka_default") -> dict[str, Any]:
     return dict(BaseHook.get_connection(kafka_conn_id).extra_dejson)
 
 
-def handle(find: Find, dag_run: Any) -> tuple[dict[str, Any], list[Slice]]:
+def handle_messages(find: Find, dag_run: Any) -> tuple[dict[str, Any], list[Slice]]:
     """Process the messages that `find` names. A task that calls it belongs in the pool `warehouse`.
 
     :param find: (options, warehouse) -> slices; :param dag_run: the run that does it
@@ -59,7 +59,7 @@ def uncommitted(topic: str, group: str) -> Find:
     return find
 
 
-def one(place: Mapping[str, Any]) -> Find:
+def one_message(place: Mapping[str, Any]) -> Find:
     """Find the one message at {"topic", "topic_id", "partition", "offset"}.
 
     :raises include.flight_status.broker.MessageGone: the topic is gone, or was made again: another message is there now
@@ -81,7 +81,7 @@ def one(place: Mapping[str, Any]) -> Find:
     return find
 
 
-def announced(triggering_asset_events: Mapping[Any, Iterable[Any]]) -> list[dict[str, Any]]:
+def announced_slices(triggering_asset_events: Mapping[Any, Iterable[Any]]) -> list[dict[str, Any]]:
     """Return what *all* events that started a run say has arrived; none where the clock started it."""
     events = (event for of_asset in triggering_asset_events.values() for event in of_asset)
     payloads = ((event.extra or {}).get("payload") for event in events)

@@ -27,7 +27,7 @@ from answers.cli.rollback import rollback
 from answers.cli.secrets import app as secrets
 from answers.cli.sla import sla
 from answers.cli.walk import walk
-from answers.console import AsJson, days_of, err, out, readable_errors, say
+from answers.console import AsJson, days_of, err, out, print_progress, readable_errors
 from answers.deploy.roll import command as roll
 from answers.interrupts import interruptible
 from answers.progress import show_runs
@@ -73,7 +73,7 @@ def up(
     """Start the embedded stack and wait until it is healthy. Ctrl-C stops it, unless it ran before."""
     from answers.stack import lifecycle, processes
 
-    report = (lambda line: err.print(line, style="dim", markup=False, highlight=False)) if as_json else say
+    report = (lambda line: err.print(line, style="dim", markup=False, highlight=False)) if as_json else print_progress
     with readable_errors():
         try:
             with interruptible():
@@ -87,7 +87,7 @@ def up(
                 if foreground:
                     signal.pause()
         except KeyboardInterrupt:
-            if processes.started_here(Settings.load()):
+            if processes.started_by_this_process(Settings.load()):
                 lifecycle.down(report)
             else:
                 report("this command did not start the stack, so it stays up; `answers down` stops it")
@@ -100,7 +100,7 @@ def down() -> None:
     from answers.stack import lifecycle
 
     with readable_errors():
-        say("stopped" if lifecycle.down(say) else "nothing was running")
+        print_progress("stopped" if lifecycle.down(print_progress) else "nothing was running")
 
 
 @app.command()
@@ -112,7 +112,7 @@ def status(as_json: AsJson = False) -> None:
     records = parts.status(settings)
     running = all(part["state"] == "RUNNING" for part in records)
     health = parts.health(settings) if any(part["pid"] for part in records) else {}
-    state = parts.condition(records, lifecycle.at_work(settings), parts.all_healthy(health))
+    state = parts.overall_state(records, lifecycle.work_under_way(settings), parts.all_healthy(health))
     url = settings.url if settings.ports else None
     if as_json:
         document = {"running": running, "state": state, "url": url, "parts": records, "health": health}
@@ -259,10 +259,10 @@ def demo(
     shown = complete = False
     with readable_errors():
         try:
-            with interruptible(), lifecycle.stopping_what_it_starts(say):
-                complete = demo.play(questions or [], days_of([], first, last), out, show_runs)
+            with interruptible(), lifecycle.stop_if_started_within(print_progress):
+                complete = demo.play_questions(questions or [], days_of([], first, last), out, show_runs)
                 shown = True
-                if not processes.started_here(Settings.load()):
+                if not processes.started_by_this_process(Settings.load()):
                     out.print("The stack ran before the demonstration and stays up: `answers down` stops it.")
                 elif sys.stdin.isatty() and sys.stdout.isatty():
                     out.print("The stack stays up until Ctrl-C.")

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from answers.console import AsJson, day_of, days_of, err, out, readable_errors
 from answers.interrupts import interruptible
-from answers.operate.fleet_due import Published, look
+from answers.operate.fleet_due import Published, read_published
 from answers.operate.repair import PAUSED, REPAIRED, Repair, Repairer, Request
 from answers.progress import show_fleet, show_repairs, table_of_repairs
 from answers.stack.client import Airflow
@@ -65,15 +65,15 @@ def run(
         begun = time.monotonic()
         try:
             with interruptible():
-                if fleet_run.start(airflow, members, date):
+                if fleet_run.start_day(airflow, members, date):
                     err.print(f"{date} is under way: watching it", style="dim")
                 *_, states = show_fleet(
-                    fleet, fleet_run.watch(airflow, members, date, deadline_of_option(timeout, 1800)), quiet=as_json
+                    fleet, fleet_run.watch_day(airflow, members, date, deadline_of_option(timeout, 1800)), quiet=as_json
                 )
         except KeyboardInterrupt:
             err.print("stopped watching; the runs go on, and `answers fleet run` joins them again")
             raise typer.Exit(130) from None
-        failed = fleet_run.failures(airflow, states)
+        failed = fleet_run.failed_tasks(airflow, states)
         for number, task in enumerate(failed):
             err.print(
                 f"{task['dag_id']} {task['task_id']} failed at try {task['try_number']}", style="red", markup=False
@@ -131,7 +131,7 @@ def repair(
 
         def ask() -> Published:
             with open_warehouse(deadline) as client:
-                return look(client, fleet, members, days)
+                return read_published(client, fleet, members, days)
 
         repairer = Repairer(Airflow(), ask, Request(fleet, members, days, begin, unpause, deadline))
         try:
@@ -148,12 +148,12 @@ def repair(
         found = [each.document() for each in repairs]
         print(json.dumps({"from": first, "to": last, "due": found, "left": len(left), "not_begun": repairer.not_begun}))
     else:
-        _tell(repairs, left, repairer.not_begun, dry_run)
+        _print_repairs(repairs, left, repairer.not_begun, dry_run)
     if left:
         raise typer.Exit(1)
 
 
-def _tell(repairs: list[Repair], left: list[Repair], not_begun: int, dry_run: bool) -> None:
+def _print_repairs(repairs: list[Repair], left: list[Repair], not_begun: int, dry_run: bool) -> None:
     if left:
         out.print(table_of_repairs(left))
     done = "nothing was done" if dry_run else f"{len(repairs) - len(left)} repaired, {len(left)} left"

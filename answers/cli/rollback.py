@@ -51,7 +51,7 @@ def rollback(
         ) as client:
             try:
                 if show:
-                    _show(versions.history(client, chosen), out, as_json)
+                    _print_versions(versions.history(client, chosen), out, as_json)
                     return
                 report = (
                     versions.undo_rollback(client, chosen, by)
@@ -73,7 +73,7 @@ def rollback(
         out.print(f"{day}: {said} (rows: {rows})", highlight=False)
 
 
-def _show(past: History, out: Console, as_json: bool) -> None:
+def _print_versions(past: History, out: Console, as_json: bool) -> None:
     from include.flights.versions import row_counts
 
     rows = [

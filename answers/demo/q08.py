@@ -21,7 +21,7 @@ FEED = "flights_feed"  # the Variable that says where the feed is
 PATHS = ("/slack/services/T000/B000/catcher", "/mail")
 
 
-def play(demo: Demo) -> None:
+def play_part(demo: Demo) -> None:
     """Publish the first day, publish it again from a feed without an airline, and show the result."""
     airflow, day = demo.airflow, demo.days[0]
     dag_id = airflow.find_dag("q08_recovery")

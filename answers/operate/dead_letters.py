@@ -25,7 +25,7 @@ class DeadLetter:
     value: bytes | None
 
 
-def read(opts: broker.Options, group: str | None = None) -> Iterator[DeadLetter]:
+def read_dead_letters(opts: broker.Options, group: str | None = None) -> Iterator[DeadLetter]:
     """Yield the dead letters, oldest first in each partition; with a group those that it has not committed."""
     now = broker.find_topic(opts, broker.DEAD_LETTER_TOPIC)
     starts = broker.committed_offsets(opts, broker.DEAD_LETTER_TOPIC, group) if group else {}
@@ -43,7 +43,7 @@ def _letters(opts: broker.Options, slices: list[broker.Slice]) -> Iterator[DeadL
             yield DeadLetter(each.partition(), each.offset(), reason, topic, source, each.key(), each.value())
 
 
-def replay(opts: broker.Options) -> int:
+def replay_dead_letters(opts: broker.Options) -> int:
     """Send every dead letter that was not yet replayed to its topic again, as it was. Returns how many.
 
     Their offsets are committed after; killed in between, some are sent twice, which is one effect. A message that is

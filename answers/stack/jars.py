@@ -64,7 +64,7 @@ def repository() -> str:
     """
     if given := os.environ.get("MAVEN_REPOSITORY"):
         return given.rstrip("/")
-    return (_mirror() or _central()).rstrip("/")
+    return (_mirror() or _maven_central()).rstrip("/")
 
 
 def _mirror() -> str | None:
@@ -82,7 +82,7 @@ def _mirror() -> str | None:
     return None
 
 
-def _central() -> str:
+def _maven_central() -> str:
     """Ivy's constant for Maven Central: the text constants of a class lie in its bytes as they are."""
     spec = find_spec("pyspark")
     folder = Path(spec.origin).parent / "jars" if spec and spec.origin else Path()

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from answers.operate.fleet import failures, start, watch
+from answers.operate.fleet import failed_tasks, start_day, watch_day
 from include.fleet.model import load_fleet
 from support import expected, fleet
 
@@ -18,9 +18,9 @@ FLEET = load_fleet()
 @pytest.mark.claim("4.6")
 def test_a_part_of_the_fleet_equals_pandas(stack):
     members = FLEET.members_needed("headline")
-    start(stack.airflow, members, DAY)
-    *_, states = watch(stack.airflow, members, DAY, 600)
-    assert {each.state for each in states} == {"success"}, failures(stack.airflow, states)
+    start_day(stack.airflow, members, DAY)
+    *_, states = watch_day(stack.airflow, members, DAY, 600)
+    assert {each.state for each in states} == {"success"}, failed_tasks(stack.airflow, states)
     carriers = FLEET.carriers_of("headline")
     flights = stack.sql(f"SELECT * FROM warehouse.carrier_flights WHERE flight_date = '{DAY}'")
     wanted = expected.flights(str(DAY), str(DAY))

@@ -149,9 +149,9 @@ def test_an_xcom_is_read_and_a_missing_log_is_an_error_in_words(airflow):
 
 def test_a_day_of_the_fleet_is_started_joined_and_watched_to_its_end(airflow):
     members = [each for each in FLEET.members_needed("headline") if each.dated]
-    assert not fleet_run.start(airflow, members, DAY)
-    assert fleet_run.start(airflow, members, DAY), "it is under way: joined"
-    looks = fleet_run.watch(airflow, members, DAY, 60)
+    assert not fleet_run.start_day(airflow, members, DAY)
+    assert fleet_run.start_day(airflow, members, DAY), "it is under way: joined"
+    looks = fleet_run.watch_day(airflow, members, DAY, 60)
     assert {each.state for each in next(looks)} <= {"queued", "none"}
     for member in members:
         end(airflow, member.dag_id, "answers__2013-06-13", "failed" if fnmatch(member.dag_id, "*_EV") else "success")
@@ -159,7 +159,7 @@ def test_a_day_of_the_fleet_is_started_joined_and_watched_to_its_end(airflow):
     found = {each.member.dag_id: each.state for each in states}
     assert found["fleet_ingest_UA"] == found["fleet_rollup_headline"] == "success"
     assert found["fleet_ingest_EV"] == "failed"
-    assert fleet_run.failures(airflow, states) == []
+    assert fleet_run.failed_tasks(airflow, states) == []
     done = CliRunner().invoke(
         cli.app, ["fleet", "run", "--date", str(DAY), "--for", "headline", "--timeout", "1", "--json"]
     )
@@ -171,7 +171,7 @@ def test_the_command_tells_a_day_of_the_fleet_and_what_failed_first(airflow):
     """Nobody reports where no transform has ended well: no event comes."""
     members = {each.dag_id: each for each in FLEET.members_needed("headline")}
     run_id, broken = f"answers__{DAY}", "fleet_transform_UA"
-    fleet_run.start(airflow, list(members.values()), DAY)
+    fleet_run.start_day(airflow, list(members.values()), DAY)
     (waits, *_) = [task for task in airflow.run(broken, run_id).tasks if task.startswith("wait_for_")]
     path = f"/dags/{broken}/dagRuns/{run_id}/taskInstances/{waits}"
     airflow.request("PATCH", path, json={"new_state": "failed"})
@@ -201,8 +201,8 @@ def test_a_history_is_read_as_it_is_judged(airflow):
     end(airflow, Q02, run_id)
     (run,) = sla_history.runs_of(airflow, Q02)
     assert (run.dag_id, run.state, run.start.isoformat()) == (Q02, "success", "2013-06-13T04:00:00+00:00")
-    assert sla_history.within(airflow, {"variable": "q02_report_within"}).total_seconds() == 1800
-    assert sla_history.within(airflow, 60).total_seconds() == 60
+    assert sla_history.deadline_interval(airflow, {"variable": "q02_report_within"}).total_seconds() == 1800
+    assert sla_history.deadline_interval(airflow, 60).total_seconds() == 60
     told = json.loads(answers("sla", "--dag", Q02, "--from", "2013-06-13", "--to", "2013-06-14", "--json"))
     assert told[-1]["scheduled"] == 2
     assert told[-1]["missing"] == 1
@@ -279,7 +279,7 @@ def test_the_demonstration_sets_variables_and_reads_what_was_delivered(airflow, 
     airflow.set_variable("q07_feed", "elsewhere")
     assert airflow.variable("q07_feed") == "elsewhere"
     airflow.set_variable("q07_feed", before)
-    assert q02._miss(demo, "answers__1999-01-01", "") is None
+    assert q02._notified_miss(demo, "answers__1999-01-01", "") is None
     address = f"http://127.0.0.1:{demo.settings.ports['catcher']}"
     for path in ("/partner", "/refunds", "/mail"):
         httpx.post(f"{address}{path}", json={"to": path}, trust_env=False).raise_for_status()

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 import pandas as pd
 import pytest
 
-from answers.operate.fleet import start, watch
+from answers.operate.fleet import start_day, watch_day
 from bench.transitions import Recorder, most_at_once, seconds_in
 from include.fleet.model import load_fleet
 from include.waiting import patience
@@ -121,10 +121,10 @@ def test_when_the_pool_opens_tasks_start_in_the_order_of_their_weights(stack):
     resize(0)
     recorder = Recorder(stack.settings)
     try:
-        start(airflow, lands, day)
+        start_day(airflow, lands, day)
         wait_for("all to want a slot", lambda: sum(c.state == "scheduled" for c in recorder.changes()) == len(lands))
         resize(1)
-        *_, states = watch(airflow, lands, day, 120)
+        *_, states = watch_day(airflow, lands, day, 120)
     finally:
         resize(2)
     assert {each.state for each in states} == {"success"}

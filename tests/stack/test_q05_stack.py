@@ -72,7 +72,7 @@ def test_under_sigkill_every_message_has_its_effect_once(stack, kafka):
 
     def messages(way: str):
         """As many as are asked for, and then a few a second while parts are still being killed."""
-        for number, message in enumerate(kafka_events.events(50_000, batch)):
+        for number, message in enumerate(kafka_events.make_events(50_000, batch)):
             if number >= MESSAGES * SHARE[way]:
                 if not killing.is_set():
                     return
@@ -89,7 +89,7 @@ def test_under_sigkill_every_message_has_its_effect_once(stack, kafka):
     threads = [threading.Thread(target=send, args=(way,)) for way in sent]
     for thread in threads:
         thread.start()
-    plan = kills.schedule(SEED, KILLS, MESSAGES / RATE, kills.PARTS if LONG else kills.QUICK)
+    plan = kills.make_schedule(SEED, KILLS, MESSAGES / RATE, kills.PARTS if LONG else kills.PARTS_MISSED_AT_ONCE)
     try:
         done = list(kills.carry_out(stack.settings, plan, SEED))
     finally:
@@ -119,7 +119,7 @@ def test_under_sigkill_every_message_has_its_effect_once(stack, kafka):
 def test_a_topic_that_is_delivered_again_starts_no_run_and_poison_has_its_reason(stack, kafka):
     topic = broker.WAYS["webhook"]
     poison = [(b"p", b"\xff\xfe"), (b"p", None)]
-    fine = list(kafka_events.events(2, uuid.uuid4().hex))
+    fine = list(kafka_events.make_events(2, uuid.uuid4().hex))
     kafka_events.produce_all(kafka, topic, [*poison, *fine])
     assert settled(stack)["webhook"]["lost"] == []
     airflow: Airflow = stack.airflow

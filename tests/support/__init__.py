@@ -101,7 +101,7 @@ def wait_for(what: str, ready, patience: float = 120, pause: float = 0.2, seen: 
 
 
 @contextmanager
-def meanwhile(work: Callable[[threading.Event], object]) -> Iterator[None]:
+def running_beside(work: Callable[[threading.Event], object]) -> Iterator[None]:
     """`work` in a thread of its own for as long as the block lasts: it ends once the event that it gets is set."""
     over = threading.Event()
     thread = threading.Thread(target=work, args=(over,))
@@ -150,7 +150,7 @@ def under_load(start: Callable[[str], object]) -> Iterator[list[str]]:
             runs.append(run_id)
             over.wait(4)  # a rate, not a wait for something
 
-    with meanwhile(load):
+    with running_beside(load):
         yield runs
 
 

@@ -4,7 +4,7 @@ from datetime import date
 from pathlib import Path
 from urllib.parse import quote
 
-from answers.operate.fleet_due import look
+from answers.operate.fleet_due import read_published
 from answers.operate.repair import Repairer, Request
 from include.fleet import totals
 from include.fleet.model import load_fleet
@@ -85,6 +85,6 @@ class Day:
     def repair(self, **options) -> dict[str, str]:
         """Repair, working meanwhile; the state at the end of everything that was due."""
         asked = Request(FLEET, HEADLINE, [DAY], patience=120, **options)
-        looks = Repairer(self.airflow, lambda: look(self.warehouse, FLEET, HEADLINE, [DAY]), asked).repair()
+        looks = Repairer(self.airflow, lambda: read_published(self.warehouse, FLEET, HEADLINE, [DAY]), asked).repair()
         *_, (repairs, _) = ((repairs, self.work()) for repairs in looks)
         return {each.dag_id.removeprefix("fleet_"): each.state for each in repairs}

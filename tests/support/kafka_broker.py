@@ -32,7 +32,7 @@ class Broker:
         command, environment = kafka.command(self.folder, self.port, self.controller)
         with (self.folder / "log").open("a") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        wait_for("the broker", lambda: self.process.poll() is not None or kafka.answers(self.port), 60, pause=0.1)
+        wait_for("the broker", lambda: self.process.poll() is not None or kafka.is_answering(self.port), 60, pause=0.1)
         assert self.process.poll() is None, (self.folder / "log").read_text()[-4000:]
 
     def kill(self) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from include.chunks.config import ConfigInvalid
 from include.chunks.document import LAST_GOOD, ConfigUnreadable, choose_version
-from support import meanwhile
+from support import running_beside
 from support.chunk_document import GOOD, changed
 
 # -- the version in force
@@ -137,7 +137,7 @@ def test_runs_that_start_together_never_see_half_a_version(document, tmp_path):
             choose_version(document, tmp_path)
 
     choose_version(document, tmp_path)
-    with meanwhile(rewrite):
+    with running_beside(rewrite):
         missing = tmp_path / "missing.json"
         found = [choose_version(missing, tmp_path)["version"] for _ in range(200)]
     assert set(found) == {"last good"}

@@ -222,13 +222,13 @@ def test_every_part_of_the_demonstration_can_be_played(question):
 
 def test_a_question_without_a_part_of_the_demonstration_is_left_out(tmp_path):
     catalogue = load_questions()
-    assert [each.id for each in demonstration.choose(catalogue, [])] == PARTS_SHOWN
+    assert [each.id for each in demonstration.choose_questions(catalogue, [])] == PARTS_SHOWN
     for question in ("q01", "q04"):
         (tmp_path / f"{question}.py").touch()
-    assert [each.id for each in demonstration.choose(catalogue, [], tmp_path)] == ["q01", "q04"]
-    assert [each.id for each in demonstration.choose(catalogue, ["q04"], tmp_path)] == ["q04"]
+    assert [each.id for each in demonstration.choose_questions(catalogue, [], tmp_path)] == ["q01", "q04"]
+    assert [each.id for each in demonstration.choose_questions(catalogue, ["q04"], tmp_path)] == ["q04"]
     with pytest.raises(ValueError, match=r"^q05, q99 cannot be shown; there are q01, q04$"):
-        demonstration.choose(catalogue, ["q05", "q04", "q99"], tmp_path)
+        demonstration.choose_questions(catalogue, ["q05", "q04", "q99"], tmp_path)
 
 
 def test_tasks_that_run_at_the_same_time_are_counted():
@@ -244,7 +244,7 @@ def test_a_secret_is_found_wherever_it_lies(tmp_path):
     (tmp_path / "logs" / "deep").mkdir(parents=True)
     (tmp_path / "logs" / "deep" / "a.log").write_bytes(b"\xff password=s3cret ")
     (tmp_path / "logs" / "b.log").write_text("nothing")
-    assert q06._hunt((tmp_path / "logs", tmp_path / "none"), ("s3cret", "other")) == (2, 1)
+    assert q06._search_folders((tmp_path / "logs", tmp_path / "none"), ("s3cret", "other")) == (2, 1)
 
 
 def test_the_demonstration_waits_only_so_long():

@@ -41,7 +41,7 @@ def miss(**changes) -> str:
 @pytest.mark.claim("2.1")
 def test_a_miss_is_recorded_and_notified_with_dag_run_deadline_owner_and_link(catcher, tmp_path):
     said = miss()
-    (message,) = catcher.seen("/deadline")
+    (message,) = catcher.received("/deadline")
     body = message["body"]
     assert {key: body[key] for key in ("id", "dag_id", "run_id", "deadline", "owner", "state", "link")} == {
         "id": "0190-aa",
@@ -63,7 +63,7 @@ def test_a_replay_leaves_the_one_record_and_the_one_notification(catcher, tmp_pa
     before = store.recorded_misses(tmp_path)
     assert miss().endswith("and notified before")
     assert store.recorded_misses(tmp_path) == before
-    assert len(catcher.seen("/deadline")) == 1
+    assert len(catcher.received("/deadline")) == 1
 
 
 @pytest.mark.claim("2.1")
@@ -75,7 +75,7 @@ def test_a_replay_notifies_where_no_notification_is_known_to_have_arrived(catche
     before = record.read_text()
     miss()
     assert record.read_text() == before, "the record stays as it was written"
-    bodies = [message["body"] for message in catcher.seen("/deadline")]
+    bodies = [message["body"] for message in catcher.received("/deadline")]
     assert [body["id"] for body in bodies] == ["0190-aa", "0190-aa"], "a receiver can tell that it is the same"
 
 
@@ -91,7 +91,7 @@ def test_misses_of_other_runs_and_deadlines_have_records_of_their_own(catcher, t
     ):
         miss(**changes)
     records = store.recorded_misses(tmp_path)
-    assert len(records) == len(catcher.seen("/deadline")) == 5
+    assert len(records) == len(catcher.received("/deadline")) == 5
     assert {record["run_id"] for record in records} >= {"a/../b", long}
 
 
@@ -139,13 +139,13 @@ def test_a_receiver_that_fails_once_is_asked_again(catcher, monkeypatch):
     monkeypatch.setattr(catcher, "keep", keep_at_the_second_try)
     monkeypatch.setattr(catcher, "handle_error", lambda *_: None)
     assert miss().endswith(", notified")
-    assert len(catcher.seen("/deadline")) == len(failures) == 1
+    assert len(catcher.received("/deadline")) == len(failures) == 1
 
 
 @pytest.mark.claim("2.1")
 def test_a_record_that_cannot_be_written_does_not_keep_anybody_from_being_told(catcher, tmp_path, monkeypatch):
     (tmp_path / store.MISSED_DEADLINES).write_text("a file is in the way")
     assert miss() == "not recorded: NotADirectoryError, notified"
-    assert len(catcher.seen("/deadline")) == 1
+    assert len(catcher.received("/deadline")) == 1
     monkeypatch.delenv("AIRFLOW_CONN_OPS_WEBHOOK")
     assert miss().startswith("not recorded: NotADirectoryError, not notified: ")

@@ -5,7 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from answers.operate.fleet_due import DONE, DUE, LATER, NOT_BEGUN, Known, Landed, Published, judge, look
+from answers.operate.fleet_due import (
+    DONE,
+    DUE,
+    LATER,
+    NOT_BEGUN,
+    Known,
+    Landed,
+    Published,
+    judge_duties,
+    read_published,
+)
 from include.fleet import totals
 from include.fleet.model import Fleet, load_fleet
 from include.flights import engine, feed
@@ -38,7 +48,7 @@ def whole_day(flights: int = 10) -> tuple[Published, Known]:
 
 def states(there: Published, known: Known, **more) -> dict[str, str]:
     """Return what is not done, by DAG."""
-    duties = judge(HEADLINE, [DAY], there, known, **more)
+    duties = judge_duties(HEADLINE, [DAY], there, known, **more)
     return {each.member.dag_id.removeprefix("fleet_"): each.state for each in duties if each.state != DONE}
 
 
@@ -138,14 +148,14 @@ def publish(client, dag_id: str, day: date) -> None:
 
 
 def test_the_warehouse_tells_which_days_are_missing_and_which_are_not_what_they_should_be(carriers):
-    there = look(carriers, FLEET, HEADLINE, DAYS)
+    there = read_published(carriers, FLEET, HEADLINE, DAYS)
     raw = {day: expected.flights(str(day), str(day))["carrier"].value_counts() for day in DAYS}
     assert there.flights == {(carrier, day): raw[day][carrier] for carrier in CARRIERS for day in DAYS}
     assert set(there.totals) == {*(f"fleet_report_{carrier}" for carrier in CARRIERS), "fleet_rollup_headline"}
     assert all(found == dict.fromkeys(DAYS, totals.MISSING) for found in there.totals.values())
     publish(carriers, "fleet_report_UA", DAYS[0])
     publish(carriers, "fleet_rollup_headline", DAYS[1])
-    found = look(carriers, FLEET, HEADLINE, DAYS).totals
+    found = read_published(carriers, FLEET, HEADLINE, DAYS).totals
     assert found["fleet_report_UA"] == {DAYS[0]: totals.CURRENT, DAYS[1]: totals.MISSING}
     assert found["fleet_rollup_headline"] == {DAYS[0]: totals.MISSING, DAYS[1]: totals.CURRENT}
     # A correction of one delay changes no count.
@@ -153,9 +163,9 @@ def test_the_warehouse_tells_which_days_are_missing_and_which_are_not_what_they_
         "ALTER TABLE warehouse.carrier_flights UPDATE dep_delay = dep_delay + 1000 "
         f"WHERE carrier = 'UA' AND flight_date = '{DAYS[0]}' AND dep_delay = 0 SETTINGS mutations_sync = 1"
     )
-    assert look(carriers, FLEET, HEADLINE, DAYS).totals["fleet_report_UA"][DAYS[0]] == totals.DIFFERS
+    assert read_published(carriers, FLEET, HEADLINE, DAYS).totals["fleet_report_UA"][DAYS[0]] == totals.DIFFERS
     carriers.command(f"ALTER TABLE warehouse.carrier_daily_delays DROP PARTITION ('{DAYS[0]}', 'UA')")
-    assert look(carriers, FLEET, HEADLINE, DAYS).flights["UA", DAYS[0]] == totals.INCONSISTENT
+    assert read_published(carriers, FLEET, HEADLINE, DAYS).flights["UA", DAYS[0]] == totals.INCONSISTENT
 
 
 def test_a_run_finds_the_days_whose_events_it_was_not_given(carriers):

@@ -110,7 +110,7 @@ def test_the_real_post_raises_what_the_stand_in_raises(tmp_path):
     with catching(tmp_path) as server:
         post = poster(receiver(host="127.0.0.1", port=server.server_port))
         post("/refunds", {"id": "x"})
-        assert [each["body"] for each in server.seen("/refunds")] == [{"id": "x"}]
+        assert [each["body"] for each in server.received("/refunds")] == [{"id": "x"}]
         server.behaviour = {"path": "/refunds", "code": 503}
         with pytest.raises(ConnectionError, match="answer 503"):
             post("/refunds", {"id": "y"})
@@ -149,7 +149,7 @@ def test_a_connection_without_an_address_is_named(host):
 def test_the_real_post_reaches_a_receiver_below_a_path(tmp_path):
     with catching(tmp_path) as server:
         poster(receiver(host=f"http://127.0.0.1:{server.server_port}/hooks"))("refunds", {"id": "x"})
-        assert [each["body"] for each in server.seen("/hooks/refunds")] == [{"id": "x"}]
+        assert [each["body"] for each in server.received("/hooks/refunds")] == [{"id": "x"}]
 
 
 # -- the warehouse
