@@ -128,7 +128,7 @@ def test_a_receiver_that_is_down_or_silent_never_raises_and_costs_no_record(catc
 
 @pytest.mark.claim("2.1")
 def test_a_receiver_that_fails_once_is_asked_again(catcher, monkeypatch):
-    keep, failures = catcher.keep, []
+    keep, failures = catcher.keep_message, []
 
     def keep_at_the_second_try(path, body):
         if not failures:
@@ -136,7 +136,7 @@ def test_a_receiver_that_fails_once_is_asked_again(catcher, monkeypatch):
             raise OSError("disk full")
         keep(path, body)
 
-    monkeypatch.setattr(catcher, "keep", keep_at_the_second_try)
+    monkeypatch.setattr(catcher, "keep_message", keep_at_the_second_try)
     monkeypatch.setattr(catcher, "handle_error", lambda *_: None)
     assert miss().endswith(", notified")
     assert len(catcher.received("/deadline")) == len(failures) == 1
