@@ -1,6 +1,6 @@
 """Show the answered questions on the embedded stack, and what their claims look like in the data: `make demo`.
 
-A question's part is the module of its name here: `play(demo)` runs what it needs and prints its evidence. A question
+A question's part is the module of its name here: `play_part(demo)` runs what it needs and prints its evidence. A question
 without such a module is left out.
 """
 
@@ -131,7 +131,7 @@ def play_questions(
         demo = Demo(Airflow(settings.url, settings.secrets["ADMIN_PASSWORD"]), settings, out, days, shown)
         for step in course.steps:
             part = import_module(f"answers.demo.{step.question}")
-            course.play_step(step, partial(part.play, demo))
+            course.play_step(step, partial(part.play_part, demo))
     finally:
         course.conclude()
     out.print(f"Airflow: {settings.url}  (user admin, password: `answers open`)", highlight=False)
