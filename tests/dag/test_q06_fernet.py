@@ -11,7 +11,7 @@ import pytest
 
 from answers.operate.fernet import ENCRYPTED, can_decrypt, key_phases
 from answers.stack import dotenv
-from support import HOME, PROJECT, copy_database
+from support import PROJECT, copy_fresh_database
 from support.canary import CANARY, leaks
 
 KEYS = [dotenv.KEYS["FERNET_KEY"]() for _ in range(3)]
@@ -37,7 +37,7 @@ class Database:
 
     def __init__(self, folder) -> None:
         self.file = folder / "airflow.db"
-        copy_database(HOME / "airflow.db", self.file)
+        copy_fresh_database(self.file)
         with closing(sqlite3.connect(self.file)) as server, server:
             for table, *_ in ENCRYPTED:
                 server.execute(f'DELETE FROM "{table}"')

@@ -11,7 +11,7 @@ import pytest
 
 from answers.stack import bundles
 from include.flights.feed import default_feed
-from support import HOME, PROJECT, copy_database
+from support import PROJECT, copy_fresh_database
 from support.deploys import Project
 
 STEP = """
@@ -62,7 +62,7 @@ def git_bundle(tmp_path, metadata_database):
     repository = bundles.create_repository(tmp_path / "dags.git", project.folder)
     new = repository.apply(repository.head(bundles.BRANCH), PROJECT / "answers/demo/breaking.patch", "two")
     database = tmp_path / "airflow.db"
-    copy_database(HOME / "airflow.db", database)
+    copy_fresh_database(database)
     environment = os.environ | bundles.bundle_settings(repository.path, tmp_path / "bundles")
     environment |= {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}"}
 

@@ -72,6 +72,11 @@ def copy_database(source: Path, target: Path) -> None:
         database.backup(copy)
 
 
+def copy_fresh_database(target: Path) -> None:
+    """Copy the fixture `metadata_database` as it was before any test: runs that others left would be found in it, too."""
+    copy_database(HOME / "fresh.db", target)
+
+
 @contextmanager
 def open_warehouse() -> Iterator[Any]:
     """A client of the embedded warehouse of this test session. Closed at the end, whatever still refers to it."""
