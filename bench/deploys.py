@@ -32,7 +32,7 @@ def deploys() -> dict:
 
     with live(dags="git") as (settings, airflow):
         airflow.find_dag(DAG)
-        repository = Repository(bundles.repository(settings.home))
+        repository = Repository(bundles.repository_path(settings.home))
         with tempfile.NamedTemporaryFile("w", suffix=".patch") as patch:
             patch.write(_comment("dags/q09_refunds.py"))
             patch.flush()
