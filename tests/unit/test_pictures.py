@@ -87,6 +87,15 @@ def test_the_picture_of_the_user_interface_has_question_1s_tasks_as_they_are():
         assert task.operator_name in text, "run `make pictures ARGS=ui`"
 
 
+@pytest.mark.parametrize("name", ["answers", "evidence"])
+def test_the_pictures_of_the_answers_page_have_question_1_as_it_is(name):
+    (question,) = [each for each in load_questions() if each.id == "q01"]
+    text = " ".join(beside(name).split())
+    said = [question.title, *question.answer.split("\n\n"), *(claim.text for claim in question.claims)]
+    for words in said:
+        assert " ".join(words.replace("`", "").split()) in text, "run `make pictures ARGS=answers`"
+
+
 def test_the_picture_of_compliance_is_what_is_drawn_today(tmp_path):
     drawn = pictures.sla(tmp_path)
     assert width(drawn[0]) <= MOST
