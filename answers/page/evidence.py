@@ -1,6 +1,6 @@
 """Says what the last runs of a question left behind, from the metadata database: three queries, whatever the number of runs.
 
-The warehouse is not opened: the embedded one belongs to one process at a time, and every task would wait for the API server.
+The warehouse is not asked: the page must answer while it is down.
 What is said of tables comes from what the tasks returned.
 """
 

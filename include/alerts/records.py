@@ -1,7 +1,7 @@
 """Small records on the shared disk, written once each, with a note of whether somebody was told.
 
-Files and not the warehouse: they are written by the triggerer, by tasks that fail and by the DAG processor, and one process at
-a time may hold the embedded engine.
+Files and not the warehouse: they are written by the triggerer, by tasks that fail and by the DAG processor, and the warehouse
+may be what is down.
 """
 
 from __future__ import annotations

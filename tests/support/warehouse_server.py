@@ -25,7 +25,12 @@ class Server:
         (home / "ports.json").write_text(json.dumps({"warehouse": port}))
         self.log = home / "warehouse.log"
         self.start()
-        self.endpoint = {"host": "127.0.0.1", "port": port, "username": "answers", "password": self.settings.secrets["CLICKHOUSE_PASSWORD"]}
+        self.endpoint = {
+            "host": "127.0.0.1",
+            "port": port,
+            "username": "answers",
+            "password": self.settings.secrets["CLICKHOUSE_PASSWORD"],
+        }
 
     @property
     def settings(self) -> Settings:

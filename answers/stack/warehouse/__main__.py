@@ -50,7 +50,9 @@ def serve(path: Path, port: int, password: str) -> None:
     try:
         engine = Engine(path, limits())
     except QueryError as error:
-        raise SystemExit(f"the warehouse {path} cannot be opened: {error.text}\nIs it open in another process?") from None
+        raise SystemExit(
+            f"the warehouse {path} cannot be opened: {error.text}\nIs it open in another process?"
+        ) from None
     for line in engine.repaired:
         logging.warning(line)
     try:
@@ -73,7 +75,12 @@ def server_command(binary: str, settings: Settings) -> list[str]:
     """Write the configuration of a `clickhouse` binary, and return the command that serves the warehouse with it."""
     folder = settings.home / "clickhouse"
     digest = hashlib.sha256(settings.secrets["CLICKHOUSE_PASSWORD"].encode()).hexdigest()
-    user = {"password_sha256_hex": digest, "profile": "default", "quota": "default", "networks": {"ip": ["127.0.0.1", "::1"]}}
+    user = {
+        "password_sha256_hex": digest,
+        "profile": "default",
+        "quota": "default",
+        "networks": {"ip": ["127.0.0.1", "::1"]},
+    }
     config = {
         "listen_host": "127.0.0.1",
         "http_port": settings.ports["warehouse"],
@@ -95,7 +102,7 @@ def main() -> None:
     settings = Settings.load()
     if binary := shutil.which("clickhouse"):
         command = server_command(binary, settings)
-        os.execv(command[0], command)
+        os.execvp(command[0], command)
     serve(settings.warehouse, settings.ports["warehouse"], settings.secrets["CLICKHOUSE_PASSWORD"])
 
 

@@ -1,8 +1,8 @@
 """Holds chDB: its connections, the sessions of clients, and what runs at this moment.
 
-A connection of chDB is what a session is to a server: it has a current database, settings and temporary tables, and does one thing
-at a time. A request without a session has a connection of its own. A query is known by a mark that its connection carries in the
-setting `query_cache_tag`, as chDB takes no `query_id`: by it a query is killed.
+A connection of chDB is what a session is to a server: it has a current database, settings and temporary tables, and does one
+thing at a time. A request without a session has a connection of its own. A query is known by a mark that its connection carries in
+the setting `query_cache_tag`, as chDB takes no `query_id`: by it a query is killed.
 """
 
 from __future__ import annotations
@@ -36,7 +36,9 @@ class Connection:
     def __init__(self, path: Path, defaults: Mapping[str, str]) -> None:
         self.mark = uuid4().hex
         self._chdb = chdb.connect(str(path))
-        self._applied: dict[str, tuple[str, str | None]] = {}  # setting -> its value, and the one before; None: the default
+        self._applied: dict[
+            str, tuple[str, str | None]
+        ] = {}  # setting -> its value, and the one before; None: the default
         self._set({**defaults, "query_cache_tag": self.mark})
 
     def apply(self, settings: Mapping[str, str]) -> None:
@@ -119,9 +121,9 @@ class Connection:
 
     def _changed(self, names: list[str]) -> dict[str, str]:
         """Return the values of those of these settings that are not the default."""
+        sql = "SELECT name, value FROM system.settings WHERE changed AND has({names:Array(String)}, name)"
         wanted = ", ".join(quoted(name) for name in names)
-        sql = f"SELECT name, value FROM system.settings WHERE changed AND name IN ({wanted or quoted('')})"
-        rows = self.run(sql, "JSONEachRow").splitlines()
+        rows = self.run(sql, "JSONEachRow", {"names": f"[{wanted}]"}).splitlines()
         return {row["name"]: row["value"] for row in map(json.loads, rows)}
 
 
@@ -236,4 +238,3 @@ class Engine:
 
 def _marked(mark: str) -> str:
     return f"Settings['query_cache_tag'] = {quoted(mark or 'none')}"
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 CODE = re.compile(r"Code: (\d+)\. DB::Exception: ")
-NAME = re.compile(r"\(([A-Z][A-Z0-9_]+)\)\s*$")
+NAME = re.compile(r"\(([A-Z][A-Z0-9]*_[A-Z0-9_]+)\)")
 AUTHENTICATION_FAILED = 516
 # As ClickHouse answers them; every other code is a 500.
 STATUS = {
@@ -39,8 +39,8 @@ class QueryError(Exception):
         if found is None:
             return cls(1002, message, "UNKNOWN_EXCEPTION")
         text = message[found.end() :].strip()
-        name = NAME.search(text)
-        return cls(int(found[1]), text[: name.start()].strip() if name else text, name[1] if name else "")
+        names = NAME.findall(text)
+        return cls(int(found[1]), text, names[-1] if names else "")
 
     @property
     def status(self) -> int:
@@ -49,4 +49,5 @@ class QueryError(Exception):
 
     def body(self, version: str) -> bytes:
         """Word it as ClickHouse does."""
-        return f"Code: {self.code}. DB::Exception: {self.text} ({self.name}) (version {version})\n".encode()
+        name = "" if f"({self.name})" in self.text else f" ({self.name})"
+        return f"Code: {self.code}. DB::Exception: {self.text}{name} (version {version})\n".encode()

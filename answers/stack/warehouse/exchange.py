@@ -23,6 +23,11 @@ PIECE = 1 << 20  # bytes that are read from a client at a time
 KILL_AGAIN = 0.2  # seconds: a query that has just begun is not yet among those that can be killed
 
 
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""
+
+
 class Exchange:
     """A request and its answer. Its methods are called by one thread, which is none of the event loop."""
 
@@ -68,6 +73,7 @@ class Exchange:
             if not all(isinstance(value, str) for value in fields.values()):
                 raise QueryError(48, "external data are not supported by the embedded warehouse", "NOT_IMPLEMENTED")
             self.params |= fields
+            self._body = _nothing()
 
     async def _form(self) -> dict[str, Any]:
         return dict(await self.request.form(max_part_size=MOST))
@@ -140,7 +146,9 @@ class Exchange:
             self._wait(self._send({"type": "http.response.body", "body": body}))
             return
         tag = self.headers["X-ClickHouse-Exception-Tag"].encode()
-        self.send(b"\r\n__exception__\r\n%s\r\n%s\r\n%d %s\r\n__exception__\r\n" % (tag, body, len(body), tag), more=False)
+        self.send(
+            b"\r\n__exception__\r\n%s\r\n%s\r\n%d %s\r\n__exception__\r\n" % (tag, body, len(body), tag), more=False
+        )
 
     def _start(self, status: int, length: int | None) -> None:
         headers = {"Content-Type": "text/plain; charset=UTF-8", **self.headers}

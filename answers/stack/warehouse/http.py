@@ -67,7 +67,9 @@ class Application:
         except ClientDisconnect:
             log.warning("query %s: its client has gone", exchange.query_id)
         except QueryError as error:
-            log.warning("query %s: %s %s, %.3f s", exchange.query_id, error.code, error.name, time.perf_counter() - began)
+            log.warning(
+                "query %s: %s %s, %.3f s", exchange.query_id, error.code, error.name, time.perf_counter() - began
+            )
             exchange.fail(error, self._engine.version)
 
     def _check(self, exchange: Exchange) -> None:

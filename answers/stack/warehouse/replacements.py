@@ -1,9 +1,9 @@
 """Makes REPLACE PARTITION survive a kill: the old contents or the new ones, never both.
 
-The engine gives the new parts their names on the disk first, and only then forgets the old parts, in memory; their files go a moment
-later. What is killed in between finds both at its next start, and counts every row twice. (Tried: 1 of 11 kills in a loop.) So each
-replacement is written down before it begins, and again when it is done, until the old files are gone. Before the engine is opened,
-what is written there is put right among the files: a part is a folder PARTITION_FIRST_LAST_LEVEL, and its numbers only grow.
+The engine gives the new parts their names on the disk first, and only then forgets the old parts, in memory; their files go a
+moment later. What is killed in between finds both at its next start, and counts every row twice. (Tried: 1 of 11 kills in a loop.)
+So each replacement is written down before it begins, and again when it is done, until the old files are gone. Before the engine is
+opened, what is written there is put right among the files: a part is a folder PARTITION_FIRST_LAST_LEVEL, whose numbers only grow.
 """
 
 from __future__ import annotations
@@ -24,15 +24,18 @@ from include.files import write_atomically
 if TYPE_CHECKING:
     from answers.stack.warehouse.engine import Connection
 
-STATEMENT = re.compile(rb"^\s*ALTER\s+TABLE\s+(\S+)\s+REPLACE\s+PARTITION\s+(.+?)\s+FROM\s+(\S+?)\s*;?\s*$", re.I | re.S)
+STATEMENT = re.compile(
+    rb"^\s*ALTER\s+TABLE\s+(\S+)\s+REPLACE\s+PARTITION\s+(.+?)\s+FROM\s+(\S+?)\s*;?\s*$", re.I | re.S
+)
 LOOK = """
 SELECT partition_id, count(),
     (SELECT data_paths[1] FROM system.tables WHERE database = {database:String} AND name = {table:String}),
     (SELECT groupArray((name, max_block_number)) FROM system.parts
      WHERE active AND database = {database:String} AND table = {table:String}
        AND partition_id IN (
-            SELECT partition_id FROM system.parts WHERE active AND database = {from_database:String} AND table = {from_table:String}
-            AND replaceAll(partition, ', ', ',') = {partition:String}))
+            SELECT partition_id FROM system.parts
+            WHERE active AND database = {from_database:String} AND table = {from_table:String}
+              AND replaceAll(partition, ', ', ',') = {partition:String}))
 FROM system.parts
 WHERE active AND database = {from_database:String} AND table = {from_table:String}
   AND replaceAll(partition, ', ', ',') = {partition:String}
@@ -44,7 +47,7 @@ GROUP BY partition_id
 class Replacement:
     """A replacement of one partition.
 
-    `folder` is the table's, `old` are the parts that go, `last` is their highest number, `new` is how many parts take their place.
+    `folder` is the table's, `old` are the parts that go, `last` is their highest number, `new` is how many take their place.
     """
 
     folder: str
@@ -60,7 +63,9 @@ class Replacement:
         parts = {path: found for path in Path(self.folder).glob("*") if (found := name.fullmatch(path.name))}
         new = [path for path, found in parts.items() if int(found[1]) > self.last]
         old = [path for path in parts if path not in new]
-        complete = self.done or len(new) >= self.new or not all((Path(self.folder) / part).exists() for part in self.old)
+        complete = (
+            self.done or len(new) >= self.new or not all((Path(self.folder) / part).exists() for part in self.old)
+        )
         wrong = old if complete else new
         for path in wrong:
             aside = path.with_name(f"tmp_replaced_{path.name}")  # no part's name: gone for the engine, in one step
@@ -127,7 +132,7 @@ class Replacements:
 
     def _look(self, connection: Connection, target: str, partition: str, source: str) -> Replacement | None:
         (database, table), (from_database, from_table) = (_names(connection, name) for name in (target, source))
-        wanted = partition.replace("', '", "','")
+        wanted = partition.replace(", ", ",")
         params = {
             "database": database,
             "table": table,
@@ -144,7 +149,7 @@ class Replacements:
 
 
 def _names(connection: Connection, name: str) -> tuple[str, str]:
-    parts = [part.strip("`\"") for part in name.split(".")]
+    parts = [part.strip('`"') for part in name.split(".")]
     return (parts[0], parts[1]) if len(parts) == 2 else (connection.database(), parts[0])
 
 

@@ -1,4 +1,4 @@
-"""Reads from a statement's text what an HTTP interface must know: whether it gives rows, in which format, and where its data begin."""
+"""Reads from a statement what an HTTP interface must know: whether it gives rows, in which format, and where its data begin."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from answers.stack.warehouse.errors import QueryError
 ROWS = {"SELECT", "WITH", "FROM", "VALUES", "SHOW", "DESCRIBE", "DESC", "EXPLAIN", "EXISTS", "CHECK", "KILL"}
 # What an INSERT has in place of FORMAT and data: the engine reads it as it is.
 INLINE = {"VALUES", "SELECT", "WITH", "INFILE", "WATCH"}
+OPENING, CLOSING = (b"(", b"["), (b")", b"]")
 TOKEN = re.compile(
     rb"(?P<blank>\s+|--[^\n]*|#[! ][^\n]*|/\*.*?\*/)"
     rb"|(?P<word>[A-Za-z_]\w*)"
@@ -36,24 +37,15 @@ def read(text: bytes) -> Statement:
 
     :raises QueryError: there is none, or there are several
     """
-    verb, depth, format_, ended, before = "", 0, None, False, ""
-    for token in _tokens(text):
-        word = token["word"].decode().upper() if token["word"] else ""
-        if ended:
-            raise QueryError(62, "Syntax error: multi-statements are not allowed", "SYNTAX_ERROR")
-        if token["other"] in (b"(", b"["):
-            depth += 1
-        elif token["other"] in (b")", b"]"):
-            depth -= 1
-        elif token["other"] == b";":
-            ended = True
-        elif word and not verb:
+    verb, format_, before = "", None, ""
+    for word, end in _words(text):
+        if not verb:
             verb = word
-        elif depth == 0 and before == "FORMAT" and word:
-            format_ = token["word"].decode()
+        elif before == "FORMAT":
+            format_ = text[end - len(word) : end].decode()
             if verb == "INSERT":
-                return Statement(verb, False, format_, _data_at(text, token.end()))
-        elif depth == 0 and verb == "INSERT" and word in INLINE and before != "INTO":
+                return Statement(verb, False, format_, _data_at(text, end))
+        elif verb == "INSERT" and word in INLINE and before != "INTO":
             return Statement(verb, False)
         before = word
     if not verb:
@@ -61,8 +53,26 @@ def read(text: bytes) -> Statement:
     return Statement(verb, verb in ROWS, format_)
 
 
-def _tokens(text: bytes) -> Iterator[re.Match[bytes]]:
-    return (token for token in TOKEN.finditer(text) if token["blank"] is None)
+def _words(text: bytes) -> Iterator[tuple[str, int]]:
+    """Yield the words outside of brackets, texts and comments, in capitals, each with where it ends; "" for anything else.
+
+    The first word may stand in brackets.
+
+    :raises QueryError: there is something behind a semicolon
+    """
+    depth, ended, begun = 0, False, False
+    for token in TOKEN.finditer(text):
+        if token["blank"] is not None:
+            continue
+        if ended:
+            raise QueryError(62, "Syntax error: multi-statements are not allowed", "SYNTAX_ERROR")
+        ended = token["other"] == b";"
+        depth += (token["other"] in OPENING) - (token["other"] in CLOSING)
+        if token["word"] and (depth == 0 or not begun):
+            begun = True
+            yield token["word"].decode().upper(), token.end()
+        elif begun:
+            yield "", token.end()
 
 
 def _data_at(text: bytes, end: int) -> int:
