@@ -69,8 +69,9 @@ def test_a_query_that_is_killed_fails_and_the_next_one_finds_everything(server):
         assert client.query("SELECT count(), sum(n) FROM t").result_rows == [(1000, 499_500)]
 
 
+@pytest.mark.claim("1.4")
 def test_a_replaced_partition_is_the_old_or_the_new_one_after_any_kill(server):
-    """One replacement follows the other, each kill comes at a moment of its own: the last confirmed version is there, or the next."""
+    """Replacements follow each other, each kill comes at its own moment: the last confirmed version is there, or the next."""
     chance = random.Random(SEED)
     with server.client() as client:
         for table in ("live", "staged"):

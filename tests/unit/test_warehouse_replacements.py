@@ -19,6 +19,7 @@ def table(tmp_path):
     return folder
 
 
+@pytest.mark.claim("1.4")
 @pytest.mark.parametrize(
     ("there", "done", "left"),
     [

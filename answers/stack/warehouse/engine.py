@@ -1,8 +1,8 @@
 """Holds chDB: its connections, the sessions of clients, and what runs at this moment.
 
 A connection of chDB is what a session is to a server: it has a current database, settings and temporary tables, and does one
-thing at a time. A request without a session has a connection of its own. A query is known by a mark that its connection carries in
-the setting `query_cache_tag`, as chDB takes no `query_id`: by it a query is killed.
+thing at a time. A request without a session has a connection of its own. A query is killed by a mark that its connection has in
+the setting `query_cache_tag`, as chDB takes no `query_id`.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Makes REPLACE PARTITION survive a kill: the old contents or the new ones, never both.
 
-The engine gives the new parts their names on the disk first, and only then forgets the old parts, in memory; their files go a
-moment later. What is killed in between finds both at its next start, and counts every row twice. (Tried: 1 of 11 kills in a loop.)
-So each replacement is written down before it begins, and again when it is done, until the old files are gone. Before the engine is
-opened, what is written there is put right among the files: a part is a folder PARTITION_FIRST_LAST_LEVEL, whose numbers only grow.
+The engine gives the new parts their names on the disk first, and only then forgets the old parts, in memory; their files go
+a moment later. What is killed in between finds both at its next start, and counts every row twice. (Tried: 1 of 11 kills.) So
+each replacement is written down before it begins, and again when it is done, until the old files are gone. Before the engine
+is opened, what is written there is put right among the files: a part is a folder PARTITION_FIRST_LAST_LEVEL, whose numbers
+only grow.
 """
 
 from __future__ import annotations

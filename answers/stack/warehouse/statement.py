@@ -37,20 +37,35 @@ def read(text: bytes) -> Statement:
 
     :raises QueryError: there is none, or there are several
     """
-    verb, format_, before = "", None, ""
-    for word, end in _words(text):
-        if not verb:
-            verb = word
-        elif before == "FORMAT":
-            format_ = text[end - len(word) : end].decode()
-            if verb == "INSERT":
-                return Statement(verb, False, format_, _data_at(text, end))
-        elif verb == "INSERT" and word in INLINE and before != "INTO":
-            return Statement(verb, False)
-        before = word
+    words = _words(text)
+    verb, _ = next(words, ("", 0))
     if not verb:
         raise QueryError(62, "Syntax error: the query is empty", "SYNTAX_ERROR")
-    return Statement(verb, verb in ROWS, format_)
+    return _insert(text, words) if verb == "INSERT" else Statement(verb, verb in ROWS, _format(text, words))
+
+
+def _insert(text: bytes, words: Iterator[tuple[str, int]]) -> Statement:
+    before = ""
+    for word, end in words:
+        if before in ("INTO", "TABLE", "FUNCTION") and word not in ("TABLE", "FUNCTION"):
+            word = ""  # a name, whatever it is
+        if before == "FORMAT" and word:
+            return Statement("INSERT", False, text[end - len(word) : end].decode(), _data_at(text, end))
+        if word in INLINE:
+            break
+        before = word
+    return Statement("INSERT", False)
+
+
+def _format(text: bytes, words: Iterator[tuple[str, int]]) -> str | None:
+    """Return the name behind the word FORMAT, which ends the statement, or has SETTINGS behind it."""
+    found, before = None, ""
+    for word, end in words:
+        if found and word == "SETTINGS":
+            return found
+        found = text[end - len(word) : end].decode() if before == "FORMAT" and word else None
+        before = word
+    return found
 
 
 def _words(text: bytes) -> Iterator[tuple[str, int]]:
@@ -71,7 +86,7 @@ def _words(text: bytes) -> Iterator[tuple[str, int]]:
         if token["word"] and (depth == 0 or not begun):
             begun = True
             yield token["word"].decode().upper(), token.end()
-        elif begun:
+        elif begun and not ended:
             yield "", token.end()
 
 
