@@ -194,10 +194,9 @@ def sql(
     from clickhouse_connect.driver.exceptions import Error
 
     from answers.stack.connections import open_warehouse
-    from include.flights import warehouse
 
-    logging.basicConfig(level=logging.CRITICAL, format="%(message)s")  # what a client warns of is in its error, too
-    warehouse.log.setLevel(logging.WARNING)
+    for client_of_http in ("clickhouse_connect", "urllib3"):
+        logging.getLogger(client_of_http).setLevel(logging.CRITICAL)  # what they warn of is in their error, too
     with readable_errors(), open_warehouse(asked(timeout, 60)) as client:
         try:
             # Bytes, as the engine formats them: some formats are binary.

@@ -9,7 +9,7 @@ import pytest
 from clickhouse_connect.driver.exceptions import Error
 
 from support import wait_for
-from support.warehouse_conformance import ENDLESS, running
+from support.warehouse_conduct import ENDLESS, running
 from support.warehouse_server import Server
 
 ROWS = 1000  # of a partition

@@ -24,7 +24,7 @@ def test_a_warehouse_that_is_down_is_waited_for_and_then_a_clear_error():
         return clickhouse_connect.get_client(host="127.0.0.1", port=1, connect_timeout=1)
 
     with (
-        pytest.raises(warehouse.WarehouseUnavailable, match="the warehouse does not answer: .*refused"),
+        pytest.raises(warehouse.WarehouseUnavailable, match=r"the warehouse does not answer: .*refused"),
         warehouse.connect(get_client, patience=0.1),
     ):
         pass

@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -17,6 +18,7 @@ from pathlib import Path
 from answers.stack.parameters.contents import WAREHOUSE_USER
 from answers.stack.preflight import memory_available
 from answers.stack.settings import Settings
+from answers.stack.warehouse.errors import QueryError
 from include.files import write_atomically
 
 LEAST_DISK = 256 << 20  # bytes: with less left, an INSERT is refused before it begins
@@ -43,7 +45,6 @@ def serve(path: Path, port: int, password: str) -> None:
     import uvicorn
 
     from answers.stack.warehouse.engine import Engine
-    from answers.stack.warehouse.errors import QueryError
     from answers.stack.warehouse.http import Application
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
@@ -55,6 +56,7 @@ def serve(path: Path, port: int, password: str) -> None:
         ) from None
     for line in engine.repaired:
         logging.warning(line)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # uvicorn gives the signal on, once the last answers are sent
     try:
         application = Application(engine, WAREHOUSE_USER, password)
         uvicorn.run(

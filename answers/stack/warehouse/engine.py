@@ -11,11 +11,11 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import chdb
@@ -65,11 +65,11 @@ class Connection:
         :raises QueryError: with the engine's code
         """
         try:
-            return bytes(self._chdb.query(text, format_, params=dict(params or {})).bytes() or b"")
+            return bytes(self._chdb.query(_text(text), format_, params=dict(params or {})).bytes() or b"")
         except Exception as error:  # chDB's own is a RuntimeError, its parameters' a ValueError
             raise QueryError.of(error) from error
 
-    def rows(self, text: bytes, verb: str, format_: str, params: Mapping[str, str]) -> Iterator[bytes]:
+    def rows(self, text: bytes, verb: str, format_: str, params: Mapping[str, str]) -> Generator[bytes, None, None]:
         """Yield what a statement gives, as it comes where the engine and the format allow it.
 
         :raises QueryError: with the engine's code
@@ -78,7 +78,7 @@ class Connection:
             yield self.run(text, format_, params)
             return
         try:
-            with self._chdb.send_query(text, format_, params=dict(params)) as stream:
+            with self._chdb.send_query(_text(text), format_, params=dict(params)) as stream:
                 for block in stream:
                     yield block.bytes()
         except Exception as error:
@@ -234,6 +234,11 @@ class Engine:
         for session in self._sessions.values():
             session.connection.close()
         self._anchor.close()
+
+
+def _text(text: str | bytes) -> str:
+    """Return a statement as text. chDB takes bytes as they are, too: clickhouse-connect may put binary values into them."""
+    return cast(str, text)
 
 
 def _marked(mark: str) -> str:

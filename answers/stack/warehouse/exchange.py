@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -69,7 +69,7 @@ class Exchange:
         :raises QueryError: the form has a file
         """
         if self.request.headers.get("Content-Type", "").startswith(FORM):
-            fields = self._wait(self._form())
+            fields: dict[str, Any] = self._wait(self._form())
             if not all(isinstance(value, str) for value in fields.values()):
                 raise QueryError(48, "external data are not supported by the embedded warehouse", "NOT_IMPLEMENTED")
             self.params |= fields
@@ -158,5 +158,8 @@ class Exchange:
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
         self._wait(self._send({"type": "http.response.start", "status": status, "headers": raw}))
 
-    def _wait(self, coroutine: Coroutine[Any, Any, T] | Any) -> T:
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+    def _wait(self, coroutine: Awaitable[T]) -> T:
+        async def wait() -> T:
+            return await coroutine
+
+        return asyncio.run_coroutine_threadsafe(wait(), self._loop).result()

@@ -24,7 +24,7 @@ BEFORE_DATA = re.compile(rb"[ \t\f]*\r?\n?")
 
 @dataclass(frozen=True)
 class Statement:
-    """What was read. `data_at` is where the data of an INSERT begin in its text, None for what has none."""
+    """Tells what was read. `data_at` is where the data of an INSERT begin in its text, None for what has none."""
 
     verb: str
     gives_rows: bool
