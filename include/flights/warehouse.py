@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.errors import PermanentError
-from include.waiting import Deadline, looks
+from include.waiting import Deadline, poll
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -80,7 +80,7 @@ def connect(get_client: Callable[[], Client], patience: float | Deadline = 60) -
     from clickhouse_connect.driver.exceptions import Error
 
     failed: Exception | None = None
-    for _ in looks(patience):
+    for _ in poll(patience):
         try:
             client = get_client()
             break
