@@ -19,7 +19,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from answers.stack.warehouse import statement
-from answers.stack.warehouse.engine import Connection, Engine
+from answers.stack.warehouse.connection import Connection
+from answers.stack.warehouse.engine import Engine
 from answers.stack.warehouse.errors import AUTHENTICATION_FAILED, QueryError
 from answers.stack.warehouse.exchange import MOST, Exchange
 from answers.stack.warehouse.statement import Statement

@@ -23,7 +23,7 @@ from uuid import uuid4
 from include.files import write_atomically
 
 if TYPE_CHECKING:
-    from answers.stack.warehouse.engine import Connection
+    from answers.stack.warehouse.connection import Connection
 
 STATEMENT = re.compile(
     rb"^\s*ALTER\s+TABLE\s+(\S+)\s+REPLACE\s+PARTITION\s+(.+?)\s+FROM\s+(\S+?)\s*;?\s*$", re.I | re.S
