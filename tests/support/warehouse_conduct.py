@@ -65,6 +65,16 @@ class Conduct:
         assert client.query(ask).result_rows == [(19, usual[0][1])]
         assert another.query(ask).result_rows == usual
 
+    def test_a_session_has_a_current_database_and_a_request_another_one(self, endpoint, client):
+        with clickhouse_connect.get_client(**endpoint) as mine:
+            usual = mine.command("SELECT currentDatabase()")
+            mine.command(f"USE {client.database}")
+            assert mine.command("SELECT currentDatabase()") == client.database
+            mine.database = "system"
+            assert mine.command("SELECT currentDatabase()") == "system"
+            mine.database = None
+            assert mine.command("SELECT currentDatabase()") == client.database != usual
+
     def test_a_session_does_one_thing_at_a_time(self, endpoint, client):
         url, user = address(endpoint)
         session, mark = {"session_id": uuid4().hex}, uuid4().hex

@@ -34,6 +34,7 @@ class Connection:
         self._applied: dict[
             str, tuple[str, str | None]
         ] = {}  # setting -> its value, and the one before; None: the default
+        self._database: str | None = None  # the current one, if it is known
         self._set({**defaults, "query_cache_tag": self.mark})
 
     def apply(self, settings: Mapping[str, str]) -> None:
@@ -93,7 +94,13 @@ class Connection:
 
     def database(self) -> str:
         """Return the name of the current database."""
-        return self.run("SELECT currentDatabase()", "TabSeparatedRaw").decode().removesuffix("\n")
+        if self._database is None:
+            self._database = self.run("SELECT currentDatabase()", "TabSeparatedRaw").decode().removesuffix("\n")
+        return self._database
+
+    def forget_database(self) -> None:
+        """Ask for the current database again, after a USE of the client's own."""
+        self._database = None
 
     def use(self, database: str) -> None:
         """Make a database the current one.
@@ -102,6 +109,7 @@ class Connection:
         """
         name = database.replace("\\", "\\\\").replace("`", "\\`")
         self.run(f"USE `{name}`")
+        self._database = database
 
     def close(self) -> None:
         """Give the connection back. Its temporary tables are gone."""

@@ -156,10 +156,11 @@ def _prepare(connection: Connection, exchange: Exchange, verb: str, stack: ExitS
     """Give the connection the settings and the database of this request. A SET is meant for the whole session."""
     settings = {name: value for name, value in exchange.params.items() if not OF_HTTP.fullmatch(name)}
     connection.apply({} if verb == "SET" else settings)
-    if (database := exchange.params.get("database")) and database != (before := connection.database()):
+    if verb == "USE":
+        stack.callback(connection.forget_database)
+    elif (database := exchange.params.get("database")) and database != (before := connection.database()):
         connection.use(database)
-        if verb != "USE":
-            stack.callback(connection.use, before)
+        stack.callback(connection.use, before)
 
 
 def _values(exchange: Exchange) -> dict[str, str]:
