@@ -14,6 +14,8 @@ scheduling  tasks/s and hop latency beside `airflow standalone`, Prefect and Dag
 celery   the same shapes on docker compose with one Celery worker and two, beside the embedded stack; needs Docker
 knobs    tasks/s and hop latency with each knob of the scheduler changed alone (BENCH_SCALE=0.25)
 spark_start  a day's Spark job with and without its class archive, by two Javas (BENCH_JAVA=machine,wheel; BENCH_PAIRS=3)
+page     the Answers page against its budgets: first paint, bytes, queries and ms of a poll; needs Chromium
+deploys  the longest pause between the starts of two tasks while a commit is deployed from Git, and taken back
 integrity  the checker of DAG files against Airflow's own DagBag, on 50 and 1,000 generated files
 """
 
@@ -226,7 +228,9 @@ def stack() -> dict:
 def main() -> None:
     """Run what is asked for."""
     from bench.compose import celery
+    from bench.deploys import deploys
     from bench.fleet import fleet, waiting
+    from bench.page import page
     from bench.plots import plots
     from bench.scheduling import knobs, scheduling
     from bench.spark_start import spark_start
@@ -244,6 +248,8 @@ def main() -> None:
         "knobs": knobs,
         "spark_start": spark_start,
         "warehouse": warehouse,
+        "page": page,
+        "deploys": deploys,
     }
     parser = argparse.ArgumentParser(
         prog="python -m bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from include.alerts import failure_matrix
-from support import PROJECT, expected, interval, wait_for
+from support import PROJECT, death_table, expected, interval, wait_for
 
 Q08 = "q08_recovery"
 FIRST, LAST = "2013-07-01", "2013-07-03"
@@ -32,7 +32,7 @@ def finish(stack, run_ids: list[str], dag_id: str = Q08) -> list:
     return runs
 
 
-def caught(stack, path: str, what: str) -> list[dict]:
+def caught_messages(stack, path: str, what: str) -> list[dict]:
     """Return what came to the catcher on a path and has this in its text."""
     address = f"http://127.0.0.1:{stack.settings.ports['catcher']}/messages"
     messages = httpx.get(address, params={"path": path}, trust_env=False).json()
@@ -100,12 +100,12 @@ def test_an_implausible_day_is_told_taken_back_and_brought_again_by_hand(stack, 
     expected.assert_published(stack.frame, DOUBTED, DOUBTED)
 
     for path in (SLACK, MAIL):
-        (message,) = caught(stack, path, f"run: {run_id}\n")
+        (message,) = caught_messages(stack, path, f"run: {run_id}\n")
         link = f"{stack.settings.url}/dags/{Q08}/runs/{run_id}/tasks/check?try_number=2"
         for fact in ("DAG: q08_recovery", "task: check", "try: 2 of ", "owner: data-platform", "next try: none", link):
             assert fact in message["text"]
         assert "Implausible: 2013-07-09 has " in message["text"]
-    assert caught(stack, MAIL, f"run: {run_id}\n")[0]["to"] == ["data-platform@example.org"]
+    assert caught_messages(stack, MAIL, f"run: {run_id}\n")[0]["to"] == ["data-platform@example.org"]
     log = api(stack).log(Q08, run_id, "check", 2)
     assert "Slack: told" in log
     assert "e-mail: told" in log
@@ -127,11 +127,11 @@ def test_an_implausible_day_is_told_taken_back_and_brought_again_by_hand(stack, 
 @pytest.mark.claim("8.1")
 @pytest.mark.claim("8.5")
 def test_of_a_task_that_was_killed_the_dags_callback_tells(stack, matrix):
-    def told() -> bool:
-        return all(caught(stack, path, "DAG: q08_matrix_sigkill\n") for path in (SLACK, MAIL))
+    def callback_told() -> bool:
+        return all(caught_messages(stack, path, "DAG: q08_matrix_sigkill\n") for path in (SLACK, MAIL))
 
-    wait_for("the DAG's callback to tell", told)
-    (message,) = caught(stack, MAIL, "DAG: q08_matrix_sigkill\n")
+    wait_for("the DAG's callback to tell", callback_told)
+    (message,) = caught_messages(stack, MAIL, "DAG: q08_matrix_sigkill\n")
     text = message["text"].removesuffix("</pre>")
     for fact in ("task: -\n", f"run: {matrix}\n", "owner: data-platform\n", "error: the run failed: task_failure\n"):
         assert fact in text
@@ -169,7 +169,9 @@ def test_a_full_disk_of_the_task_logs_fails_the_tasks_is_told_and_leaves_nothing
     api(stack).start(Q08, day)
     (run,) = finish(stack, [run_id])
     assert (run.state, run.tasks["prepare"][:2]) == ("failed", ("failed", 4)), "each of its tries"
-    wait_for("the failure to be told", lambda: caught(stack, MAIL, f"task: prepare\nrun: {run_id}\ntry: 1 of 4"))
+    wait_for(
+        "the failure to be told", lambda: caught_messages(stack, MAIL, f"task: prepare\nrun: {run_id}\ntry: 1 of 4")
+    )
     free()
     api(stack).clear(Q08, run_id)
     assert finish(stack, [run_id])[0].state == "success"
@@ -218,7 +220,7 @@ def test_what_notices_a_death_is_what_the_table_says(stack, matrix):
     last = "q08_matrix_sigkill_worker"
 
     def worker_was_missed() -> bool:
-        seen = failure_matrix.observed_effects(root, last, matrix)
+        seen = death_table.observed_effects(root, last, matrix)
         return api(stack).run(last, matrix).done and {"dag_callback", "deadline", "task_callback"} <= set(seen)
 
     wait_for("the loss of a worker to be noticed", worker_was_missed, patience=150)
@@ -227,7 +229,7 @@ def test_what_notices_a_death_is_what_the_table_says(stack, matrix):
         dag_id = f"q08_matrix_{scenario}"
         run = api(stack).run(dag_id, matrix)
         assert run.done
-        found[scenario] = {"state": run.state, "effects": failure_matrix.observed_effects(root, dag_id, matrix)}
+        found[scenario] = {"state": run.state, "effects": death_table.observed_effects(root, dag_id, matrix)}
     if os.environ.get("ANSWERS_RECORD_MATRIX") == "1":
         facts = {"cpus": os.cpu_count(), "python": platform.python_version(), "airflow": version("apache-airflow")}
         facts |= {"command": "pytest tests/stack/test_q08_stack.py", "at": str(date.today())}
