@@ -1,4 +1,4 @@
-"""What the served warehouse is worth: CPU and memory of a publishing task with the engine in it and without, answers a second."""
+"""Measures what the served warehouse is worth: CPU and memory of a publishing task, with the engine in it and without."""
 
 from __future__ import annotations
 
