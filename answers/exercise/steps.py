@@ -146,10 +146,10 @@ def _warehouse() -> Any:
 
 
 def sql(query: str) -> Any:
-    """Return the rows of a query."""
+    """Return the rows of a query. As a data frame: Arrow's format has instants as bare numbers."""
     client = _warehouse()
     try:
-        return client.query_arrow(query)
+        return client.query_df(query)
     finally:
         client.close()
 
@@ -193,7 +193,7 @@ def feed(folder: Path, raw: Callable[[str], Any], day: str, changes: dict[str, C
         ("flights", flights),
         *((each, raw(f"{each}.csv")) for each in ("weather", "planes", "airports")),
     ):
-        text = table.to_csv(index=False, na_rep="NA", float_format="%g")
+        text = table.to_csv(index=False, na_rep="NA", float_format="%.15g")
         (folder / f"{name}.csv").write_text(changes.get(name, str)(text), encoding="utf-8")
     return folder
 
