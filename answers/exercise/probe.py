@@ -40,12 +40,21 @@ class Probe(Driver):
         return recorded
 
     def run(
-        self, name: str, dag_id: str, day: str, conf: dict[str, Any] | None = None, seconds: float = 60
+        self,
+        name: str,
+        dag_id: str,
+        day: str,
+        conf: dict[str, Any] | None = None,
+        engine: bool = False,
+        seconds: float = 60,
     ) -> Recorded:
-        """Run a DAG for a local day with dag.test(): {"state", "tasks": {id: [state, tries]}, "xcoms": {id: value}}."""
+        """Run a DAG for a local day with dag.test(): {"state", "tasks": {id: [state, tries]}, "xcoms": {id: value}}.
+
+        :param engine: the warehouse's engine does the work of Spark's applications; "spark" has the tasks of those
+        """
         self.database()
-        file = self._files.get(dag_id, "")
-        return self.inside(name, steps.run, str(self.project / "dags" / file), dag_id, day, conf, seconds=seconds)
+        file = str(self.project / "dags" / self._files.get(dag_id, ""))
+        return self.inside(name, steps.run, file, dag_id, day, conf, engine, seconds=seconds)
 
     def sql(self, name: str, query: str) -> Recorded:
         """Record the rows of a query to the embedded warehouse."""

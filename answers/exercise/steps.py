@@ -94,8 +94,11 @@ def bootstrap() -> None:
     project.main()
 
 
-def run(file: str, dag_id: str, day: str, conf: dict[str, Any] | None) -> dict[str, Any]:
-    """Run a DAG for one local day in this process. A manual run's interval is the one before its logical date."""
+def run(file: str, dag_id: str, day: str, conf: dict[str, Any] | None, engine: bool = False) -> dict[str, Any]:
+    """Run a DAG for one local day in this process. A manual run's interval is the one before its logical date.
+
+    :param engine: the warehouse's engine does the work of Spark's applications, whose tasks are told as `spark`
+    """
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
@@ -104,6 +107,7 @@ def run(file: str, dag_id: str, day: str, conf: dict[str, Any] | None) -> dict[s
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
 
+    started = _without_spark() if engine else []
     folder = _alone(Path(file))
     bag = DagBag(dag_folder=str(folder / Path(file).name))
     if dag_id not in bag.dags:
@@ -120,7 +124,32 @@ def run(file: str, dag_id: str, day: str, conf: dict[str, Any] | None) -> dict[s
         tasks = {_name(each): [str(each.state), each.try_number] for each in found.task_instances}
         values = session.query(XComModel).filter(XComModel.run_id == found.run_id, XComModel.dag_id == dag_id).all()
         xcoms = {_name(each): XComModel.deserialize_value(each) for each in values if each.key == "return_value"}
-        return {"state": str(found.state), "run_id": found.run_id, "tasks": tasks, "xcoms": xcoms}
+        return {"state": str(found.state), "run_id": found.run_id, "tasks": tasks, "xcoms": xcoms, "spark": started}
+
+
+def _without_spark() -> list[str]:
+    """Let the warehouse's engine make what Spark's applications of flights make: the same tables, in a tenth of the time.
+
+    :returns: the ids of the tasks that would have started one, as they come
+    """
+    from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
+
+    started: list[str] = []
+
+    def execute(operator: Any, context: Any) -> None:
+        import clickhouse_connect
+
+        from include.flights import light
+
+        started.append(operator.task_id)
+        client = clickhouse_connect.get_client(interface="chdb", path=":memory:")
+        try:
+            light.transform(client, Path(operator.application_args[0]))
+        finally:
+            client.close()
+
+    SparkSubmitOperator.execute = execute
+    return started
 
 
 def _alone(file: Path) -> Path:
