@@ -48,7 +48,7 @@ class Probe(Driver):
         engine: bool = False,
         seconds: float = 60,
     ) -> Recorded:
-        """Run a DAG for a local day with dag.test(): {"state", "tasks": {id: [state, tries]}, "xcoms": {id: value}}.
+        """Run a DAG for a local day with dag.test(): {"state", "tasks": {id: [state, tries]}, "xcoms": {id: value}, "errors"}.
 
         :param engine: the warehouse's engine does the work of Spark's applications; "spark" has the tasks of those
         """

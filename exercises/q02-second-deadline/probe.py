@@ -94,7 +94,7 @@ def create(name: str, day: str) -> dict[str, dict]:
     zone = ZoneInfo("America/New_York")
     asked, found = datetime.now(UTC), {}
     kinds = ("scheduled", "manual", "backfill")
-    with create_session() as session:
+    with create_session(scoped=False) as session:  # reading a Variable ends the thread's own session
         dag = SerializedDagModel.get(DAG, session=session).dag
         for number, kind in enumerate(kinds):
             first = date.fromisoformat(day) + timedelta(days=number + (len(kinds) if name == "later" else 0))

@@ -49,7 +49,18 @@ def run(home: str, name: str, tests: str, module: str, how: dict | None = None) 
     report = folder / "report.xml"
     own = {"PYTHONPATH": str(folder), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "TZ": how.get("zone", "UTC")}
     chosen = [f"{TESTS}::{test}" for test in how.get("order", ())] or [TESTS]
-    options = ["-q", "-c", os.devnull, "--rootdir", str(folder), "-p", "no:cacheprovider", f"--junitxml={report}"]
+    options = [
+        "-q",
+        "-c",
+        os.devnull,
+        "--rootdir",
+        str(folder),
+        "--confcutdir",
+        str(folder),
+        "-p",
+        "no:cacheprovider",
+        f"--junitxml={report}",
+    ]
     program = "import sys, pytest; sys.exit(pytest.main(sys.argv[1:]))"
     if clock := how.get("clock"):
         travel = f"time_machine.travel(datetime.datetime.fromisoformat({clock!r})).start()"
