@@ -13,6 +13,7 @@ scheduling  tasks/s and hop latency beside `airflow standalone`, Prefect and Dag
 celery   the same shapes on docker compose with one Celery worker and two, beside the embedded stack; needs Docker
 knobs    tasks/s and hop latency with each knob of the scheduler changed alone (BENCH_SCALE=0.25)
 spark_start  a day's Spark job with and without its class archive, by two Javas (BENCH_JAVA=machine,wheel; BENCH_PAIRS=3)
+exercises  a check of each ticket for interviews: all of it, copying, probe, judge, and the steps of the probe
 integrity  the checker of DAG files against Airflow's own DagBag, on 50 and 1,000 generated files
 """
 
@@ -225,6 +226,7 @@ def stack() -> dict:
 def main() -> None:
     """Run what is asked for."""
     from bench.compose import celery
+    from bench.exercises import exercises
     from bench.fleet import fleet, waiting
     from bench.plots import plots
     from bench.scheduling import knobs, scheduling
@@ -241,6 +243,7 @@ def main() -> None:
         "celery": celery,
         "knobs": knobs,
         "spark_start": spark_start,
+        "exercises": exercises,
     }
     parser = argparse.ArgumentParser(
         prog="python -m bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter

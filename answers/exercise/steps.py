@@ -36,8 +36,11 @@ def surroundings(project: str) -> dict[str, str]:
     return own
 
 
-def preload() -> None:
-    """Import and make what takes long, once for all steps. Nothing of it is something that a candidate can change."""
+def preload(runs: bool) -> None:
+    """Import and make what takes long, once for all steps. Nothing of it is something that a candidate can change.
+
+    :param runs: a step runs a DAG
+    """
     import gc
 
     import airflow.providers.apache.spark.operators.spark_submit
@@ -45,16 +48,9 @@ def preload() -> None:
     import airflow.providers.standard.sensors.external_task
     import airflow.sdk
     import airflow.serialization.serialized_objects  # noqa: F401
-    import httpx
-    from airflow.api_fastapi.execution_api.app import InProcessExecutionAPI
-    from airflow.sdk.execution_time import supervisor
 
-    # dag.test() makes this application anew for each task, and its first request again makes its routes: eight seconds in all.
-    application = InProcessExecutionAPI().app
-    supervisor.in_process_api_server = cache(lambda: InProcessExecutionAPI(app=application))
-    with httpx.Client(transport=InProcessExecutionAPI(app=application).transport, base_url="http://here") as client:
-        client.get("/health")
-    del client
+    if runs:
+        _make_application()
     gc.collect()  # ends the thread of the request: there must be none when a step forks
     for each in entry_points(
         group="airflow.plugins"
@@ -62,6 +58,18 @@ def preload() -> None:
         each.load()
     for name in [name for name in sys.modules if name.partition(".")[0] in OWN_PACKAGES]:
         del sys.modules[name]
+
+
+def _make_application() -> None:
+    """Make the application that dag.test() makes anew for each task. Its first request makes its routes: six seconds of CPU."""
+    import httpx
+    from airflow.api_fastapi.execution_api.app import InProcessExecutionAPI
+    from airflow.sdk.execution_time import supervisor
+
+    application = InProcessExecutionAPI().app
+    supervisor.in_process_api_server = cache(lambda: InProcessExecutionAPI(app=application))
+    with httpx.Client(transport=InProcessExecutionAPI(app=application).transport, base_url="http://here") as client:
+        client.get("/health")
 
 
 def caches() -> list[Path]:

@@ -2,6 +2,7 @@
 
 from answers.exercise.judge import Evidence, Variant, check, wrong
 
+TAKEN = 200
 CALLERS = {"/refunds": "the refunds", "/deadline": "a missed deadline"}
 
 
@@ -27,7 +28,7 @@ def sent(seen: Evidence, v: Variant) -> None:
     for name, path in (("refunds", "/refunds"), ("missed", "/deadline")):
         because = "the receiver takes nothing without its key, and all that posts there is to go on"
         for each in posts(seen, name, path, because)[:1]:
-            if each["code"] != 200:
+            if each["code"] != TAKEN:
                 told = "no key" if each["key"] == "none" else "another key"
                 wrong(
                     seen=f"{CALLERS[path]} had {told} and was answered {each['code']}", because=because, expected=first

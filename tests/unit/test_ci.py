@@ -166,11 +166,19 @@ def test_the_local_run_is_the_same_commands():
     """Hold .ci/run to the commands that a person would type, the cheapest tier first."""
     text = (PROJECT / ".ci/run").read_text()
     steps = dict(re.findall(r"^(?:run|tier) '(\w+)' (.*)$", text, re.MULTILINE))
-    order = [list(steps).index(step) for step in ("lint", "fast", "stack", "compose")]
+    order = [list(steps).index(step) for step in ("lint", "fast", "stack", "compose", "tickets")]
     assert order == sorted(order)
+    steps["tickets"] = re.search(r"^touched_tickets\(\) {.*\n(?:  .*\n)*  (make .*)\n}", text, re.MULTILINE)[1]
+    assert "--since HEAD^ --minutes" in steps["tickets"]
     steps["compose"] = re.search(r"^on_compose\(\) {\n(?:  .*\n)*  (make .*)\n}", text, re.MULTILINE)[1]
     called = {name: targets_of(command) for name, command in steps.items() if command.startswith("make ")}
-    assert called == {"lint": {"lint"}, "fast": {"coverage"}, "stack": {"test"}, "compose": {"test-compose"}}
+    assert called == {
+        "lint": {"lint"},
+        "fast": {"coverage"},
+        "stack": {"test"},
+        "compose": {"test-compose"},
+        "tickets": {"prove-exercises"},
+    }
     assert "tests/stack" in steps["stack"]
 
 
