@@ -173,7 +173,7 @@ def _without_spark() -> list[str]:
         finally:
             client.close()
 
-    SparkSubmitOperator.execute = execute
+    SparkSubmitOperator.execute = execute  # type: ignore[method-assign, assignment]
     return started
 
 
