@@ -1,5 +1,7 @@
 """Makes the tables anew and on an installation of before, inserts as yesterday's workers do, and reads the views."""
 
+import shutil
+
 from answers.exercise.probe import Probe
 
 VIEWS = {
@@ -14,10 +16,11 @@ def probe(p: Probe) -> None:
     messages = sent(p.hidden["day"], p.hidden["flights"])
     p.note("messages", messages)
     before = [each for each in messages if each["batch"] == "before"]
-    p.inside("installed", insert, str(p.home / "old"), [str(p.start), str(p.project)], before)
+    shutil.copytree(p.start / "include", p.home / "before/include")  # a step sees the home, and not the tree of before
+    p.inside("installed", insert, str(p.home / "old"), str(p.home / "before"), before)
     for name in ("new", "old"):
         folder, rest = str(p.home / name), [each for each in messages if name == "new" or each["batch"] != "before"]
-        p.inside(f"{name}-inserted", insert, folder, [str(p.project)], rest)
+        p.inside(f"{name}-inserted", insert, folder, str(p.project), rest)
         for view, query in VIEWS.items():
             p.inside(f"{name}-{view}", read, folder, query)
 
@@ -47,13 +50,13 @@ def sent(day: str, flights: list[str]) -> list[dict]:
     return [each | {"handled_at": f"2026-01-31 12:00:{number:02}.000"} for number, each in enumerate(found)]
 
 
-def insert(folder: str, trees: list[str], messages: list[dict]) -> int:
+def insert(folder: str, tree: str, messages: list[dict]) -> int:
     """Make the tables with a tree's code, then insert, message by message, with the columns of yesterday's code."""
     import sys
 
     import clickhouse_connect
 
-    sys.path.insert(0, trees[0])
+    sys.path.insert(0, tree)
     from include.flight_status import process
 
     client = clickhouse_connect.get_client(interface="chdb", path=folder)
