@@ -26,7 +26,7 @@ class Receiver(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         key = self.headers.get(HEADER, NO_KEY)
         code = 200 if not self.valid or key in self.valid else 401
-        self.seen.append({"path": self.path, "key": key, "code": code})
+        self.seen.append({"path": self.path.partition("?")[0], "key": key, "code": code})
         self.send_response(code)
         self.send_header("Content-Length", "0")
         self.end_headers()
