@@ -32,7 +32,7 @@ class Machine:
         """Return how many times longer than on the reference machine work takes here."""
         return self.cpu_seconds / REFERENCE_CPU_SECONDS * REFERENCE_CPUS / min(self.cpus, REFERENCE_CPUS)
 
-    def told(self) -> str:
+    def described(self) -> str:
         """One line for the log."""
         return (
             f"{TURNS // 1_000_000} million turns of a loop take {self.cpu_seconds:.2f} s of CPU "
@@ -66,5 +66,5 @@ if __name__ == "__main__":
         loop()
     else:
         machine = measure()
-        print(f"ci: {machine.told()}")
+        print(f"ci: {machine.described()}")
         Path(sys.argv[1]).write_text(json.dumps(asdict(machine)))

@@ -27,7 +27,7 @@ MINUTES = 90.0
 RESERVE = 4 * 60.0  # to remove the containers and to tell the result
 TIGHT = 0.75  # of the seconds that are left
 TICKETS = 8 * 60.0  # at most, for the tickets that a push touches; the night proves all
-TELLING = 60.0  # a step that is shorter says little about the machine
+LONG_ENOUGH = 60.0  # a step that is shorter says little about the machine
 
 
 @dataclass(frozen=True)
@@ -78,31 +78,31 @@ def tier_of(file: str) -> str:
     return next((tier for tier in ("stack", "compose") if file.startswith(f"tests/{tier}/")), "fast")
 
 
-def stretched(seconds: float, tier: str, slowness: float) -> float:
+def seconds_here(seconds: float, tier: str, slowness: float) -> float:
     """Return what takes `seconds` on the usual machine, here."""
     return seconds * (WAITING[tier] + (1 - WAITING[tier]) * slowness)
 
 
-def observed(steps: Iterable[tuple[str, float]], expected: Expected, measured: float) -> float:
+def observed_slowness(steps: Iterable[tuple[str, float]], expected: Expected, measured: float) -> float:
     """Return how slow this machine is: as the last telling step was, else as was measured before the first one."""
     slowness = measured
     for name, took in steps:
-        if name in WAITING and (wanted := expected.whole(name)) >= TELLING:
+        if name in WAITING and (wanted := expected.whole(name)) >= LONG_ENOUGH:
             slowness = max(0.5, (took / wanted - WAITING[name]) / (1 - WAITING[name]))
     return slowness
 
 
-def choose(parts: list[Part], expected: Expected, slowness: float, left: float | None) -> Plan:
+def choose_parts(parts: list[Part], expected: Expected, slowness: float, left: float | None) -> Plan:
     """Return what to run in the seconds that are left; everything where `left` is None.
 
     The fast tier is always whole: each claim has a test there. Of the live tiers come first the files that show the most
     claims live a second, so that each claim is shown live once; then the others, the cheapest first.
     """
-    plan = Plan(slowness, None, seconds={part.file: stretched(part.seconds, part.tier, slowness) for part in parts})
+    plan = Plan(slowness, None, seconds={part.file: seconds_here(part.seconds, part.tier, slowness) for part in parts})
     begun: set[str] = set()
 
     def cost(part: Part) -> float:
-        start = 0.0 if part.tier in begun else stretched(expected.steps[part.tier], part.tier, slowness)
+        start = 0.0 if part.tier in begun else seconds_here(expected.steps[part.tier], part.tier, slowness)
         return start + plan.seconds[part.file] / WORKERS[part.tier]
 
     def take(part: Part) -> None:
@@ -110,7 +110,7 @@ def choose(parts: list[Part], expected: Expected, slowness: float, left: float |
         begun.add(part.tier)
 
     plan.everything = sum(
-        stretched(expected.steps[tier], tier, slowness)
+        seconds_here(expected.steps[tier], tier, slowness)
         + sum(plan.seconds[part.file] for part in parts if part.tier == tier) / WORKERS[tier]
         for tier in {part.tier for part in parts}
     )
@@ -164,7 +164,7 @@ def read_steps(file: Path) -> list[tuple[str, float]]:
     return [(name, float(seconds)) for name, _, seconds in (line.partition("\t") for line in lines)]
 
 
-def told(plan: Plan, tier: str, left: float | None) -> str:
+def describe_plan(plan: Plan, tier: str, left: float | None) -> str:
     """Return what the log says before a tier: what is expected, and loudly what is left out."""
     limit = "no limit" if left is None else f"{left / 60:.0f} minutes are left"
     lines = [
@@ -202,11 +202,11 @@ def main(folder: Path, tier: str) -> int:
     end = end_of(folder)
     left = None if end is None else end - time.time()
     parts = parts_of(TIERS[TIERS.index(tier) :], expected, claims_by_file())
-    plan = choose(parts, expected, observed(steps, expected, measured), left)
+    plan = choose_parts(parts, expected, observed_slowness(steps, expected, measured), left)
     plan.deadline = end
     plan.tight = left is not None and plan.everything > TIGHT * left
     (folder / "plan.json").write_text(json.dumps(asdict(plan)))
-    print(told(plan, tier, left))
+    print(describe_plan(plan, tier, left))
     return 3 if {part.file for part in parts if part.tier == tier} <= set(plan.left_out) else 0
 
 

@@ -30,7 +30,7 @@ def readable_errors() -> Iterator[None]:
         raise typer.Exit(1) from error
 
 
-def say(line: str) -> None:
+def print_progress(line: str) -> None:
     """Print a line about what is going on, dimmed."""
     out.print(line, style="dim", markup=False, highlight=False)
 

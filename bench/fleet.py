@@ -82,7 +82,7 @@ print(statistics.median(once() for _ in range(5)))
 def fleet() -> dict:
     """Measure parsing, a whole day, the pools' limits under contention, and the critical path with and without priorities."""
     from answers.operate import fleet as fleet_run
-    from include.fleet.model import FILE, load
+    from include.fleet.model import FILE, load_fleet
 
     every, one = parse_times()
     document = yaml.safe_load(FILE.read_text())
@@ -97,7 +97,7 @@ def fleet() -> dict:
         configure(True)
         with live(ANSWERS_FLEET=str(file)) as (settings, airflow):
             airflow.find_dag("fleet_scorecard")
-            members = list(load(file).members)
+            members = list(load_fleet(file).members)
             recorder = Recorder(settings)
             days: dict[bool, list[dict]] = {True: [], False: []}
             most: dict[str, int] = {}
@@ -107,8 +107,8 @@ def fleet() -> dict:
                 headline = ("fleet_rollup_headline", "by_airport")
                 until(lambda task=headline, w=wanted: airflow.task(*task)["priority_weight"] == w)
                 before, begun = len(recorder.changes()), time.perf_counter()
-                fleet_run.start(airflow, members, date.fromisoformat(day))
-                *_, states = fleet_run.watch(airflow, members, date.fromisoformat(day), 600)
+                fleet_run.start_day(airflow, members, date.fromisoformat(day))
+                *_, states = fleet_run.watch_day(airflow, members, date.fromisoformat(day), 600)
                 seconds = time.perf_counter() - begun
                 assert {each.state for each in states} == {"success"}, states
                 changes = recorder.changes()[before:]

@@ -10,7 +10,7 @@ import threading
 import uuid
 
 from bench.fleet import BUNDLES, live, until
-from include.waiting import looks
+from include.waiting import poll
 
 STOCK = "flight-status-stock"
 SEED = int(os.environ.get("BENCH_KAFKA_SEED", "2013"))
@@ -46,7 +46,7 @@ def kafka() -> dict:
 def _send(opts: dict, topic: str, count: int, rate: float | None = None) -> None:
     from answers.operate import kafka_events
 
-    kafka_events.produce_all(opts, topic, kafka_events.events(count, uuid.uuid4().hex), rate)
+    kafka_events.produce_all(opts, topic, kafka_events.make_events(count, uuid.uuid4().hex), rate)
 
 
 def _query(settings, query: str) -> list:
@@ -75,13 +75,13 @@ def _sent(opts: dict, topic: str) -> dict:
     """(partition, offset) -> when it was sent."""
     from include.flight_status import broker
 
-    batches = broker.read(opts, broker.slices(broker.topic(opts, topic), {}))
+    batches = broker.read_batches(opts, broker.slices_to_read(broker.find_topic(opts, topic), {}))
     return {(each.partition(), each.offset()): each.timestamp()[1] / 1000 for batch in batches for each in batch}
 
 
 def _delays(settings, opts: dict, topic: str, known: set, patience: float) -> tuple[list[float], int, float]:
     """Seconds to the effect of what was sent beyond `known`, how many have none in time, and events a second."""
-    for _ in looks(patience, 2):
+    for _ in poll(patience, 2):
         sent, done = _sent(opts, topic), _effects(settings, topic)
         new = sent.keys() - known
         if new <= done.keys():
@@ -133,7 +133,7 @@ def _loss(settings, opts: dict, topics: dict) -> dict:
     ]
     for thread in threads:
         thread.start()
-    done = list(kills.carry_out(settings, kills.schedule(SEED, KILLS, WITHIN, PARTS), SEED))
+    done = list(kills.carry_out(settings, kills.make_schedule(SEED, KILLS, WITHIN, PARTS), SEED))
     for thread in threads:
         thread.join()
     until(lambda: parts.healthy(settings))
@@ -146,14 +146,14 @@ def _loss(settings, opts: dict, topics: dict) -> dict:
     for way, topic in topics.items():
 
         def consumed(way: str = way, topic: str = topic) -> bool:
-            ends = {part: high for part, (_, high) in broker.topic(opts, topic).bounds.items()}
-            return broker.committed(opts, topic, groups[way]) == ends
+            ends = {part: high for part, (_, high) in broker.find_topic(opts, topic).bounds.items()}
+            return broker.committed_offsets(opts, topic, groups[way]) == ends
 
         try:
             until(consumed, 180)
         except SystemExit:
             found[f"{way}_not_consumed_after_180_s"] = True
-        for _ in looks(90 if way == "stock" else 180, 2):
+        for _ in poll(90 if way == "stock" else 180, 2):
             if not (missing := _sent(opts, topic).keys() - _effects(settings, topic).keys()):
                 break
         each = {"messages": len(_sent(opts, topic)), "without_effect": len(missing)}

@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.text import Text
 
 from answers.operate.sla_judge import FAILED, LATE, MISSING, ON_TIME, Row, Run, Slot, compliance, judge
-from answers.operate.sla_plot import draw
+from answers.operate.sla_plot import draw_compliance
 from answers.stack.client import Airflow, ApiError
 from answers.stack.parts import StackError
 from answers.stack.settings import Settings
@@ -161,7 +161,7 @@ def history() -> list[Row]:
 def sla(folder: Path = IMAGES) -> list[Path]:
     """Draw the compliance of the made-up history as `answers sla --plot` does."""
     rows = history()
-    draw(rows, folder / "sla.png")
+    draw_compliance(rows, folder / "sla.png")
     weeks = [f"{row.week or 'all'}: {row.on_time} of {row.scheduled} on time, {row.late} late, {row.failed} failed, "
              f"{row.missing} missing" for row in rows]  # fmt: skip
     return [folder / "sla.png", _beside("sla", "\n".join(weeks), folder)]

@@ -221,9 +221,9 @@ def _standalone() -> Iterator[tuple]:
             until(lambda: client() is not None, 180)
             yield client(), died
         finally:
-            from answers.stack.processes import end
+            from answers.stack.processes import end_processes
 
-            end([*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)])
+            end_processes([*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)])
 
 
 def _peer(name: str, counts: dict[str, int], times: Path) -> dict:

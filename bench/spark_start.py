@@ -37,9 +37,10 @@ def of_java(which: str, folder: Path) -> dict:
     :param which: "machine": what the embedded stack would use; "wheel": what it uses on a machine without Java
     """
     from answers.stack.java import find_java
-    from include.flights import feed, spark_start
+    from include.flights import feed
     from include.flights.days import midnight
     from include.flights.spark import SMALL_JOB
+    from plugins import spark_start
 
     hidden = {} if which == "machine" else {"JAVA_HOME": "", "PATH": ""}
     with patch.dict(os.environ, hidden):
@@ -47,19 +48,21 @@ def of_java(which: str, folder: Path) -> dict:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("SPARK_")}
     environ |= {"JAVA_HOME": str(java), "SPARK_LOCAL_IP": "127.0.0.1", "ANSWERS_SPARK_ARCHIVES": f"{folder}/archives"}
     environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    landed = feed.land(feed.default_feed(), folder, midnight(DAY), midnight(DAY + timedelta(days=1)), "bench")["folder"]
+    landed = feed.land_interval(feed.default_feed(), folder, midnight(DAY), midnight(DAY + timedelta(days=1)), "bench")[
+        "folder"
+    ]
     conf = [word for name, value in SMALL_JOB.items() for word in ("--conf", f"{name}={value}")]
     job = ["spark-submit", "--master", "local[*]", *conf, "include/flights/transform.py", landed]
     made = measured([sys.executable, "-m", "answers.stack.spark_archive", "--now"], environ)
-    archive = spark_start.find(SMALL_JOB, environ)
+    archive = spark_start.find_archive(SMALL_JOB, environ)
     if archive is None:
         raise SystemExit("no archive was made")
-    with_archive = environ | spark_start.prepare(SMALL_JOB, environ).variables
+    with_archive = environ | spark_start.prepare_start(SMALL_JOB, environ).variables
     pairs = int(os.environ.get("BENCH_PAIRS", 3))
     pairs = [(measured(job, environ), measured(job, with_archive)) for _ in range(pairs)]
     (cpu_without, without), (cpu_with, with_it) = ([*zip(*side, strict=True)] for side in zip(*pairs, strict=True))
     return {
-        "java": spark_start.java_version(spark_start.release(environ)),
+        "java": spark_start.java_version(spark_start.java_release(environ)),
         "archive_mb": round(archive.stat().st_size / 1e6),
         "making_cpu_s": round(made[0], 1),
         "cpu_s_without": round(statistics.median(cpu_without), 1),

@@ -175,7 +175,9 @@ def _land(chunk, data: Path) -> Callable:
     from include.flights.days import midnight
 
     day = date.fromisoformat(chunk.day)
-    return lambda: feed.land(Path(chunk.folder), data, midnight(day), midnight(day + timedelta(days=1)), "bench")
+    return lambda: feed.land_interval(
+        Path(chunk.folder), data, midnight(day), midnight(day + timedelta(days=1)), "bench"
+    )
 
 
 def _spark(chunk, data: Path) -> Callable:
@@ -205,10 +207,10 @@ def _publish(chunk, data: Path) -> Callable:
 
 
 def _engine(chunk, data: Path) -> Callable:
-    from include.flights import light
+    from include.flights import engine
 
     client, folder = _client(data), Path(_landed(chunk, data)["folder"])
-    return lambda: light.transform(client, folder)
+    return lambda: engine.transform_files(client, folder)
 
 
 def _engine_whole_parquet(chunk, data: Path) -> Callable:
@@ -217,15 +219,15 @@ def _engine_whole_parquet(chunk, data: Path) -> Callable:
 
 def _engine_whole(chunk, data: Path, fmt: str = "CSVWithNames") -> Callable:
     """Let the engine read the feed itself and insert all three tables: no contract, no staging, no validation."""
-    from include.flights import light, warehouse
+    from include.flights import engine, warehouse
     from include.flights.contract import CONTRACT
-    from include.flights.generated import verify
+    from include.flights.generated import verify_totals
 
     client = _client(data)
     warehouse.create_tables(client, warehouse.GENERATED)
     for table in warehouse.GENERATED.tables:
         client.command(f"TRUNCATE TABLE warehouse.generated_{table}")
-    for name in light.INPUTS:
+    for name in engine.INPUTS:
         file = Path(chunk.folder) / f"{name}.csv"
         columns = ", ".join(f"{column.name} Nullable(String)" for column in CONTRACT[name].columns)
         source = f"file({warehouse.quoted(str(file))}, 'CSVWithNames', {warehouse.quoted(columns)})"
@@ -238,9 +240,9 @@ def _engine_whole(chunk, data: Path, fmt: str = "CSVWithNames") -> Callable:
     client.command("CREATE OR REPLACE VIEW flights AS SELECT * FROM warehouse.generated_flights")
 
     def work() -> None:
-        for output in light.OUTPUTS:
-            sql = (light.SQL / f"{output}.sql").read_text()
-            client.command(f"INSERT INTO warehouse.generated_{output} SELECT * FROM ({sql})", settings=light.SETTINGS)
-        verify(client, [chunk])
+        for output in engine.OUTPUTS:
+            sql = (engine.SQL / f"{output}.sql").read_text()
+            client.command(f"INSERT INTO warehouse.generated_{output} SELECT * FROM ({sql})", settings=engine.SETTINGS)
+        verify_totals(client, [chunk])
 
     return work

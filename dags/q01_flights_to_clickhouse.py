@@ -14,7 +14,7 @@ from pendulum import datetime
 from include.flights.spark import SMALL_JOB
 from include.questions import doc_md
 from plugins.failures import RETRY_POLICY
-from plugins.notifiers.failure import TELL_FAILURES, tell_failure
+from plugins.notifiers.failure import NOTIFY_FAILURES, notify_failure
 from plugins.operators.publish_partition import PublishPartitionOperator
 from plugins.operators.spark_transform import spark_transform
 
@@ -29,8 +29,8 @@ with DAG(
     start_date=datetime(2013, 1, 1, tz=ZONE),
     end_date=datetime(2013, 12, 31, tz=ZONE),
     catchup=False,
-    default_args={"owner": "data-platform", "retry_policy": RETRY_POLICY, **TELL_FAILURES},
-    on_failure_callback=tell_failure,
+    default_args={"owner": "data-platform", "retry_policy": RETRY_POLICY, **NOTIFY_FAILURES},
+    on_failure_callback=notify_failure,
     tags=["q01", "spark", "clickhouse"],
     doc_md=doc_md("q01"),
 ) as dag:
@@ -45,9 +45,9 @@ with DAG(
     @task
     def ingest(feed: str, data_root: str, run_id=None, data_interval_start=None, data_interval_end=None) -> dict:
         """Land the records of this data interval as Parquet; a breach of the feed's contract is permanent."""
-        from include.flights.feed import land
+        from include.flights.feed import land_interval
 
-        return land(Path(feed), Path(data_root), data_interval_start, data_interval_end, run_id)
+        return land_interval(Path(feed), Path(data_root), data_interval_start, data_interval_end, run_id)
 
     landed = ingest("{{ var.value.flights_feed }}", "{{ var.value.data_root }}")
 

@@ -56,9 +56,9 @@ with DAG(
         from plugins.warehouse import open_warehouse
 
         day = data_interval_start.in_timezone(ZONE).date()
-        names = report.airline_names(external_feed.read(feed))
+        names = report.airline_names(external_feed.read_feed(feed))
         with open_warehouse() as client:
-            rows = report.by_carrier(client, day)
-        return report.write(rows, names, day, Path(data_root) / "reports" / "punctuality")
+            rows = report.delays_by_carrier(client, day)
+        return report.write_report(rows, names, day, Path(data_root) / "reports" / "punctuality")
 
     airlines >> write_report("{{ var.value.airlines_feed }}", "{{ var.value.data_root }}")

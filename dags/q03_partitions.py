@@ -46,10 +46,10 @@ CARRIER = "{{ task.op_kwargs.carrier }}: {{ task.op_kwargs.rows }}"
 @task
 def read_config(url: str, data_root: str) -> dict:
     """Read the document once: the run works with this version, whatever happens to the object meanwhile."""
-    from include.chunks.in_force import in_force
+    from include.chunks.document import choose_version
     from plugins.object_storage import object_at
 
-    return in_force(object_at(url), Path(data_root))
+    return choose_version(object_at(url), Path(data_root))
 
 
 @task
@@ -65,13 +65,13 @@ def plan(airport: str, config: dict, counts: dict, params=None) -> dict:
     """Plan an airport's chunks: carriers and their rows, thresholds, layers."""
     if airport not in params["airports"]:
         raise AirflowSkipException(f"this run was not asked for {airport}: what is published of it stays")
-    return chunks.plan(config["document"], airport, counts[airport], params["spark_from_rows"])
+    return chunks.plan_chunks(config["document"], airport, counts[airport], params["spark_from_rows"])
 
 
 @task.branch
 def by_size(airport: str, planned: dict, params=None) -> list[str]:
     """Choose by the chunks' sizes which paths are taken: the ids of their first tasks."""
-    paths = [path for path, some in chunks.by_path(planned).items() if some]
+    paths = [path for path, some in chunks.group_by_path(planned).items() if some]
     if params["dry_run"] or not paths:
         paths = ["skip"]
     first = {"skip": "skip", "light": "light_chunks", "spark": "spark_chunks"}
@@ -81,7 +81,7 @@ def by_size(airport: str, planned: dict, params=None) -> list[str]:
 @task
 def chunks_of(path: str, planned: dict) -> list[dict]:
     """Select the chunks that take a path, for the mapping."""
-    return chunks.by_path(planned)[path]
+    return chunks.group_by_path(planned)[path]
 
 
 @task(map_index_template=CARRIER)
@@ -96,9 +96,9 @@ def land(
     data_interval_end=None,
 ) -> dict:
     """Land the chunk's records as Parquet, where Spark sees them."""
-    from include.flights.feed import land
+    from include.flights.feed import land_interval
 
-    return land(Path(feed), Path(data_root), data_interval_start, data_interval_end, run_id, airport, carrier)
+    return land_interval(Path(feed), Path(data_root), data_interval_start, data_interval_end, run_id, airport, carrier)
 
 
 @task(map_index_template=CARRIER, pool="warehouse")
@@ -114,11 +114,13 @@ def light(
     data_interval_end=None,
 ) -> dict:
     """Land, transform and publish the chunk in this process, with the warehouse's engine."""
-    from include.flights.feed import land
-    from include.flights.light import transform_and_publish
+    from include.flights.engine import transform_and_publish
+    from include.flights.feed import land_interval
     from plugins.warehouse import open_warehouse
 
-    landed = land(Path(feed), Path(data_root), data_interval_start, data_interval_end, ti.run_id, airport, carrier)
+    landed = land_interval(
+        Path(feed), Path(data_root), data_interval_start, data_interval_end, ti.run_id, airport, carrier
+    )
     with open_warehouse() as client:
         return transform_and_publish(client, landed, f"{ti.dag_id} {ti.run_id}", layers)
 
@@ -139,18 +141,18 @@ def settle(airport: str, planned: dict, published: str, params=None, data_interv
     """Check that the airport's chunks are published, and that nothing else of it is."""
     from plugins.warehouse import open_warehouse
 
-    counts = {"airport": airport, **{path: len(some) for path, some in chunks.by_path(planned).items()}}
+    counts = {"airport": airport, **{path: len(some) for path, some in chunks.group_by_path(planned).items()}}
     if params["dry_run"]:
         return counts
     with open_warehouse() as client:
         day = local_day(data_interval_start)
-        return counts | chunks.settle(client, airport, day, planned, published)
+        return counts | chunks.reconcile_with_plan(client, airport, day, planned, published)
 
 
 @task(trigger_rule=WHICHEVER_RAN)
 def report(config: dict, settled: list, file: str, title: str, params=None) -> dict:
     """Say what the run did, in its log and in a file."""
-    return chunks.report(config, settled, None if params["dry_run"] else Path(file), title)
+    return chunks.summarise_run(config, settled, None if params["dry_run"] else Path(file), title)
 
 
 with DAG(

@@ -16,12 +16,12 @@ from airflow.providers.standard.sensors.external_task import ExternalTaskSensor
 from airflow.sdk import DAG, Asset, CronDataIntervalTimetable, get_parsing_context, task
 from pendulum import datetime
 
-from include.fleet.model import Member, load
+from include.fleet.model import Member, load_fleet
 from plugins.failures import RETRY_POLICY
 from plugins.operators.publish_partition import PublishPartitionOperator
 
 ZONE = "America/New_York"
-fleet = load()
+fleet = load_fleet()
 members = {each.dag_id: each for each in fleet.members}
 
 
@@ -78,12 +78,12 @@ def wait_for(upstream: Member) -> ExternalTaskSensor:
 @task
 def land(carrier: str, feed: str, data_root: str, **context) -> dict:
     """Land the carrier's records of this data interval as Parquet; a breach of the feed's contract is permanent."""
-    from include.flights.feed import land
+    from include.flights.feed import land_interval
     from plugins.events import announce
 
     run = f"{context['dag'].dag_id} {context['run_id']}"
     edges = context["data_interval_start"], context["data_interval_end"]
-    result = land(Path(feed), Path(data_root), *edges, run, carrier=carrier)
+    result = land_interval(Path(feed), Path(data_root), *edges, run, carrier=carrier)
     announce(context, result)
     return result
 
@@ -92,23 +92,23 @@ def land(carrier: str, feed: str, data_root: str, **context) -> dict:
 def transform(**context) -> dict:
     """Types, UTC, weather and aircraft for what was landed for this date; says where, for `publish`."""
     from include.flights.days import local_days
-    from include.flights.light import transform
-    from plugins.events import latest
+    from include.flights.engine import transform_files
+    from plugins.events import latest_of_day
     from plugins.warehouse import open_scratch
 
     (day,) = local_days(context["data_interval_start"], context["data_interval_end"])
-    result = latest(context["inlet_events"][0], day)
+    result = latest_of_day(context["inlet_events"][0], day)
     with open_scratch() as client:
-        transform(client, Path(result["folder"]))
+        transform_files(client, Path(result["folder"]))
     return result
 
 
 @task
 def total(table: str, carriers: list[str], keys: dict[str, str], **context) -> list[dict]:
     """One partition of a fleet table for this run's day; without one, for the days of the events and those that were missed."""
-    from include.fleet.totals import missed, publish
+    from include.fleet.totals import missed_days, publish_totals
     from include.flights.days import local_days
-    from plugins.events import announce, days
+    from plugins.events import announce, days_of_events
     from plugins.warehouse import open_warehouse
 
     start, end = context.get("data_interval_start"), context.get("data_interval_end")
@@ -117,9 +117,9 @@ def total(table: str, carriers: list[str], keys: dict[str, str], **context) -> l
         if start:
             wanted = local_days(start, end)
         else:  # events are a signal: Airflow may have kept some of them back
-            announced = days(context["triggering_asset_events"])
-            wanted = sorted({*announced, *missed(client, fleet, members[context["dag"].dag_id])})
-        results = [publish(client, table, day, carriers, run, keys) for day in wanted]
+            announced = days_of_events(context["triggering_asset_events"])
+            wanted = sorted({*announced, *missed_days(client, fleet, members[context["dag"].dag_id])})
+        results = [publish_totals(client, table, day, carriers, run, keys) for day in wanted]
     if results:
         announce(context, results[-1])
     return results

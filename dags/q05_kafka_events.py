@@ -43,10 +43,10 @@ with DAG(
     @task(pool="warehouse", retries=10, retry_delay=AGAIN)
     def process_backlog(triggering_asset_events=None, dag_run=None) -> dict:
         """Handle all messages up to the end of the topic; return the offsets, and what the events had announced."""
-        from plugins.kafka import announced, backlog, handle
+        from plugins.kafka import announced_slices, backlog, handle_messages
 
-        events = announced(triggering_asset_events)
-        done, _ = handle(backlog(EVENT), dag_run)
+        events = announced_slices(triggering_asset_events)
+        done, _ = handle_messages(backlog(EVENT), dag_run)
         return {**done, "announced": events}
 
     process_backlog()
@@ -73,11 +73,11 @@ with DAG(
     @task(pool="warehouse", retries=10, retry_delay=AGAIN)
     def process_uncommitted(dag_run=None) -> dict:
         """Handle what the consumer group has not committed, then commit it; return the offsets."""
-        from include.flight_status.broker import commit
-        from plugins.kafka import handle, options, uncommitted
+        from include.flight_status.broker import commit_offsets
+        from plugins.kafka import handle_messages, options, uncommitted
 
-        done, slices = handle(uncommitted(SENSOR, "answers"), dag_run)
-        commit(options(), "answers", slices)
+        done, slices = handle_messages(uncommitted(SENSOR, "answers"), dag_run)
+        commit_offsets(options(), "answers", slices)
         return done
 
     wait_for_message >> process_uncommitted()
@@ -93,8 +93,8 @@ with DAG(
     @task(pool="warehouse", retries=10, retry_delay=AGAIN)
     def process_message(dag_run=None) -> dict:
         """Handle the message that the run's conf points at; return its offset."""
-        from plugins.kafka import handle, one
+        from plugins.kafka import handle_messages, one_message
 
-        return handle(one(dag_run.conf or {}), dag_run)[0]
+        return handle_messages(one_message(dag_run.conf or {}), dag_run)[0]
 
     process_message()

@@ -72,6 +72,6 @@ with DAG(
         from plugins.webhook import poster
 
         partner = Connection.get("q06_partner")
-        return delivery.deliver(Path(folder), signature, partner.password, poster(partner))["signature"]
+        return delivery.deliver_manifest(Path(folder), signature, partner.password, poster(partner))["signature"]
 
     pseudonymise >> sign >> deliver(folder, sign.output)

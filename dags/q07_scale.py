@@ -24,9 +24,9 @@ def plan(feed: str) -> list[dict]:
     """List the chunks of the feed: a day each, with the control totals that came with it."""
     from dataclasses import asdict
 
-    from include.flights.generated import chunks
+    from include.flights.generated import read_chunks
 
-    return [asdict(chunk) for chunk in chunks(Path(feed))]
+    return [asdict(chunk) for chunk in read_chunks(Path(feed))]
 
 
 @task
@@ -44,13 +44,15 @@ def land(folder: str, day: str, data_root: str, run_id=None) -> dict:
     from include.flights.days import midnight
 
     first = date.fromisoformat(day)
-    return feed.land(Path(folder), Path(data_root), midnight(first), midnight(first + timedelta(days=1)), run_id)
+    return feed.land_interval(
+        Path(folder), Path(data_root), midnight(first), midnight(first + timedelta(days=1)), run_id
+    )
 
 
 @task(pool="warehouse")
 def load_by_engine(landed: dict, ti=None) -> dict:
     """Transform a chunk with the warehouse's own engine and publish it."""
-    from include.flights.light import transform_and_publish
+    from include.flights.engine import transform_and_publish
     from plugins.warehouse import open_warehouse
 
     with open_warehouse() as client:
@@ -62,7 +64,7 @@ def forget(landed: dict) -> None:
     """Remove the chunk's landed and transformed files: two terabytes a day would fill any disk."""
     from include.flights import landed as files
 
-    files.forget(landed)
+    files.remove_landed(landed)
 
 
 @task_group
@@ -84,11 +86,11 @@ def by_engine(folder: str, day: str) -> None:
 @task(trigger_rule=TriggerRule.NONE_FAILED_MIN_ONE_SUCCESS, pool="warehouse")
 def verify(planned: list) -> dict:
     """Hold what is in the warehouse against the totals that came with the feed."""
-    from include.flights.generated import Chunk, verify
+    from include.flights.generated import Chunk, verify_totals
     from plugins.warehouse import open_warehouse
 
     with open_warehouse() as client:
-        return verify(client, [Chunk(**each) for each in planned])
+        return verify_totals(client, [Chunk(**each) for each in planned])
 
 
 with DAG(

@@ -11,11 +11,11 @@ from airflow.providers.standard.operators.empty import EmptyOperator
 from airflow.sdk import DAG, AsyncCallback, DeadlineAlert, TriggerRule, task
 from pendulum import datetime
 
-from include.alerts.failure_matrix import SCENARIOS, die
+from include.alerts.failure_matrix import SCENARIOS, run_scenario
 from plugins.callbacks.deadline_missed import deadline_missed
 from plugins.callbacks.witness import dag_failed, task_failed, witness
 from plugins.deadlines import RunDue
-from plugins.notifiers.failure import tell_failure
+from plugins.notifiers.failure import notify_failure
 
 OWNER = "data-platform"
 
@@ -33,7 +33,7 @@ for scenario, title in SCENARIOS.items():
         schedule=None,
         start_date=datetime(2013, 1, 1),
         dagrun_timeout=timedelta(seconds=8) if scenario == "dagrun_timeout" else None,
-        on_failure_callback=[dag_failed, tell_failure] if scenario == "sigkill" else [dag_failed],
+        on_failure_callback=[dag_failed, notify_failure] if scenario == "sigkill" else [dag_failed],
         deadline=DeadlineAlert(
             reference=RunDue(),
             interval=timedelta(seconds=60),
@@ -47,7 +47,7 @@ for scenario, title in SCENARIOS.items():
             retries=0,  # one would hide what is to be seen
             on_failure_callback=task_failed,
             execution_timeout=timedelta(seconds=2) if scenario == "task_timeout" else None,
-        )(die)(scenario)
+        )(run_scenario)(scenario)
         prepare = EmptyOperator(task_id="prepare")
         tidy_up = record.override(task_id="tidy_up")("teardown").as_teardown(setups=prepare)
         prepare >> work >> tidy_up

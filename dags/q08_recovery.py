@@ -1,6 +1,6 @@
 """Q8 · A day of flights that is published, doubted and taken back; and everybody who should know is told.
 
-Look at: `TELL_FAILURES` (Slack and e-mail from one place), `rollback`, which runs only when something before it failed, and
+Look at: `NOTIFY_FAILURES` (Slack and e-mail from one place), `rollback`, which runs only when something before it failed, and
 `done`, without which a run whose rollback succeeded would be green.
 Produces warehouse.flights, warehouse.daily_delays and warehouse.delay_features, by the light path.
 """
@@ -14,7 +14,7 @@ from pendulum import datetime
 
 from include.questions import doc_md
 from plugins.failures import RETRY_POLICY
-from plugins.notifiers.failure import TELL_FAILURES, tell_failure
+from plugins.notifiers.failure import NOTIFY_FAILURES, notify_failure
 from plugins.operators.publish_partition import PublishPartitionOperator
 from plugins.operators.rollback_partition import RollbackPartitionOperator
 
@@ -28,8 +28,8 @@ with DAG(
     end_date=datetime(2013, 12, 31, tz=ZONE),
     catchup=False,
     params={"lost_at_most": Param(0.1, type="number", minimum=0, maximum=1, description="share of flights")},
-    default_args={"owner": "data-platform", "retry_policy": RETRY_POLICY, **TELL_FAILURES},
-    on_failure_callback=tell_failure,  # speaks only where no task could: one that was killed has no callback
+    default_args={"owner": "data-platform", "retry_policy": RETRY_POLICY, **NOTIFY_FAILURES},
+    on_failure_callback=notify_failure,  # speaks only where no task could: one that was killed has no callback
     tags=["q08", "clickhouse"],
     doc_md=doc_md("q08"),
 ) as dag:
@@ -37,13 +37,13 @@ with DAG(
     @task
     def prepare(feed: str, data_root: str, run_id=None, data_interval_start=None, data_interval_end=None) -> dict:
         """Land the records of this data interval and transform them with the warehouse's engine."""
-        from include.flights import light
-        from include.flights.feed import land
+        from include.flights import engine
+        from include.flights.feed import land_interval
         from plugins.warehouse import open_scratch
 
         with open_scratch() as client:
-            landed = land(Path(feed), Path(data_root), data_interval_start, data_interval_end, f"q08 {run_id}")
-            light.transform(client, Path(landed["folder"]))
+            landed = land_interval(Path(feed), Path(data_root), data_interval_start, data_interval_end, f"q08 {run_id}")
+            engine.transform_files(client, Path(landed["folder"]))
         return landed
 
     @task(pool="warehouse")
@@ -53,7 +53,7 @@ with DAG(
         from plugins.warehouse import open_warehouse
 
         with open_warehouse() as client:
-            return plausible.check(client, date.fromisoformat(published["first_day"]), params["lost_at_most"])
+            return plausible.check_plausible(client, date.fromisoformat(published["first_day"]), params["lost_at_most"])
 
     landed = prepare("{{ var.value.flights_feed }}", "{{ var.value.data_root }}")
     publish = PublishPartitionOperator(task_id="publish", landed=landed, pool="warehouse")

@@ -40,7 +40,7 @@ with DAG(
         from plugins.warehouse import open_warehouse
 
         with open_warehouse() as client:
-            return refunds.owed(client, data_interval_start.in_timezone(ZONE).date())
+            return refunds.owed_refunds(client, data_interval_start.in_timezone(ZONE).date())
 
     @task
     def tell_airlines(owed: list[dict], data_interval_start=None, params=None) -> dict:
@@ -50,8 +50,8 @@ with DAG(
         from include import refunds
         from plugins.webhook import poster
 
-        now = refunds.clock(params["now"])
-        found = refunds.notices(owed, data_interval_start.in_timezone(ZONE).date(), now)
-        return refunds.send(found, poster(Connection.get("ops_webhook")))
+        now = refunds.make_clock(params["now"])
+        found = refunds.make_notices(owed, data_interval_start.in_timezone(ZONE).date(), now)
+        return refunds.send_notices(found, poster(Connection.get("ops_webhook")))
 
     tell_airlines(find_owed())

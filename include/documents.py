@@ -111,15 +111,15 @@ def json_path(location: Location) -> str:
     return "$" + "".join(steps)
 
 
-def message(problem: Any) -> str:
+def error_text(problem: Any) -> str:
     """Say what is wrong with a value. A number where a text belongs may only lack its quotes."""
     given = problem["input"]
     unquoted = problem["type"] == "string_type" and isinstance(given, bool | int | float)
     return problem["msg"].removeprefix("Value error, ") + (f" (quote it: '{given}')" if unquoted else "")
 
 
-def mistakes(
-    error: ValidationError, place: Callable[[Location], str] = dotted, say: Callable[[Any], str] = message
+def error_lines(
+    error: ValidationError, place: Callable[[Location], str] = dotted, say: Callable[[Any], str] = error_text
 ) -> list[str]:
     """Put each mistake on a line: its place, and what is wrong.
 

@@ -24,7 +24,7 @@ from include.errors import PermanentError
 
 LONGEST_LOOK = 10.0  # seconds for one look
 MOST_READ = 1 << 16  # bytes; the first line is shorter
-UNWELL = {408, 425, 429}  # and 5xx
+RETRIED_STATUSES = {408, 425, 429}  # and 5xx
 logging.getLogger("httpx").setLevel(logging.WARNING)  # at INFO it writes whole addresses, with what is secret in them
 
 
@@ -41,13 +41,13 @@ class Look:
     again_after: float = 0.0
 
 
-def public(feed: str) -> str:
+def without_secrets(feed: str) -> str:
     """Return the address without what may be secret: user, password, query and fragment."""
     url = urlsplit(feed)
     return url._replace(netloc=url.netloc.rpartition("@")[2], query="", fragment="").geturl()
 
 
-def pause(looks: int, first: float, longest: float) -> float:
+def pause_after(looks: int, first: float, longest: float) -> float:
     """Seconds to wait after `looks` looks: doubling from `first` to `longest`, of it a random half to all.
 
     The randomness keeps sensors that began together from asking together for ever.
@@ -55,7 +55,7 @@ def pause(looks: int, first: float, longest: float) -> float:
     return min(longest, first * 2.0 ** min(looks - 1, 60)) * random.uniform(0.5, 1.0)  # noqa: S311 (no secret)
 
 
-async def look(feed: str, first_line: str | None = None, patience: float = LONGEST_LOOK) -> Look:
+async def look_once(feed: str, first_line: str | None = None, patience: float = LONGEST_LOOK) -> Look:
     """Look once, without blocking the event loop.
 
     :param feed: http://, https://, or what ObjectStoragePath takes: file://, s3://, gs://, a path
@@ -66,9 +66,9 @@ async def look(feed: str, first_line: str | None = None, patience: float = LONGE
     try:
         async with asyncio.timeout(patience):
             if feed.startswith(("http://", "https://")):
-                status, again_after, start = await _ask(feed)
+                status, again_after, start = await _request_start(feed)
             else:
-                status, again_after, start = 200, 0.0, await asyncio.to_thread(_open, feed)
+                status, again_after, start = 200, 0.0, await asyncio.to_thread(_read_start, feed)
     except TimeoutError:
         return Look(False, f"no answer in {patience:g} s")
     except (FileNotFoundError, httpx.TransportError) as error:
@@ -77,7 +77,7 @@ async def look(feed: str, first_line: str | None = None, patience: float = LONGE
         raise FeedBroken(_without_address(error)) from None
     except OSError as error:
         return Look(False, _without_address(error))
-    if _may_come(status):
+    if _may_still_come(status):
         return Look(False, f"answer {status}", again_after)
     if status != 200:
         raise FeedBroken(f"answer {status}")
@@ -89,7 +89,7 @@ async def look(feed: str, first_line: str | None = None, patience: float = LONGE
     return Look(True, f"begins with {begins[:80]!r}")
 
 
-def read(feed: str) -> str:
+def read_feed(feed: str) -> str:
     """Read the whole feed as text, for a task.
 
     :raises FeedBroken: it is refused; :raises OSError: it is not there, or the other side is unwell (worth a retry)
@@ -101,20 +101,20 @@ def read(feed: str) -> str:
     try:
         answer = httpx.get(feed, timeout=30, follow_redirects=True)
     except httpx.TransportError as error:
-        raise OSError(f"{public(feed)}: {_without_address(error)}") from None
-    if _may_come(answer.status_code):
-        raise OSError(f"{public(feed)}: answer {answer.status_code}")
+        raise OSError(f"{without_secrets(feed)}: {_without_address(error)}") from None
+    if _may_still_come(answer.status_code):
+        raise OSError(f"{without_secrets(feed)}: answer {answer.status_code}")
     if answer.status_code != 200:
-        raise FeedBroken(f"{public(feed)}: answer {answer.status_code}")
+        raise FeedBroken(f"{without_secrets(feed)}: answer {answer.status_code}")
     return answer.text
 
 
-def _may_come(status: int) -> bool:
+def _may_still_come(status: int) -> bool:
     """Tell whether looking again can help after this answer."""
-    return status == 404 or status in UNWELL or status >= 500
+    return status == 404 or status in RETRIED_STATUSES or status >= 500
 
 
-async def _ask(feed: str) -> tuple[int, float, bytes]:
+async def _request_start(feed: str) -> tuple[int, float, bytes]:
     tls = await asyncio.to_thread(_tls)  # reading the certificates takes a while
     async with httpx.AsyncClient(follow_redirects=True, verify=tls) as http, http.stream("GET", feed) as answer:
         start = b""
@@ -132,7 +132,7 @@ def _tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _open(feed: str) -> bytes:
+def _read_start(feed: str) -> bytes:
     from airflow.sdk import ObjectStoragePath
 
     with ObjectStoragePath(feed).open("rb") as file:

@@ -15,7 +15,7 @@ def user_cache() -> Path:
 
 
 @contextmanager
-def replacing(file: Path, mode: int = 0o644) -> Iterator[Path]:
+def atomic_replacement(file: Path, mode: int = 0o644) -> Iterator[Path]:
     """Give a path beside `file` to write to. It takes the place of `file` at the end, and is gone after an error.
 
     Makes the folder where it is missing. Whoever else writes the same file at the same time has a path of its own.
@@ -39,7 +39,7 @@ def write_atomically(file: Path, content: str, mode: int = 0o644, durable: bool 
     :param durable: return once it is on the disk, so that a crash of the machine does not lose it
     :raises OSError: it cannot be written; what was there before is as it was
     """
-    with replacing(file, mode) as part, part.open("w", encoding="utf-8") as stream:
+    with atomic_replacement(file, mode) as part, part.open("w", encoding="utf-8") as stream:
         stream.write(content)
         if durable:
             stream.flush()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Clock = Callable[[], datetime]  # an aware instant
 Post = Callable[[str, dict[str, Any]], None]  # (path, body); raises where the receiver has not taken it
 
-LATE = 180  # minutes at arrival
+LATE_MINUTES = 180  # minutes at arrival
 DAYS_TO_PAY = 20
 OWED = """
 SELECT carrier, countIf(cancelled) AS cancelled, countIf(arr_delay >= {late:Int32}) AS late, count() AS flights
@@ -39,7 +39,7 @@ class ClockInvalid(PermanentError, ValueError):
     """The clock of a run is no instant with an offset."""
 
 
-def clock(instant: str | None = None) -> Clock:
+def make_clock(instant: str | None = None) -> Clock:
     """Return the machine's clock, or one that stands still at an instant.
 
     :param instant: ISO 8601 with an offset, e.g. 2013-07-03T12:00:00-04:00; empty for the machine's clock
@@ -56,7 +56,7 @@ def clock(instant: str | None = None) -> Clock:
     return lambda: now
 
 
-def owed(client: Client, day: date) -> list[dict[str, Any]]:
+def owed_refunds(client: Client, day: date) -> list[dict[str, Any]]:
     """Airlines with flights whose fare is to be paid back: carrier, cancelled, late (counts), by carrier.
 
     :param day: local date of the scheduled departure
@@ -64,7 +64,7 @@ def owed(client: Client, day: date) -> list[dict[str, Any]]:
     """
     rows: list[dict[str, Any]] = []
     if client.command("EXISTS TABLE warehouse.flights"):
-        answer = client.query(OWED, parameters={"day": day, "late": LATE})
+        answer = client.query(OWED, parameters={"day": day, "late": LATE_MINUTES})
         rows = [dict(zip(answer.column_names, row, strict=True)) for row in answer.result_rows]
     if not rows:
         raise DayMissing(f"no flights of {day}: publish the day (answers run q01 --date {day}), then clear this task")
@@ -73,8 +73,8 @@ def owed(client: Client, day: date) -> list[dict[str, Any]]:
     ]
 
 
-def notices(rows: list[dict[str, Any]], day: date, now: Clock) -> list[dict[str, Any]]:
-    """One notice an airline: what `owed` found, with `id`, `day`, `pay_by` and `days_left`, negative once it is overdue.
+def make_notices(rows: list[dict[str, Any]], day: date, now: Clock) -> list[dict[str, Any]]:
+    """One notice an airline: what `owed_refunds` found, with `id`, `day`, `pay_by` and `days_left`, negative once it is overdue.
 
     The last day to pay ends at midnight in New York, wherever this runs.
     """
@@ -86,7 +86,7 @@ def notices(rows: list[dict[str, Any]], day: date, now: Clock) -> list[dict[str,
     ]
 
 
-def send(found: list[dict[str, Any]], post: Post) -> dict[str, int]:
+def send_notices(found: list[dict[str, Any]], post: Post) -> dict[str, int]:
     """Post every notice to /refunds. One that is refused does not keep the others back; a retry posts all again.
 
     :returns: {"notices", "flights", "overdue": notices}

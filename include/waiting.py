@@ -5,7 +5,7 @@ one while it is busy or throttled, gets as many times longer as a short piece of
 before a wait has used up its seconds, so that waiting costs nothing where the machine is as fast.
 
 - `wait_until(ready, seconds, what)` returns the first true answer of `ready`.
-- `looks(seconds)` is for loops that do something at each look: `for _ in looks(seconds): ...`.
+- `poll(seconds)` is for loops that do something at each look: `for _ in poll(seconds): ...`.
 - `Deadline(seconds)` is for any other loop: `while not deadline.passed(): ...`.
 - `patience(seconds)` is for a timeout that has to be given as a number, e.g. of `subprocess.run`. It measures at once.
 - `exactly(seconds)` is a deadline that a person asked for in seconds: it does not scale.
@@ -29,18 +29,18 @@ VARIABLE = "ANSWERS_PATIENCE"
 CORES = 2  # of the machine that the recorded figures were taken on
 BLOCK, ROUNDS = 1 << 20, 6  # bytes, times: the work of one core
 RECORDED = 0.15  # seconds that both cores took for it together
-MOST = 30.0  # a machine that seems slower than this is broken, and nobody waits that long
-FRESH = 60.0  # seconds for which a measurement stands
+LARGEST_SLOWNESS = 30.0  # a machine that seems slower than this is broken, and nobody waits that long
+MEASUREMENT_SECONDS = 60.0  # seconds for which a measurement stands
 SAY_EVERY = 10.0  # seconds
 _measured: tuple[float, float] | None = None  # when, and what
-_one_at_a_time = Lock()
+_measuring = Lock()
 
 
-class WaitedInVain(TimeoutError):
+class WaitTimeout(TimeoutError):
     """A condition did not come true. The text says which, and after how long."""
 
 
-def measure() -> float:
+def measure_slowness() -> float:
     """Do a short piece of work on two cores, and return how many times longer than recorded it took: 1 or more.
 
     Wall-clock time on purpose: throttling, busy neighbours and a lack of cores are what is to be seen. The work lasts
@@ -58,7 +58,7 @@ def measure() -> float:
         thread.start()
     for thread in threads:
         thread.join()
-    return min(max(1.0, (time.perf_counter() - began) / RECORDED), MOST)
+    return min(max(1.0, (time.perf_counter() - began) / RECORDED), LARGEST_SLOWNESS)
 
 
 def slowness() -> float:
@@ -68,14 +68,14 @@ def slowness() -> float:
     """
     global _measured
     if text := os.environ.get(VARIABLE):
-        return _given(text)
-    with _one_at_a_time:
-        if _measured is None or time.monotonic() - _measured[0] > FRESH:
-            _measured = time.monotonic(), measure()
+        return _factor_of(text)
+    with _measuring:
+        if _measured is None or time.monotonic() - _measured[0] > MEASUREMENT_SECONDS:
+            _measured = time.monotonic(), measure_slowness()
         return _measured[1]
 
 
-def _given(text: str) -> float:
+def _factor_of(text: str) -> float:
     try:
         factor = float(text)
     except ValueError:
@@ -127,22 +127,22 @@ class Deadline:
         return self.elapsed >= self.seconds
 
 
-def exactly(seconds: float) -> Deadline:
+def exact_deadline(seconds: float) -> Deadline:
     """Return a deadline that somebody asked for in seconds: it does not scale."""
     return Deadline(seconds, scales=False)
 
 
-def asked(seconds: float | None, default: float) -> Deadline:
+def deadline_of_option(seconds: float | None, default: float) -> Deadline:
     """Return the deadline of a command's option: a person's seconds as they are, the default's as the machine needs."""
-    return Deadline(default) if seconds is None else exactly(seconds)
+    return Deadline(default) if seconds is None else exact_deadline(seconds)
 
 
-def by_default(seconds: float) -> str:
+def default_help(seconds: float) -> str:
     """Word the end of an option's help: its default."""
     return f" ({seconds:.0f}, more on a slower machine)."
 
 
-def looks(seconds: float | Deadline, pause: float = 0.5) -> Iterator[Deadline]:
+def poll(seconds: float | Deadline, pause: float = 0.5) -> Iterator[Deadline]:
     """Yield the deadline once at least, and then after each pause until the time is up."""
     deadline = Deadline.of(seconds)
     yield deadline
@@ -159,7 +159,7 @@ def wait_until(
     pause: float = 0.2,
     say: Callable[[str], None] | None = None,
     detail: Callable[[], object] = str,
-    error: Callable[[str], Exception] = WaitedInVain,
+    error: Callable[[str], Exception] = WaitTimeout,
 ) -> T:
     """Return the first true answer of `ready`.
 
@@ -172,7 +172,7 @@ def wait_until(
     :raises WaitedInVain: it does not come true in time (or what `error` makes)
     """
     deadline, told = Deadline.of(seconds), 0.0
-    for _ in looks(deadline, pause):
+    for _ in poll(deadline, pause):
         if answer := ready():
             return answer
         if say and deadline.elapsed - told > SAY_EVERY:

@@ -13,13 +13,13 @@ def announce(context: Mapping[str, Any], what: Mapping[str, Any]) -> None:
         context["outlet_events"][asset].extra = dict(what)
 
 
-def days(triggering_asset_events: Mapping[Any, Iterable[Any]]) -> list[date]:
+def days_of_events(triggering_asset_events: Mapping[Any, Iterable[Any]]) -> list[date]:
     """List the days of *all* events that started this run: those that came while it was queued are merged into one run."""
     events = (event for of_asset in triggering_asset_events.values() for event in of_asset)
     return sorted({date.fromisoformat(event.extra["first_day"]) for event in events})
 
 
-def latest(events: Iterable[Any], day: date) -> dict[str, Any]:
+def latest_of_day(events: Iterable[Any], day: date) -> dict[str, Any]:
     """Return what the newest event about a day says.
 
     :raises LookupError: there is none

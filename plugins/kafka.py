@@ -22,18 +22,18 @@ def options(kafka_conn_id: str = "kafka_default") -> dict[str, Any]:
     return dict(BaseHook.get_connection(kafka_conn_id).extra_dejson)
 
 
-def handle(find: Find, dag_run: Any) -> tuple[dict[str, Any], list[Slice]]:
+def handle_messages(find: Find, dag_run: Any) -> tuple[dict[str, Any], list[Slice]]:
     """Process the messages that `find` names. A task that calls it belongs in the pool `warehouse`.
 
     :param find: (options, warehouse) -> slices; :param dag_run: the run that does it
-    :returns: what `include.flight_status.process.process` returns, and the slices
+    :returns: what `include.flight_status.process.process_slices` returns, and the slices
     """
-    from include.flight_status.process import process
+    from include.flight_status.process import process_slices
 
     opts = options()
     with open_warehouse() as client:
         wanted = find(opts, client)
-        return process(opts, client, wanted, f"{dag_run.dag_id}/{dag_run.run_id}"), wanted
+        return process_slices(opts, client, wanted, f"{dag_run.dag_id}/{dag_run.run_id}"), wanted
 
 
 def backlog(topic: str) -> Find:
@@ -42,8 +42,8 @@ def backlog(topic: str) -> Find:
     def find(opts: Options, client: Client) -> list[Slice]:
         from include.flight_status import broker, process
 
-        now = broker.topic(opts, topic)
-        return broker.slices(now, process.positions(client, now))
+        now = broker.find_topic(opts, topic)
+        return broker.slices_to_read(now, process.next_offsets(client, now))
 
     return find
 
@@ -54,12 +54,12 @@ def uncommitted(topic: str, group: str) -> Find:
     def find(opts: Options, client: Client) -> list[Slice]:
         from include.flight_status import broker
 
-        return broker.slices(broker.topic(opts, topic), broker.committed(opts, topic, group))
+        return broker.slices_to_read(broker.find_topic(opts, topic), broker.committed_offsets(opts, topic, group))
 
     return find
 
 
-def one(place: Mapping[str, Any]) -> Find:
+def one_message(place: Mapping[str, Any]) -> Find:
     """Find the one message at {"topic", "topic_id", "partition", "offset"}.
 
     :raises include.flight_status.broker.MessageGone: the topic is gone, or was made again: another message is there now
@@ -71,7 +71,7 @@ def one(place: Mapping[str, Any]) -> Find:
         if lacking := {"topic", "topic_id", "partition", "offset"} - place.keys():
             raise broker.MessageGone(f"the run's conf names no message, it lacks {', '.join(sorted(lacking))}")
         try:
-            now = broker.topic(opts, place["topic"])
+            now = broker.find_topic(opts, place["topic"])
         except broker.TopicMissing as error:
             raise broker.MessageGone(str(error)) from error
         if now.id != place["topic_id"]:
@@ -81,7 +81,7 @@ def one(place: Mapping[str, Any]) -> Find:
     return find
 
 
-def announced(triggering_asset_events: Mapping[Any, Iterable[Any]]) -> list[dict[str, Any]]:
+def announced_slices(triggering_asset_events: Mapping[Any, Iterable[Any]]) -> list[dict[str, Any]]:
     """Return what *all* events that started a run say has arrived; none where the clock started it."""
     events = (event for of_asset in triggering_asset_events.values() for event in of_asset)
     payloads = ((event.extra or {}).get("payload") for event in events)

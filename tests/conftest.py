@@ -88,6 +88,7 @@ def metadata_database() -> None:
         copy_database(target, part)
         part.replace(template)
     subprocess.run([sys.executable, "-m", "answers.stack.bootstrap"], check=True, capture_output=True, cwd=PROJECT)
+    copy_database(target, HOME / "fresh.db")
 
 
 @pytest.fixture

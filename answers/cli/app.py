@@ -27,14 +27,14 @@ from answers.cli.rollback import rollback
 from answers.cli.secrets import app as secrets
 from answers.cli.sla import sla
 from answers.cli.walk import walk
-from answers.console import AsJson, days_of, err, out, readable_errors, say
+from answers.console import AsJson, days_of, err, out, print_progress, readable_errors
 from answers.deploy.roll import command as roll
 from answers.interrupts import interruptible
 from answers.progress import show_runs
 from answers.proof.prove import prove
 from answers.stack.client import Airflow
 from answers.stack.settings import Settings
-from include.waiting import asked, by_default
+from include.waiting import deadline_of_option, default_help
 
 app = typer.Typer(
     help="Interview questions on Airflow, answered by DAGs that run, with proof.",
@@ -73,7 +73,7 @@ def up(
     """Start the embedded stack and wait until it is healthy. Ctrl-C stops it, unless it ran before."""
     from answers.stack import lifecycle, processes
 
-    report = (lambda line: err.print(line, style="dim", markup=False, highlight=False)) if as_json else say
+    report = (lambda line: err.print(line, style="dim", markup=False, highlight=False)) if as_json else print_progress
     with readable_errors():
         try:
             with interruptible():
@@ -87,7 +87,7 @@ def up(
                 if foreground:
                     signal.pause()
         except KeyboardInterrupt:
-            if processes.started_here(Settings.load()):
+            if processes.started_by_this_process(Settings.load()):
                 lifecycle.down(report)
             else:
                 report("this command did not start the stack, so it stays up; `answers down` stops it")
@@ -100,7 +100,7 @@ def down() -> None:
     from answers.stack import lifecycle
 
     with readable_errors():
-        say("stopped" if lifecycle.down(say) else "nothing was running")
+        print_progress("stopped" if lifecycle.down(print_progress) else "nothing was running")
 
 
 @app.command()
@@ -112,7 +112,7 @@ def status(as_json: AsJson = False) -> None:
     records = parts.status(settings)
     running = all(part["state"] == "RUNNING" for part in records)
     health = parts.health(settings) if any(part["pid"] for part in records) else {}
-    state = parts.condition(records, lifecycle.at_work(settings), parts.all_healthy(health))
+    state = parts.overall_state(records, lifecycle.work_under_way(settings), parts.all_healthy(health))
     url = settings.url if settings.ports else None
     if as_json:
         document = {"running": running, "state": state, "url": url, "parts": records, "health": health}
@@ -148,7 +148,7 @@ def run(
     first: Annotated[str | None, typer.Option("--from", help="First local day of a range.")] = None,
     last: Annotated[str | None, typer.Option("--to", help="Last local day of the range.")] = None,
     timeout: Annotated[
-        float | None, typer.Option(help=f"Seconds to wait for the runs to end{by_default(3600)}")
+        float | None, typer.Option(help=f"Seconds to wait for the runs to end{default_help(3600)}")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -162,7 +162,7 @@ def run(
         dag_id = airflow.find_dag(dag)
         run_ids = [airflow.start(dag_id, day) for day in days]
         try:
-            *_, runs = show_runs(airflow.watch(dag_id, run_ids, asked(timeout, 3600)), quiet=as_json)
+            *_, runs = show_runs(airflow.watch(dag_id, run_ids, deadline_of_option(timeout, 3600)), quiet=as_json)
         except KeyboardInterrupt:
             err.print("stopped watching; the runs go on: see the UI, or `answers run` again")
             raise typer.Exit(130) from None
@@ -188,7 +188,7 @@ def sql(
         str, typer.Option("--format", help="Pretty, CSV, JSON, or any other format of ClickHouse.")
     ] = "Pretty",
     timeout: Annotated[
-        float | None, typer.Option(help=f"Seconds to wait while a task holds the embedded engine{by_default(600)}")
+        float | None, typer.Option(help=f"Seconds to wait while a task holds the embedded engine{default_help(600)}")
     ] = None,
 ) -> None:
     """Ask the warehouse that is configured, as a task would: ClickHouse's server or the embedded engine."""
@@ -205,7 +205,8 @@ def sql(
         path = options.get("path")
         if path and (holder := warehouse.held_by(Path(path))):
             err.print(f"waiting: {holder} holds the embedded warehouse", style="dim", highlight=False)
-        with warehouse.connect(lambda: clickhouse_connect.get_client(**options), path, asked(timeout, 600)) as client:
+        deadline = deadline_of_option(timeout, 600)
+        with warehouse.connect(lambda: clickhouse_connect.get_client(**options), path, deadline) as client:
             try:
                 # Bytes, as the engine formats them: some formats are binary.
                 answer = (
@@ -258,10 +259,10 @@ def demo(
     shown = complete = False
     with readable_errors():
         try:
-            with interruptible(), lifecycle.stopping_what_it_starts(say):
-                complete = demo.play(questions or [], days_of([], first, last), out, show_runs)
+            with interruptible(), lifecycle.stop_if_started_within(print_progress):
+                complete = demo.play_questions(questions or [], days_of([], first, last), out, show_runs)
                 shown = True
-                if not processes.started_here(Settings.load()):
+                if not processes.started_by_this_process(Settings.load()):
                     out.print("The stack ran before the demonstration and stays up: `answers down` stops it.")
                 elif sys.stdin.isatty() and sys.stdout.isatty():
                     out.print("The stack stays up until Ctrl-C.")

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from answers.interrupts import interruptible
-from include.waiting import by_default
+from include.waiting import default_help
 
 NONE = "none"
 
@@ -22,7 +22,9 @@ def deploy(
     rollback: Annotated[bool, typer.Option("--rollback", help="Undo a deploy that was interrupted, else the last one.")] = False,
     status: Annotated[bool, typer.Option("--status", help="What is in force, and the last deploys.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check and plan, and do nothing.")] = False,
-    wait: Annotated[float | None, typer.Option(help=f"Seconds for runs of DAGs that are paused to end{by_default(600)}")] = None,
+    wait: Annotated[
+        float | None, typer.Option(help=f"Seconds for the runs of paused DAGs to end{default_help(600)}")
+    ] = None,
     leave: Annotated[bool, typer.Option("--leave", help="Leave them: they finish on their own commit.")] = False,
     pause: Annotated[list[str] | None, typer.Option(metavar="DAG", help="Pause this one, too; may be repeated.")] = None,
     canary: Annotated[str, typer.Option(metavar="DAG", help="Has to succeed on the new commit; or none.")] = "q10_canary",
@@ -34,7 +36,7 @@ def deploy(
     Exit code 0: in force. 1: not, and what was begun is undone. A deploy that was killed is finished by the same command.
     """
     from answers.deploy.deploy import DeployError
-    from answers.deploy.journal import Busy
+    from answers.deploy.journal import JournalLocked
     from answers.stack.client import ApiError
     from answers.stack.repository import RepositoryError
 
@@ -44,8 +46,10 @@ def deploy(
             raise DeployError("say one of --to TAG, --rollback, --status")
         with interruptible():
             say = err if as_json else out
-            answer = _Command(repository, say).act(to, rollback, status, dry_run, _options(wait, leave, pause, canary))
-    except (DeployError, RepositoryError, ApiError, Busy) as error:
+            answer = _Command(repository, say).carry_out(
+                to, rollback, status, dry_run, _options(wait, leave, pause, canary)
+            )
+    except (DeployError, RepositoryError, ApiError, JournalLocked) as error:
         err.print(f"answers deploy: {error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from error
     except KeyboardInterrupt:
@@ -54,7 +58,7 @@ def deploy(
     if as_json:
         print(json.dumps(answer))
     else:
-        _show(out, answer)
+        _print_answer(out, answer)
 
 
 def _options(wait: float | None, leave: bool, pause: list[str] | None, canary: str) -> Any:
@@ -71,7 +75,7 @@ class _Command:
         from answers.stack.repository import Repository
         from answers.stack.settings import Settings
 
-        path = repository or bundles.repository(Settings.load().home)
+        path = repository or bundles.repository_path(Settings.load().home)
         if not path.exists():
             from answers.deploy.deploy import DeployError
 
@@ -79,7 +83,7 @@ class _Command:
         self.repository, self.journal = Repository(path), Journal(path.parent / "deploys")
         self._console = console
 
-    def act(self, to: str | None, rollback: bool, status: bool, dry_run: bool, options: Any) -> dict[str, Any]:
+    def carry_out(self, to: str | None, rollback: bool, status: bool, dry_run: bool, options: Any) -> dict[str, Any]:
         from answers.deploy.deploy import Deploy, DeployError
         from answers.deploy.plan import planner
         from answers.deploy.server import Server
@@ -89,21 +93,21 @@ class _Command:
         if status:
             return self._status()
         self.repository.fetch()
-        plan = planner(self.repository, back=rollback)
+        plan = planner(self.repository, rolling_back=rollback)
         if dry_run:
             old, new = self.repository.head(BRANCH), self.repository.commit(to or self._previous())
             made = plan(old, new)
             asked = [asdict(each) for each in made.changes_that_require_pausing(options.pause)]
-            return {"result": "dry-run", "old": old, "new": new, "pause": asked, **asdict(made)}
-        with self.journal.alone():
+            return {"result": "dry-run", "old": old, "new": new, "pause": asked, **made.as_data()}
+        with self.journal.locked():
             options = replace(options, rollback=rollback)
             engine = Deploy(self.repository, self.journal, Server(Airflow()), plan, options, self._say)
             if to:
-                state = engine.to(to)
+                state = engine.deploy_tag(to)
             elif (unfinished := self.journal.unfinished()) is not None:
-                state = engine.undo(unfinished, unfinished.steps.get("undoing", {}).get("reason", "asked for"))
+                state = engine.undo_deploy(unfinished, unfinished.steps.get("undoing", {}).get("reason", "asked for"))
             else:
-                state = engine.to(self._previous())
+                state = engine.deploy_tag(self._previous())
         if state.end is None:
             raise DeployError(f"{state.tag} is in no known state: see `answers deploy --status`")
         return {"result": state.end, "deploy": state.id, "tag": state.tag, "old": state.old, "new": state.new,
@@ -146,7 +150,7 @@ class _Command:
         self._console.print(line, style="dim", markup=False, soft_wrap=True)
 
 
-def _show(out: Console, answer: dict[str, Any]) -> None:
+def _print_answer(out: Console, answer: dict[str, Any]) -> None:
     if answer["result"] == "status":
         table = Table("deploy", "tag", "commits", "state", title=f"in force: {answer['name']}")
         for each in answer["deploys"]:

@@ -10,7 +10,7 @@ import typer
 
 from answers.checkout import ROOT, is_exercise
 from answers.cli.exercise import Here, app, print_json, readable
-from answers.console import AsJson, err, out, say
+from answers.console import AsJson, err, out, print_progress
 
 
 @app.command()
@@ -37,7 +37,7 @@ def prove(
         tickets = [catalogue.find(ROOT, id_) for id_ in ids] if ids else ready
         if since:
             tickets = proving.touched(ROOT, tickets, since)
-        tell = (lambda text: None) if as_json else say
+        tell = (lambda text: None) if as_json else print_progress
         proofs = proving.prove_all(ROOT, tickets, variant, jobs, only, tell, minutes)
     if as_json:
         print_json([vars(proof) | {"proven": proof.proven} for proof in proofs])

@@ -11,12 +11,12 @@ from rich.table import Table
 
 from answers.console import AsJson, day_of, days_of, err, out, readable_errors
 from answers.interrupts import interruptible
-from answers.operate.fleet_due import Published, look
+from answers.operate.fleet_due import Published, read_published
 from answers.operate.repair import PAUSED, REPAIRED, Repair, Repairer, Request
 from answers.progress import show_fleet, show_repairs, table_of_repairs
 from answers.stack.client import Airflow
-from include.fleet.model import load
-from include.waiting import asked, by_default
+from include.fleet.model import load_fleet
+from include.waiting import deadline_of_option, default_help
 
 app = typer.Typer(help="The fleet of question 4: more than fifty DAGs from one YAML file.", no_args_is_help=True)
 
@@ -28,7 +28,7 @@ MOST_LOGS = 3  # the first failures; the later ones mostly follow from them
 def list_(as_json: AsJson = False) -> None:
     """Show every DAG of the fleet: its weight, and what it waits for. Exit code 1 when the YAML has a mistake."""
     with readable_errors():
-        members = load().members
+        members = load_fleet().members
     if as_json:
         print(json.dumps([member._asdict() for member in members]))
         return
@@ -46,7 +46,9 @@ def run(
     only: Annotated[
         str | None, typer.Option("--for", help="Only what this carrier or roll-up needs, e.g. headline.")
     ] = None,
-    timeout: Annotated[float | None, typer.Option(help=f"Seconds to wait for the day to end{by_default(1800)}")] = None,
+    timeout: Annotated[
+        float | None, typer.Option(help=f"Seconds to wait for the day to end{default_help(1800)}")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run a day of the whole fleet on the live stack and wait. A day that ran before is run again.
@@ -57,21 +59,21 @@ def run(
 
     with readable_errors():
         date = day_of(day)
-        fleet = load()
-        members = fleet.needed(only) if only else list(fleet.members)
+        fleet = load_fleet()
+        members = fleet.members_needed(only) if only else list(fleet.members)
         airflow = Airflow()
         begun = time.monotonic()
         try:
             with interruptible():
-                if fleet_run.start(airflow, members, date):
+                if fleet_run.start_day(airflow, members, date):
                     err.print(f"{date} is under way: watching it", style="dim")
                 *_, states = show_fleet(
-                    fleet, fleet_run.watch(airflow, members, date, asked(timeout, 1800)), quiet=as_json
+                    fleet, fleet_run.watch_day(airflow, members, date, deadline_of_option(timeout, 1800)), quiet=as_json
                 )
         except KeyboardInterrupt:
             err.print("stopped watching; the runs go on, and `answers fleet run` joins them again")
             raise typer.Exit(130) from None
-        failed = fleet_run.failures(airflow, states)
+        failed = fleet_run.failed_tasks(airflow, states)
         for number, task in enumerate(failed):
             err.print(
                 f"{task['dag_id']} {task['task_id']} failed at try {task['try_number']}", style="red", markup=False
@@ -112,7 +114,7 @@ def repair(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what is due, and do nothing.")] = False,
     begin: Annotated[bool, typer.Option("--begin", help="Also ingest what was never landed for these days.")] = False,
     unpause: Annotated[bool, typer.Option("--unpause", help="Resume paused DAGs that have something due.")] = False,
-    timeout: Annotated[float | None, typer.Option(help=f"Seconds for all of it{by_default(1800)}")] = None,
+    timeout: Annotated[float | None, typer.Option(help=f"Seconds for all of it{default_help(1800)}")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Find what is due and not done for these days, and run it, upstream first.
@@ -124,12 +126,12 @@ def repair(
     from answers.stack.connections import open_warehouse
 
     with readable_errors():
-        days, fleet, deadline = days_of([], first, last), load(), asked(timeout, 1800)
-        members = fleet.needed(only) if only else list(fleet.members)
+        days, fleet, deadline = days_of([], first, last), load_fleet(), deadline_of_option(timeout, 1800)
+        members = fleet.members_needed(only) if only else list(fleet.members)
 
         def ask() -> Published:
             with open_warehouse(deadline) as client:
-                return look(client, fleet, members, days)
+                return read_published(client, fleet, members, days)
 
         repairer = Repairer(Airflow(), ask, Request(fleet, members, days, begin, unpause, deadline))
         try:
@@ -146,12 +148,12 @@ def repair(
         found = [each.document() for each in repairs]
         print(json.dumps({"from": first, "to": last, "due": found, "left": len(left), "not_begun": repairer.not_begun}))
     else:
-        _tell(repairs, left, repairer.not_begun, dry_run)
+        _print_repairs(repairs, left, repairer.not_begun, dry_run)
     if left:
         raise typer.Exit(1)
 
 
-def _tell(repairs: list[Repair], left: list[Repair], not_begun: int, dry_run: bool) -> None:
+def _print_repairs(repairs: list[Repair], left: list[Repair], not_begun: int, dry_run: bool) -> None:
     if left:
         out.print(table_of_repairs(left))
     done = "nothing was done" if dry_run else f"{len(repairs) - len(left)} repaired, {len(left)} left"

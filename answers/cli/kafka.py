@@ -21,7 +21,7 @@ Way = Annotated[str, typer.Option(help="event, sensor or webhook.")]
 
 
 @contextmanager
-def _errors() -> Iterator[None]:
+def _readable_kafka_errors() -> Iterator[None]:
     from include.flight_status.broker import BrokerUnavailable, TopicMissing
 
     with readable_errors():
@@ -35,14 +35,14 @@ def _errors() -> Iterator[None]:
 @app.command()
 def up() -> None:
     """Start the embedded stack's broker and relay, make the topics, unpause the DAGs."""
-    with _errors():
+    with _readable_kafka_errors():
         start(lambda line: out.print(line, style="dim", markup=False))
 
 
 @app.command()
 def down() -> None:
     """Pause the DAGs, stop relay and broker. Topics and offsets stay."""
-    with _errors():
+    with _readable_kafka_errors():
         stop()
 
 
@@ -56,13 +56,13 @@ def produce(
     batch: Annotated[str | None, typer.Option(help="Its name; the same one again gives the same event ids.")] = None,
 ) -> None:
     """Send flight-status events to the topic of one way."""
-    from answers.operate.kafka_events import events, produce_all
+    from answers.operate.kafka_events import make_events, produce_all
     from answers.stack.connections import kafka_options
 
-    with _errors():
+    with _readable_kafka_errors():
         began = time.monotonic()
-        sent = produce_all(kafka_options(), _topic(way), events(count, batch or str(time.time_ns())), rate)
-        out.print(f"{sent} messages in {time.monotonic() - began:.1f} s to {_topic(way)}", highlight=False)
+        sent = produce_all(kafka_options(), _topic_of_way(way), make_events(count, batch or str(time.time_ns())), rate)
+        out.print(f"{sent} messages in {time.monotonic() - began:.1f} s to {_topic_of_way(way)}", highlight=False)
 
 
 @app.command()
@@ -78,7 +78,7 @@ def audit(
     from answers.stack.connections import kafka_options, warehouse_options
     from include.flights import warehouse
 
-    with _errors():
+    with _readable_kafka_errors():
         given = warehouse_options()
         with warehouse.connect(lambda: clickhouse_connect.get_client(**given), given.get("path")) as client:
             accounts = account(kafka_options(), client, Airflow() if xcom else None)
@@ -100,29 +100,29 @@ def audit(
 @app.command()
 def relay(most: Annotated[int | None, typer.Option(help="End after so many messages.")] = None) -> None:
     """Relay messages to Airflow's REST API in the foreground, until Ctrl-C."""
-    from answers.operate.relay import NotTaken
-    from answers.operate.relay import relay as run
+    from answers.operate.relay import RunNotTaken
+    from answers.operate.relay import relay_messages as run
     from answers.stack.client import Airflow, ApiError
     from answers.stack.connections import kafka_options
 
-    with _errors():
+    with _readable_kafka_errors():
         try:
             with interruptible():
                 out.print(f"{run(Airflow(), kafka_options(), most)} relayed")
         except KeyboardInterrupt:
             return
-        except NotTaken as error:
+        except RunNotTaken as error:
             raise ApiError(f"{error} (the next relay sends the rest)") from error
 
 
 @app.command("dead-letters")
 def dead_letters(as_json: AsJson = False) -> None:
     """List the dead letters with their reasons."""
-    from answers.operate.dead_letters import read
+    from answers.operate.dead_letters import read_dead_letters
     from answers.stack.connections import kafka_options
 
-    with _errors():
-        letters = list(read(kafka_options()))
+    with _readable_kafka_errors():
+        letters = list(read_dead_letters(kafka_options()))
         if as_json:
             print(json.dumps([{"source": each.source, "reason": each.reason} for each in letters]))
             return
@@ -135,14 +135,14 @@ def dead_letters(as_json: AsJson = False) -> None:
 @app.command()
 def replay() -> None:
     """Send dead letters to their topics again. Do it once the reason of their refusal is mended."""
-    from answers.operate.dead_letters import replay as run
+    from answers.operate.dead_letters import replay_dead_letters as run
     from answers.stack.connections import kafka_options
 
-    with _errors():
+    with _readable_kafka_errors():
         out.print(f"{run(kafka_options())} dead letters sent again")
 
 
-def _topic(way: str) -> str:
+def _topic_of_way(way: str) -> str:
     from include.flight_status.broker import WAYS
 
     if way not in WAYS:

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from answers.console import out, readable_errors
-from include.waiting import asked, by_default
+from include.waiting import deadline_of_option, default_help
 
 if TYPE_CHECKING:
     from include.flights.versions import History
@@ -27,7 +27,7 @@ def rollback(
     show: Annotated[bool, typer.Option("--list", help="Only show what happened to the day, and what is kept.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
     timeout: Annotated[
-        float | None, typer.Option(help=f"Seconds to wait while a task holds the embedded engine{by_default(600)}")
+        float | None, typer.Option(help=f"Seconds to wait while a task holds the embedded engine{default_help(600)}")
     ] = None,
 ) -> None:
     """Make the last good version of a published day live again: all of its tables, each in one step.
@@ -47,13 +47,17 @@ def rollback(
         chosen = date.fromisoformat(day)
         by = f"{getpass.getuser()}@{socket.gethostname()} {uuid4().hex[:8]}"  # two commands are two orders
         with warehouse.connect(
-            lambda: clickhouse_connect.get_client(**options), options.get("path"), asked(timeout, 600)
+            lambda: clickhouse_connect.get_client(**options), options.get("path"), deadline_of_option(timeout, 600)
         ) as client:
             try:
                 if show:
-                    _show(versions.history(client, chosen), out, as_json)
+                    _print_versions(versions.history(client, chosen), out, as_json)
                     return
-                report = versions.undo(client, chosen, by) if undo else versions.rollback(client, chosen, by, to)
+                report = (
+                    versions.undo_rollback(client, chosen, by)
+                    if undo
+                    else versions.rollback_day(client, chosen, by, to)
+                )
             except versions.NothingToRestore as error:
                 raise ValueError(f"nothing was changed: {error}") from error
             except Error as error:
@@ -69,8 +73,8 @@ def rollback(
         out.print(f"{day}: {said} (rows: {rows})", highlight=False)
 
 
-def _show(past: History, out: Console, as_json: bool) -> None:
-    from include.flights.versions import rows_of
+def _print_versions(past: History, out: Console, as_json: bool) -> None:
+    from include.flights.versions import row_counts
 
     rows = [
         {
@@ -78,7 +82,7 @@ def _show(past: History, out: Console, as_json: bool) -> None:
             "version": event.version,
             "before": event.before,
             "by": event.by,
-            "flights": rows_of(event.prints)["flights"],
+            "flights": row_counts(event.prints)["flights"],
             "kept": event.version in past.kept,
         }
         for event in past.events

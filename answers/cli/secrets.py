@@ -24,7 +24,7 @@ Name = Annotated[
 def show() -> None:
     """Show what the parameter store has: names, versions, and when they changed. No values."""
     with readable_errors():
-        for each in _store(_running()).names():
+        for each in _store_client(_running_settings()).names():
             line = (
                 f"{each['name']:<45} version {each['version']:<4} {each['type']}  {each['changed']:%Y-%m-%d %H:%M:%S}"
             )
@@ -35,8 +35,8 @@ def show() -> None:
 def seed() -> None:
     """Write the values that the stack starts with. They replace what was rotated since."""
     with readable_errors():
-        settings = _running()
-        for parameter in _store(settings).seed(settings.parameters()):
+        settings = _running_settings()
+        for parameter in _store_client(settings).seed(settings.parameters()):
             out.print(parameter, highlight=False)
 
 
@@ -50,7 +50,7 @@ def rotate(
     from answers.stack.parameters.client import read_secret
 
     with readable_errors():
-        store = _store(_running())
+        store = _store_client(_running_settings())
         version = store.rotate(name, read_secret(name) if stdin else dotenv.password())
         out.print(f"{name} is version {version}; the next task uses it", highlight=False)
 
@@ -61,11 +61,11 @@ def rotate_fernet() -> None:
     from answers.operate import fernet
 
     with readable_errors():
-        count = fernet.rotate(_running(), lambda line: out.print(line, style="dim", markup=False))
+        count = fernet.rotate_fernet_key(_running_settings(), lambda line: out.print(line, style="dim", markup=False))
         out.print(f"{count} texts are encrypted with the new key; the old key is gone", highlight=False)
 
 
-def _running() -> Settings:
+def _running_settings() -> Settings:
     from answers.stack import parts, processes
     from answers.stack.settings import Settings
 
@@ -75,7 +75,7 @@ def _running() -> Settings:
     return settings
 
 
-def _store(settings: Settings) -> Parameters:
+def _store_client(settings: Settings) -> Parameters:
     from answers.stack.parameters.client import Parameters
 
     return Parameters(settings.parameter_store, settings.secrets["PARAMETER_WRITE_SECRET"])

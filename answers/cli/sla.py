@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from answers.console import AsJson, out, readable_errors
-from answers.operate.sla import judge_history, keep
+from answers.operate.sla import judge_history, keep_verdicts
 from answers.operate.sla_judge import Row, compliance
 
 
@@ -31,16 +31,16 @@ def sla(
     with readable_errors():
         start, stop = (date.fromisoformat(text) if text else None for text in (first, last))
         judged = judge_history(dags or [], start, stop, datetime.now(UTC))
-        keep(judged)
+        keep_verdicts(judged)
         rows = compliance(judged)
         if plot:
-            from answers.operate.sla_plot import draw
+            from answers.operate.sla_plot import draw_compliance
 
-            draw(rows, plot)
+            draw_compliance(rows, plot)
         if as_json:
             print(json.dumps([_document(row) for row in rows]))
         else:
-            _print(rows, pending=sum(each.verdict == "pending" for each in judged))
+            _print_compliance(rows, pending=sum(each.verdict == "pending" for each in judged))
 
 
 def _document(row: Row) -> dict[str, object]:
@@ -56,7 +56,7 @@ def _document(row: Row) -> dict[str, object]:
     }
 
 
-def _print(rows: list[Row], pending: int) -> None:
+def _print_compliance(rows: list[Row], pending: int) -> None:
     for dag_id in dict.fromkeys(row.dag_id for row in rows):
         columns = ("week", "scheduled", "on time", "late", "failed", "missing", "compliance")
         table = Table(*columns, title=dag_id, title_justify="left")

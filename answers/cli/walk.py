@@ -20,7 +20,7 @@ from answers.proof import walk as walks
 from answers.proof.catalog import ROOT, CatalogError, Question, Step, load_questions
 from answers.proof.excerpts import excerpt
 
-SECONDS = 60  # an answer is said in
+ANSWER_SECONDS = 60  # an answer is said in
 
 
 def walk(
@@ -40,28 +40,28 @@ def walk(
     A step that runs something shows the command first and runs it at Enter; `s` passes over it.
     """
     with readable_errors():
-        found = _question(question)
+        found = _find_question(question)
         if first > len(found.walk):
             raise ValueError(f"--from {first}: the walk of {found.id} has {len(found.walk)} steps")
         good = True
         try:
             if check:
-                good = _check(found, not no_run, first, as_json)
+                good = _print_check(found, not no_run, first, as_json)
             elif as_json:
-                print(json.dumps(_as_data(found, first)))
+                print(json.dumps(_walk_as_data(found, first)))
             elif rehearse:
-                _rehearse(found)
+                _rehearse_answer(found)
             elif ask:
-                _ask(found, first)
+                _ask_questions(found, first)
             else:
-                good = _walk(found, first, no_run, edit)
+                good = _play_walk(found, first, no_run, edit)
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
     if not good:
         raise typer.Exit(1)
 
 
-def _question(word: str) -> Question:
+def _find_question(word: str) -> Question:
     """Find a question by q01, Q1 or 1.
 
     :raises ValueError: there is none, or it has no walk
@@ -79,19 +79,19 @@ def _question(word: str) -> Question:
     return found
 
 
-def _as_data(found: Question, first: int) -> dict[str, Any]:
+def _walk_as_data(found: Question, first: int) -> dict[str, Any]:
     steps = [
         {"step": number, **step.model_dump(), "seconds": walks.seconds_of(step)}
         | {"excerpt": asdict(excerpt(step.show)) if step.show else None}
         for number, step in enumerate(found.walk, 1)
         if number >= first
     ]
-    return {"question": found.id, "title": found.title, "seconds": walks.length(found), "steps": steps}
+    return {"question": found.id, "title": found.title, "seconds": walks.walk_seconds(found), "steps": steps}
 
 
-def _check(found: Question, run: bool, first: int, as_json: bool) -> bool:
+def _print_check(found: Question, run: bool, first: int, as_json: bool) -> bool:
     played = []
-    for each in walks.check(found, run, first):
+    for each in walks.check_walk(found, run, first):
         played.append(each)
         if not as_json:
             mark = "[red]✗[/]" if each.problems else "[green]✓[/]"
@@ -102,35 +102,35 @@ def _check(found: Question, run: bool, first: int, as_json: bool) -> bool:
     return not any(each.problems for each in played)
 
 
-def _walk(found: Question, first: int, no_run: bool, edit: bool) -> bool:
-    times = walks.length(found)
+def _play_walk(found: Question, first: int, no_run: bool, edit: bool) -> bool:
+    times = walks.walk_seconds(found)
     out.rule(f"{found.number} · {escape(found.title)}")
-    whole = "" if no_run else f", {_time(times['whole'])} with its commands"
-    out.print(f"{len(found.walk)} steps, {_time(times['said'])}{whole}", style="dim", highlight=False)
+    whole = "" if no_run else f", {_rounded_time(times['whole'])} with its commands"
+    out.print(f"{len(found.walk)} steps, {_rounded_time(times['said'])}{whole}", style="dim", highlight=False)
     good = True
     for number, step in enumerate(found.walk, 1):
         if number >= first:
-            good = _step(found, number, step, no_run, edit) and good
-            _key("Enter for the next step" if number < len(found.walk) else "That was all")
+            good = _play_step(found, number, step, no_run, edit) and good
+            _wait_for_key("Enter for the next step" if number < len(found.walk) else "That was all")
     return good
 
 
-def _step(found: Question, number: int, step: Step, no_run: bool, edit: bool) -> bool:
+def _play_step(found: Question, number: int, step: Step, no_run: bool, edit: bool) -> bool:
     """Show a step. Returns whether its commands did what is expected."""
     out.print()
     seconds = walks.seconds_of(step)
-    took = f"{_time(seconds['said'])}{', then ' + _time(seconds['run']) if seconds['run'] and not no_run else ''}"
+    took = f"{_rounded_time(seconds['said'])}{', then ' + _rounded_time(seconds['run']) if seconds['run'] and not no_run else ''}"
     out.print(f"[bold]{number}[/] [dim]of {len(found.walk)}, {took}[/]", highlight=False)
     out.print(escape(step.say), highlight=False)
     if step.show:
-        _show(step.show, edit)
+        _show_excerpt(step.show, edit)
     if step.ask:
         claims = f" [dim]{', '.join(step.claim)}[/]" if step.claim else ""
         out.print(f"[yellow]They ask:[/] {escape(step.ask)}{claims}", highlight=False)
-    return all(_run(command, step, no_run) for command in step.commands)
+    return all(_run_command(command, step, no_run) for command in step.commands)
 
 
-def _show(anchor: str, edit: bool) -> None:
+def _show_excerpt(anchor: str, edit: bool) -> None:
     found = excerpt(anchor)
     out.print(f"[cyan]{escape(found.file)}:{found.line}[/]", highlight=False)
     lexer = Syntax.guess_lexer(found.file, found.text)
@@ -142,9 +142,9 @@ def _show(anchor: str, edit: bool) -> None:
         subprocess.run([*shlex.split(editor), f"+{found.line}", str(ROOT / found.file)], check=False)
 
 
-def _run(command: str, step: Step, no_run: bool) -> bool:
+def _run_command(command: str, step: Step, no_run: bool) -> bool:
     out.print(f"[bold]$ {escape(command)}[/]", highlight=False, soft_wrap=True)
-    if no_run or _key("Enter runs it, s passes over it") == "s":
+    if no_run or _wait_for_key("Enter runs it, s passes over it") == "s":
         return True
     done = subprocess.run([sys.executable, "-m", *shlex.split(command)], cwd=ROOT, stdin=subprocess.DEVNULL)
     wanted = step.expect.exit if step.expect else 0
@@ -153,25 +153,25 @@ def _run(command: str, step: Step, no_run: bool) -> bool:
     return done.returncode == wanted
 
 
-def _ask(found: Question, first: int) -> None:
+def _ask_questions(found: Question, first: int) -> None:
     texts = {claim.id: claim.text for claim in found.claims}
     for step in (step for number, step in enumerate(found.walk, 1) if step.ask and number >= first):
         out.print(f"\n[yellow]{escape(step.ask or '')}[/]", highlight=False)
-        _key("Enter for the claim")
+        _wait_for_key("Enter for the claim")
         out.print(escape(step.say), highlight=False)
         for claim in step.claim:
             out.print(f"[dim]{claim}[/] {escape(texts[claim])}", highlight=False)
 
 
-def _rehearse(found: Question) -> None:
+def _rehearse_answer(found: Question) -> None:
     """Reveal the answer sentence by sentence, and tell the pace at the end."""
     out.print(f"[bold]{escape(' '.join(found.question.split()))}[/]", highlight=False)
-    _key(f"Enter starts the clock of {SECONDS} s")
+    _wait_for_key(f"Enter starts the clock of {ANSWER_SECONDS} s")
     began = time.monotonic()
     for paragraph in (found.answer or "").strip().split("\n\n"):
         for sentence in walks.sentences(paragraph):
-            left = SECONDS - round(time.monotonic() - began)
-            _key(f"{left} s left" if left >= 0 else f"{-left} s over")
+            left = ANSWER_SECONDS - round(time.monotonic() - began)
+            _wait_for_key(f"{left} s left" if left >= 0 else f"{-left} s over")
             out.print(escape(sentence), highlight=False)
         out.print()
     seconds = max(1.0, time.monotonic() - began)
@@ -179,7 +179,7 @@ def _rehearse(found: Question) -> None:
     out.print(f"{words} words in {seconds:.0f} s: {words * 60 / seconds:.0f} a minute", highlight=False)
 
 
-def _key(what: str) -> str:
+def _wait_for_key(what: str) -> str:
     """Wait for Enter on a terminal; anywhere else go on at once. Returns what was typed before it."""
     if not sys.stdin.isatty():
         return ""
@@ -189,5 +189,5 @@ def _key(what: str) -> str:
         return ""
 
 
-def _time(seconds: int) -> str:
+def _rounded_time(seconds: int) -> str:
     return f"{seconds} s" if seconds < 100 else f"{round(seconds / 60)} min"

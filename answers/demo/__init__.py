@@ -1,6 +1,6 @@
 """Show the answered questions on the embedded stack, and what their claims look like in the data: `make demo`.
 
-A question's part is the module of its name here: `play(demo)` runs what it needs and prints its evidence. A question
+A question's part is the module of its name here: `play_part(demo)` runs what it needs and prints its evidence. A question
 without such a module is left out.
 """
 
@@ -93,7 +93,7 @@ class Demo:
         self.out.print(table)
 
 
-def choose(catalogue: list[Question], asked: list[str], folder: Path = FOLDER) -> list[Question]:
+def choose_questions(catalogue: list[Question], asked: list[str], folder: Path = FOLDER) -> list[Question]:
     """Return the questions to show, in their order: all that can be shown if none is asked for.
 
     A question can be shown when it is answered and has a part.
@@ -111,7 +111,9 @@ def _has_part(question: Question, folder: Path) -> bool:
     return (folder / f"{question.id}.py").is_file()
 
 
-def play(questions: list[str], days: list[date], out: Console, shown: Callable[[Iterator[Any]], Iterator[Any]]) -> bool:
+def play_questions(
+    questions: list[str], days: list[date], out: Console, shown: Callable[[Iterator[Any]], Iterator[Any]]
+) -> bool:
     """Bring the stack up and show the questions, one after the other. One that fails does not hide the others.
 
     :param questions: of those answered, e.g. ["q01"]; all of them if empty
@@ -120,7 +122,7 @@ def play(questions: list[str], days: list[date], out: Console, shown: Callable[[
     :raises StackError: the stack does not come up
     :raises ValueError: a question is not answered yet, has no part, or is unknown
     """
-    chosen = choose(load_questions(), questions)
+    chosen = choose_questions(load_questions(), questions)
     logging.getLogger(warehouse.__name__).setLevel(logging.ERROR)  # no warning when a look waits for a task
     course = Course([(question.id, question.title) for question in chosen], out)
     course.announce()
@@ -129,7 +131,7 @@ def play(questions: list[str], days: list[date], out: Console, shown: Callable[[
         demo = Demo(Airflow(settings.url, settings.secrets["ADMIN_PASSWORD"]), settings, out, days, shown)
         for step in course.steps:
             part = import_module(f"answers.demo.{step.question}")
-            course.play(step, partial(part.play, demo))
+            course.play_step(step, partial(part.play_part, demo))
     finally:
         course.conclude()
     out.print(f"Airflow: {settings.url}  (user admin, password: `answers open`)", highlight=False)

@@ -62,7 +62,7 @@ class Course:
         why = f": it is {self._slowness:.1f} times slower than the recorded one at present" * (self._slowness >= 1.5)
         self._out.print(f"{len(self.steps)} questions, about {_minutes(seconds)} on this machine{why}", highlight=False)
 
-    def play(self, step: Step, part: Callable[[], None]) -> None:
+    def play_step(self, step: Step, part: Callable[[], None]) -> None:
         """Show one question. A failure is printed; the next questions are still shown."""
         number = self.steps.index(step) + 1
         self._out.rule(f"Question {step.question[1:].lstrip('0')} · {step.title}")

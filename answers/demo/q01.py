@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 AT_ONCE = 2  # days that Spark transforms at the same time: the slots of its pool on two cores
 
 
-def play(demo: Demo) -> None:
+def play_part(demo: Demo) -> None:
     """Run the days, the first one again, and print the evidence."""
     dag_id, out = demo.airflow.find_dag("q01"), demo.out
     first, rest = demo.days[:AT_ONCE], demo.days[AT_ONCE:]

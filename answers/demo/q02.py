@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from answers.operate.sla import judge_history, keep
+from answers.operate.sla import judge_history, keep_verdicts
 from answers.operate.sla_judge import compliance
 from include import external_feed
-from include.alerts import misses
+from include.alerts import records
 from include.files import write_atomically
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 WITHIN = "q02_report_within"
 
 
-def play(demo: Demo) -> None:
+def play_part(demo: Demo) -> None:
     """Write the reports for the days of question 1 and print the evidence. The last day's feed is late, and so its report."""
     airflow, days = demo.airflow, demo.days
     dag_id = airflow.find_dag("q02")
@@ -33,14 +33,16 @@ def play(demo: Demo) -> None:
         airflow.set_variable(WITHIN, "1")
         began = datetime.now(UTC).isoformat()
         airflow.start(dag_id, days[-1])
-        miss = demo.wait_until(lambda: _miss(demo, late, began), f"the notification of {late}", log="triggerer")
+        miss = demo.wait_until(
+            lambda: _notified_miss(demo, late, began), f"the notification of {late}", log="triggerer"
+        )
         demo.wait_until(
             lambda: airflow.run(dag_id, late).tasks["wait_for_airlines"][0] == "deferred",
             "the waiting sensor",
             log="triggerer",
         )
         slots = airflow.pools()["default_pool"]
-        write_atomically(delivered, external_feed.read(before["airlines_feed"]))
+        write_atomically(delivered, external_feed.read_feed(before["airlines_feed"]))
         demo.finish(dag_id, [late])
     finally:
         for key, value in before.items():
@@ -50,7 +52,7 @@ def play(demo: Demo) -> None:
         report = airflow.xcom(dag_id, run_id, "write_report")
         demo.out.print(f"{day}: {report['flights']} flights; most delayed: {report['worst']}", highlight=False)
     judged = judge_history([dag_id], days[0], days[-1], datetime.now(UTC))
-    keep(judged)
+    keep_verdicts(judged)
     total = compliance(judged)[-1]
     tasks = airflow.tasks(dag_id)
     retries = (
@@ -70,7 +72,7 @@ def play(demo: Demo) -> None:
     )
 
 
-def _miss(demo: Demo, run_id: str, since: str) -> dict[str, Any] | None:
+def _notified_miss(demo: Demo, run_id: str, since: str) -> dict[str, Any] | None:
     """Return the record of this run's miss once its notification has arrived. Ignore those of earlier demonstrations."""
-    found = [each for each in misses.recorded(demo.settings.home / "data") if each["run_id"] == run_id]
+    found = [each for each in records.recorded_misses(demo.settings.home / "data") if each["run_id"] == run_id]
     return next((each for each in found if each["notified"] and each["recorded_at"] >= since), None)

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 DAY = date(2013, 6, 13)  # thunderstorms; 141 flights of United from Newark, one of Hawaiian from Kennedy
 
 
-def play(demo: Demo) -> None:
+def play_part(demo: Demo) -> None:
     """Run the day with the document as it is and with a smaller one, put the document back, and print the evidence."""
     dag_id = demo.airflow.find_dag("q03")
-    first, xcoms = _run(demo, dag_id)
+    first, xcoms = _run_day(demo, dag_id)
     versions = len(demo.airflow.dag_versions(dag_id))
     url = demo.airflow.variable("q03_config")
     file = Path(unquote(urlsplit(url).path))
@@ -32,9 +32,9 @@ def play(demo: Demo) -> None:
     smaller = json.loads(before) | {"airports": ["JFK"], "thresholds": {"skip_up_to_rows": 60, "spark_from_rows": 1000}}
     try:
         write_atomically(file, json.dumps(smaller))
-        second, _ = _run(demo, dag_id)
+        second, _ = _run_day(demo, dag_id)
         write_atomically(file, before[: len(before) // 2])
-        third, _ = _run(demo, dag_id)
+        third, _ = _run_day(demo, dag_id)
     finally:
         write_atomically(file, before)
     table = Table("document", "in force", "airports", "skipped", "light", "Spark", "rows published", "emptied")
@@ -44,7 +44,7 @@ def play(demo: Demo) -> None:
         table.add_row(name, *cells)
     demo.out.print(table)
     tasks = demo.airflow.tasks(dag_id)
-    refused = _refused(demo, dag_id)
+    refused = _trigger_refused(demo, dag_id)
     why = third["config"]["why"].splitlines()[1].strip()
     seen = {
         "3.1": f"{DAY}.json, by the interval; SQL of the local day {DAY}",
@@ -64,7 +64,7 @@ def sum_of(report: dict[str, Any]) -> int:
     return sum(report[path] for path in ("skip", "light", "spark"))
 
 
-def _run(demo: Demo, dag_id: str) -> tuple[dict[str, Any], list[int]]:
+def _run_day(demo: Demo, dag_id: str) -> tuple[dict[str, Any], list[int]]:
     """Return the report of a run of the day, and the sizes of the XComs that it is made from."""
     (run_id,) = demo.run(dag_id, [DAY])
     names = ("read_config", "count_flights", "EWR.plan", "JFK.plan", "LGA.plan", "report")
@@ -72,7 +72,7 @@ def _run(demo: Demo, dag_id: str) -> tuple[dict[str, Any], list[int]]:
     return values["report"], [len(json.dumps(value)) for value in values.values()]
 
 
-def _refused(demo: Demo, dag_id: str) -> str:
+def _trigger_refused(demo: Demo, dag_id: str) -> str:
     try:
         demo.airflow.trigger(dag_id, "refused", {"airports": ["SFO"]})
     except ApiError as error:

@@ -11,7 +11,7 @@ from rich.table import Table
 from answers.operate import fleet as fleet_run
 from answers.progress import show_fleet
 from answers.stack.client import ApiError
-from include.fleet.model import load
+from include.fleet.model import load_fleet
 
 if TYPE_CHECKING:
     from answers.demo import Demo
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 PART = "headline"  # three carriers, half of all flights; the whole fleet is `answers fleet run`
 
 
-def play(demo: Demo) -> None:
+def play_part(demo: Demo) -> None:
     """Run the part of the fleet and print the evidence.
 
     :raises ApiError: a DAG of it failed
     """
-    fleet, day, airflow = load(), demo.days[-1], demo.airflow
-    members = fleet.needed(PART)
+    fleet, day, airflow = load_fleet(), demo.days[-1], demo.airflow
+    members = fleet.members_needed(PART)
     demo.out.print(f"{len(members)} of the fleet's {len(fleet.members)} DAGs, for {day} (all: answers fleet run)")
-    fleet_run.start(airflow, members, day)
-    *_, states = show_fleet(fleet, fleet_run.watch(airflow, members, day, patience=600))
+    fleet_run.start_day(airflow, members, day)
+    *_, states = show_fleet(fleet, fleet_run.watch_day(airflow, members, day, patience=600))
     if failed := [each.member.dag_id for each in states if each.state != "success"]:
         raise ApiError(f"{', '.join(failed)} failed: see {airflow.link(failed[0])}")
     ids = [each.dag_id for each in members]

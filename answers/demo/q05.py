@@ -11,7 +11,7 @@ from answers.stack import kafka, processes
 from answers.stack.client import ApiError
 from answers.stack.connections import kafka_options
 from include.flight_status import broker
-from include.waiting import looks
+from include.waiting import poll
 
 if TYPE_CHECKING:
     from answers.demo import Demo
@@ -21,29 +21,29 @@ POISON = [(b"poison", b"\xff"), (b"poison", None)]
 PATIENCE = 120  # seconds until no message waits
 
 
-def play(demo: Demo) -> None:
+def play_part(demo: Demo) -> None:
     """Start the broker, send, wait until the backlog is empty, print the evidence.
 
     On a stack that ran before, a broker that did not is stopped again.
 
     :raises ApiError: messages still wait after two minutes
     """
-    ran_before = kafka.answers(demo.settings.ports["kafka"])
+    ran_before = kafka.is_answering(demo.settings.ports["kafka"])
     try:
-        _show(demo)
+        _send_and_account(demo)
     finally:
-        if not ran_before and not processes.started_here(demo.settings):
+        if not ran_before and not processes.started_by_this_process(demo.settings):
             stop()
 
 
-def _show(demo: Demo) -> None:
+def _send_and_account(demo: Demo) -> None:
     start(lambda line: demo.out.print(line, style="dim", markup=False))
     opts, batch = kafka_options(), str(time.time_ns())
     for way, count in COUNTS.items():
         poison = POISON if way == "event" else []
-        kafka_events.produce_all(opts, broker.WAYS[way], [*poison, *kafka_events.events(count, batch)])
+        kafka_events.produce_all(opts, broker.WAYS[way], [*poison, *kafka_events.make_events(count, batch)])
     demo.out.print(f"sent {', '.join(f'{count} to {broker.WAYS[way]}' for way, count in COUNTS.items())}, and poison")
-    accounts = {each.way: each for each in _settled(demo, opts)}
+    accounts = {each.way: each for each in _wait_until_processed(demo, opts)}
     runs = {way: audit.runs_of_way(demo.airflow, way, "success") for way in COUNTS}
     first = next(iter(runs["webhook"]), {}).get("dag_run_id", "none")
     letters = sum(each.dead for each in accounts.values())
@@ -61,16 +61,16 @@ def _show(demo: Demo) -> None:
     )
 
 
-def _settled(demo: Demo, opts: broker.Options) -> list[audit.Account]:
-    accounts: list[audit.Account] = []
-    for _ in looks(PATIENCE, 2):
+def _wait_until_processed(demo: Demo, opts: broker.Options) -> list[audit.TopicAccount]:
+    accounts: list[audit.TopicAccount] = []
+    for _ in poll(PATIENCE, 2):
         with demo.warehouse() as client:
             accounts = audit.audit(opts, client)
         if not any(each.lag for each in accounts):
             break
     else:
         raise ApiError(f"messages still wait: {accounts}; see {demo.airflow.link(audit.DAGS['webhook'][0])}")
-    for _ in looks(PATIENCE, 2):  # a run returns its offsets a moment after it has written
+    for _ in poll(PATIENCE, 2):  # a run returns its offsets a moment after it has written
         with demo.warehouse() as client:
             accounts = audit.audit(opts, client, demo.airflow)
         if not any(each.untracked or each.lag for each in accounts):

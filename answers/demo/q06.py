@@ -9,7 +9,7 @@ import psutil
 
 from answers.stack import dotenv, parts
 from answers.stack.parameters.client import Parameters
-from include.partner.signature import sign
+from include.partner.signature import sign_manifest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from answers.demo import Demo
 
 
-def play(demo: Demo) -> None:
+def play_part(demo: Demo) -> None:
     """Deliver with a hostile note, rotate the partner's secret, sign and deliver again, and look for the secrets."""
     airflow, settings = demo.airflow, demo.settings
     dag_id = airflow.find_dag("q06")
@@ -38,10 +38,10 @@ def play(demo: Demo) -> None:
     demo.finish(dag_id, [run_id])
     messages.append(demo.messages("/partner")[-1])
     fits = [
-        sign(each["manifest"].encode(), secret) == each["signature"]
+        sign_manifest(each["manifest"].encode(), secret) == each["signature"]
         for each, secret in zip(messages, (first, second), strict=True)
     ]
-    searched, found = _hunt((settings.home / "logs", settings.home / "data" / "q06"), (first, second))
+    searched, found = _search_folders((settings.home / "logs", settings.home / "data" / "q06"), (first, second))
     with_connections = [
         part for part, names in _environments(demo).items() if any("AIRFLOW_CONN_" in name for name in names)
     ]
@@ -67,7 +67,7 @@ def _requests(demo: Demo) -> dict[str, int]:
     return counts
 
 
-def _hunt(folders: tuple[Path, ...], secrets: tuple[str, ...]) -> tuple[int, int]:
+def _search_folders(folders: tuple[Path, ...], secrets: tuple[str, ...]) -> tuple[int, int]:
     files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
     contents = [file.read_bytes() for file in files]
     return len(files), sum(secret.encode() in text for text in contents for secret in secrets)

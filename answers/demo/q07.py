@@ -16,7 +16,7 @@ DAYS = 2
 FEED = "q07_feed"  # the Variable that says where the feed is
 
 
-def play(demo: Demo) -> None:
+def play_part(demo: Demo) -> None:
     """Generate two days, run q07_scale on them, and say how long it took."""
     airflow, days = demo.airflow, demo.days[:DAYS]
     dag_id = airflow.find_dag("q07")

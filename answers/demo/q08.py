@@ -21,7 +21,7 @@ FEED = "flights_feed"  # the Variable that says where the feed is
 PATHS = ("/slack/services/T000/B000/catcher", "/mail")
 
 
-def play(demo: Demo) -> None:
+def play_part(demo: Demo) -> None:
     """Publish the first day, publish it again from a feed without an airline, and show the result."""
     airflow, day = demo.airflow, demo.days[0]
     dag_id = airflow.find_dag("q08_recovery")
@@ -40,8 +40,8 @@ def play(demo: Demo) -> None:
         raise ApiError(f"{run_id} was not taken back: see {airflow.link(dag_id)}")
     report = airflow.xcom(dag_id, run_id, "rollback")
     with demo.warehouse() as client:
-        undone = versions.undo(client, day, "the demonstration")
-        again = versions.rollback(client, day, "the demonstration")
+        undone = versions.undo_rollback(client, day, "the demonstration")
+        again = versions.rollback_day(client, day, "the demonstration")
     told = {path: [each for each in demo.messages(path) if run_id in each["text"]] for path in PATHS}
     if not all(told.values()):
         raise ApiError(f"nobody was told of {run_id}: see the log of its task check")

@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 TESTS = ("test_refunds.py", "test_seams.py", "test_ci.py")
 
 
-def play(demo: Demo) -> None:
+def play_part(demo: Demo) -> None:
     """Run the DAG with each clock, check the DAG files, and run the tests that need no Airflow."""
     dag_id = demo.airflow.find_dag("q09")
     tests = [str(ROOT / "tests" / "unit" / name) for name in TESTS]
     with (
-        _begin("-m", "answers", "integrity", str(ROOT / "dags")) as checker,
-        _begin("-m", "pytest", "-q", "-p", "no:cacheprovider", *tests) as unit,
+        _start_program("-m", "answers", "integrity", str(ROOT / "dags")) as checker,
+        _start_program("-m", "pytest", "-q", "-p", "no:cacheprovider", *tests) as unit,
     ):
         midnight = datetime.combine(demo.days[0] + timedelta(days=DAYS_TO_PAY + 1), time(), ZONE)
-        seen = [_tell(demo, dag_id, midnight - timedelta(hours=hours)) for hours in (1, 0)]
+        seen = [_run_at(demo, dag_id, midnight - timedelta(hours=hours)) for hours in (1, 0)]
         (passed, _), (checked, trouble) = unit.communicate(), checker.communicate()
     demo.evidence(
         "q09",
@@ -38,7 +38,7 @@ def play(demo: Demo) -> None:
     )
 
 
-def _tell(demo: Demo, dag_id: str, clock: datetime) -> str:
+def _run_at(demo: Demo, dag_id: str, clock: datetime) -> str:
     """Run the DAG with a clock, and return the notices."""
     airflow, run_id = demo.airflow, f"answers__{demo.days[0]}"
     airflow.delete_run(dag_id, run_id)
@@ -49,7 +49,7 @@ def _tell(demo: Demo, dag_id: str, clock: datetime) -> str:
     return f"{clock:%Y-%m-%d %H:%M}: {len(found)} notices, days left {found[0]['days_left']}"
 
 
-def _begin(*arguments: str) -> subprocess.Popen[str]:
+def _start_program(*arguments: str) -> subprocess.Popen[str]:
     """Start a Python program in the project's folder."""
     pipe = subprocess.PIPE
     return subprocess.Popen([sys.executable, *arguments], cwd=ROOT, stdout=pipe, stderr=pipe, text=True)

@@ -23,13 +23,13 @@ DAG = "q10_canary"
 PATCH = Path(__file__).with_name("breaking.patch")
 
 
-def play(demo: Demo) -> None:
+def play_part(demo: Demo) -> None:
     """Start the stack with DAGs from Git, hold a run, deploy the breaking change, let the run go on, then roll back."""
 
     def say(line: str) -> None:
         demo.out.print(line, style="dim", markup=False)
 
-    if not processes.started_here(demo.settings):
+    if not processes.started_by_this_process(demo.settings):
         raise parts.StackError(
             "question 10 starts the stack anew, with its DAGs from Git, and leaves alone one that ran before: "
             "`answers down`, then `answers demo q10`"
@@ -38,7 +38,7 @@ def play(demo: Demo) -> None:
     settings = lifecycle.up(say, dags="git")
     airflow = Airflow(settings.url, settings.secrets["ADMIN_PASSWORD"])
     airflow.find_dag(DAG)
-    repository = Repository(bundles.repository(settings.home))
+    repository = Repository(bundles.repository_path(settings.home))
     old, mark = repository.head(BRANCH), f"{datetime.now(UTC):%Y%m%dT%H%M%S}"
     hold = settings.home / "q10-hold"
     hold.touch()

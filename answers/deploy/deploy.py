@@ -16,10 +16,10 @@ from answers.deploy.journal import Journal, State
 from answers.deploy.shape import Change
 from answers.stack.bundles import BRANCH
 from answers.stack.repository import Repository
-from include.waiting import Deadline, looks
+from include.waiting import Deadline, poll
 
 POLL = 0.5  # seconds between two looks at the server
-SETTLE = 180.0  # seconds for Airflow to parse what was shipped
+PARSE_PATIENCE = 180.0  # seconds for Airflow to parse what was shipped
 ASK_EVERY = 5.0  # seconds: what Airflow has not parsed by then, it is asked for again
 
 
@@ -71,17 +71,30 @@ class Plan:
 
     changes: list[Change]
     dags: list[str]
-    beside: list[str]
+    platform_drift: list[str]
     """Files of the tag that a deploy does not ship and that differ from the platform's."""
-    told: list[str] = field(default_factory=list)
+    tolerated: list[str] = field(default_factory=list)
     """Findings of the checker that do not stop the deploy: they are in force as well, or only slow."""
     broken: list[str] = field(default_factory=list)
     """Files that cannot be parsed, neither in what is in force."""
 
+    def as_data(self) -> dict[str, Any]:
+        """Return the plan as JSON has it."""
+        changes = [asdict(each) for each in self.changes]
+        return {
+            "changes": changes,
+            "dags": self.dags,
+            "beside": self.platform_drift,
+            "told": self.tolerated,
+            "broken": self.broken,
+        }
+
     def changes_that_require_pausing(self, also: tuple[str, ...] = ()) -> list[Change]:
         """Return the changes that a DAG has to be paused for, and those of the DAGs `also`."""
         asked = [Change(each.dag_id, each.kind, ("you asked for it",)) for each in self.changes if each.dag_id in also]
-        return [each for each in self.changes if each.why] + [a for a in asked if not _of(self.changes, a.dag_id).why]
+        return [each for each in self.changes if each.why] + [
+            a for a in asked if not _change_of_dag(self.changes, a.dag_id).why
+        ]
 
 
 Planner = Callable[[str, str], Plan]
@@ -103,7 +116,7 @@ class Deploy:
         self._repository, self._journal, self._server = repository, journal, server
         self._plan, self._options, self._say = plan, options, say
 
-    def to(self, tag: str) -> State:
+    def deploy_tag(self, tag: str) -> State:
         """Bring a tag into force, or finish what a killed deploy of it began.
 
         :raises DeployError: it is not in force; what was begun is undone
@@ -113,7 +126,7 @@ class Deploy:
         if state is not None:
             if "undoing" in state.steps:
                 reason = state.steps["undoing"]["reason"]
-                self.undo(state, reason)
+                self.undo_deploy(state, reason)
                 raise DeployError(f"the deploy of {state.tag} failed and is undone now: {reason}")
             if state.new != new:
                 raise DeployError(
@@ -131,7 +144,7 @@ class Deploy:
                 self._verify(state)
         except (Exception, KeyboardInterrupt) as error:
             reason = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error) or type(error).__name__
-            self.undo(state, reason)
+            self.undo_deploy(state, reason)
             if isinstance(error, KeyboardInterrupt):
                 raise
             in_force = self._repository.name(state.old)
@@ -145,7 +158,7 @@ class Deploy:
         self._journal.write(state.id, "done")
         return self._reread(state.id)
 
-    def undo(self, state: State, reason: str) -> State:
+    def undo_deploy(self, state: State, reason: str) -> State:
         """Take a deploy back: the commit before it, and the DAGs that it has paused.
 
         :raises DeployError: Airflow does not follow; the next call goes on with it
@@ -185,16 +198,16 @@ class Deploy:
         if (canary := self._options.canary) and canary not in plan.dags:
             raise DeployError(f"{state.tag} has no DAG {canary} to verify it with: name another, --canary ID, or none")
         stopping = plan.changes_that_require_pausing(self._options.pause)
-        for line in plan.told:
+        for line in plan.tolerated:
             self._say(line)
         changes = [asdict(each) for each in plan.changes]
-        planned = {"changes": changes, "dags": plan.dags, "beside": plan.beside, "broken": plan.broken}
+        planned = {"changes": changes, "dags": plan.dags, "beside": plan.platform_drift, "broken": plan.broken}
         self._journal.write(state.id, "planned", before=sorted(before), **planned)
         for change in stopping:
             self._say(f"{change.dag_id}: {'; '.join(change.why)}")
         waiting = {each.dag_id: each.must_end or not self._options.leave for each in stopping if each.dag_id in before}
         deadline = Deadline(self._options.wait, scales=not self._options.wait_exactly)
-        for _ in looks(deadline, POLL):
+        for _ in poll(deadline, POLL):
             held: dict[str, list[str]] = {}
             for dag_id, to_its_end in list(waiting.items()):
                 # Pausing first would freeze them: Airflow schedules no task of a paused DAG, not even of runs under way.
@@ -245,12 +258,12 @@ class Deploy:
         self._await_commit(state, state.new, state.steps["planned"]["dags"], since)
         if canary := self._options.canary:
             if canary in state.paused:
-                self._let_go(state, canary)  # a run of a paused DAG would wait for ever
+                self._resume_dag(state, canary)  # a run of a paused DAG would wait for ever
             run_id = f"deploy__{state.id}"
             self._server.start(canary, run_id)
             self._say(f"running {canary}")
             deadline = Deadline(self._options.patience)
-            for _ in looks(deadline, POLL):
+            for _ in poll(deadline, POLL):
                 if (run := self._server.run(canary, run_id))["state"] in ("success", "failed"):
                     break
             else:
@@ -274,7 +287,7 @@ class Deploy:
         # Airflow keeps the DAGs of a file that cannot be parsed any more: they are in neither commit.
         of_broken_files = set(state.steps["planned"]["before"]) - set(dags) - changed if broken else set()
         asked = float("-inf")
-        for deadline in looks(SETTLE, POLL):
+        for deadline in poll(PARSE_PATIENCE, POLL):
             seen = self._server.versions()
             behind = sorted(dag_id for dag_id in dags if seen.get(dag_id) != commit)
             if not behind:  # what parses is one thing, what runs are made from another
@@ -299,7 +312,7 @@ class Deploy:
         for dag_id in paused:
             self._hand_over(state, dag_id)
 
-    def _let_go(self, state: State, dag_id: str) -> None:
+    def _resume_dag(self, state: State, dag_id: str) -> None:
         self._server.pause(dag_id, False)
         self._hand_over(state, dag_id)
 
@@ -314,5 +327,5 @@ class Deploy:
         return next(each for each in self._journal.deploys() if each.id == deploy)
 
 
-def _of(changes: list[Change], dag_id: str) -> Change:
+def _change_of_dag(changes: list[Change], dag_id: str) -> Change:
     return next(each for each in changes if each.dag_id == dag_id)

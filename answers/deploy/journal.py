@@ -15,7 +15,7 @@ from typing import Any
 ENDS = ("done", "rolled-back", "given-up")
 
 
-class Busy(RuntimeError):
+class JournalLocked(RuntimeError):
     """Another deploy holds the lock."""
 
 
@@ -43,13 +43,13 @@ class State:
 
 
 class Journal:
-    """The journal in a folder. Write only while `alone`."""
+    """The journal in a folder. Write only while `locked`."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.file = folder, folder / "journal.jsonl"
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Hold the lock that keeps two deploys apart. It ends with the process, however that ends.
 
         :raises Busy: another process holds it
@@ -61,11 +61,13 @@ class Journal:
             except BlockingIOError:
                 lock.seek(0)
                 holder = lock.read().strip() or "another process"
-                raise Busy(f"{holder} deploys at this moment: wait for it, or see `answers deploy --status`") from None
+                raise JournalLocked(
+                    f"{holder} deploys at this moment: wait for it, or see `answers deploy --status`"
+                ) from None
             lock.truncate(0)
             lock.write(f"process {os.getpid()}")
             lock.flush()
-            self._mend()
+            self._drop_cut_off_line()
             yield
 
     def write(self, deploy: str, step: str, **fields: Any) -> None:
@@ -107,7 +109,7 @@ class Journal:
         """Return the deploy that has neither ended well nor been undone."""
         return next((state for state in self.deploys() if state.end is None), None)
 
-    def _mend(self) -> None:
+    def _drop_cut_off_line(self) -> None:
         """Cut off a line that a crash left incomplete, so that the next one does not run into it."""
         if self.file.exists() and (content := self.file.read_bytes()) and not content.endswith(b"\n"):
             with self.file.open("r+b") as file:

@@ -26,12 +26,12 @@ SLOWNESS = ("AA405", "AA406")
 LINKED = ("config", "include", "plugins", "pyproject.toml")
 
 
-def planner(repository: Repository, back: bool = False) -> Planner:
+def planner(repository: Repository, rolling_back: bool = False) -> Planner:
     """Return a planner that checks commits of a repository with the code of this platform, which is what will run them.
 
     What stands in the way is what is new and wrong. What the DAGs in force have as well, or what is only slow, is told.
 
-    :param back: the new commit was in force before. It has to parse, and no finding stands in the way of going back to it
+    :param rolling_back: the new commit was in force before. It has to parse, and no finding stands in the way of going back to it
     """
 
     def plan(old: str, new: str) -> Plan:
@@ -39,8 +39,8 @@ def planner(repository: Repository, back: bool = False) -> Planner:
             ours, theirs = Path(scratch) / "old", Path(scratch) / "new"
             for commit, folder in ((old, ours), (new, theirs)):
                 checkout(repository, commit, folder)
-            parsing = [pool.submit(shape.read, folder / "dags") for folder in (ours, theirs)]
-            told = [] if back else _told(ours, theirs)
+            parsing = [pool.submit(shape.read_dags, folder / "dags") for folder in (ours, theirs)]
+            told = [] if rolling_back else _tolerated_findings(ours, theirs)
             before, after = _parsed(*parsing)
             broken = sorted(after.errors)
             told += [f"cannot be parsed, as in what is in force: {file}: {after.errors[file]}" for file in broken]
@@ -50,7 +50,7 @@ def planner(repository: Repository, back: bool = False) -> Planner:
     return plan
 
 
-def _told(ours: Path, theirs: Path) -> list[str]:
+def _tolerated_findings(ours: Path, theirs: Path) -> list[str]:
     """Return what the checker finds in the new checkout and what does not stop a deploy.
 
     :raises DeployError: it finds what is new and wrong
@@ -112,7 +112,7 @@ def _changes(before: Parsed | None, after: Parsed, paths: list[str]) -> list[Cha
     known = {dag_id: document for dag_id, document in after.documents.items() if dag_id not in unknown}
     why = ("what is in force cannot be parsed, so that nothing is known of the change",)
     ours = before.documents if before else {}
-    changes = [*shape.compare(ours, known, paths), *(Change(each, "changed", why) for each in unknown)]
+    changes = [*shape.compare_dags(ours, known, paths), *(Change(each, "changed", why) for each in unknown)]
     return sorted(changes, key=lambda change: change.dag_id)
 
 

@@ -53,7 +53,7 @@ class Engine(Protocol):
     def remove(self, worker: Worker) -> None: ...  # noqa: D102
 
 
-def roll(engine: Engine, tag: str, say: Callable[[str], None], grace: int = GRACE) -> list[dict[str, Any]]:
+def roll_workers(engine: Engine, tag: str, say: Callable[[str], None], grace: int = GRACE) -> list[dict[str, Any]]:
     """Replace the workers that run another image, so that an interrupted roll goes on where it was (with one more, at worst).
 
     :returns: {worker, seconds, exit_code} for each that was replaced
@@ -174,7 +174,7 @@ def command(
     err = Console(stderr=True, highlight=False)
     try:
         with interruptible():
-            replaced = roll(Compose(), image, lambda line: err.print(line, style="dim", markup=False), grace)
+            replaced = roll_workers(Compose(), image, lambda line: err.print(line, style="dim", markup=False), grace)
     except RollError as error:
         err.print(f"answers roll: {error}", style="red", markup=False, soft_wrap=True)
         raise typer.Exit(1) from error

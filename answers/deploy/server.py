@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from answers.operate.missed_events import hand_over
+from answers.operate.missed_events import hand_over_events
 from answers.stack.bundles import NAME
 from answers.stack.client import Airflow, ApiError
 
@@ -76,7 +76,7 @@ class Server:
 
     def hand_over_missed_events(self, dag_id: str) -> list[str]:
         """Have a DAG given the asset events that came while it was paused. Tells how many of which asset."""
-        return [str(each) for each in hand_over(self._airflow, dag_id)]
+        return [str(each) for each in hand_over_events(self._airflow, dag_id)]
 
     def start(self, dag_id: str, run_id: str) -> None:
         """Start a run; where it was started before, that one is it."""

@@ -40,7 +40,7 @@ class Change:
     must_end: bool = field(default=False)
 
 
-def compare(old: dict[str, Any], new: dict[str, Any], files: list[str] = ()) -> list[Change]:  # type: ignore[assignment]
+def compare_dags(old: dict[str, Any], new: dict[str, Any], files: list[str] = ()) -> list[Change]:  # type: ignore[assignment]
     """Return the DAGs that differ between two commits.
 
     :param old: documents by DAG id, as `read` returns them; `new` likewise
@@ -129,7 +129,7 @@ class Parsed:
     errors: dict[str, str] = field(default_factory=dict)
 
 
-def read(dags: Path) -> Parsed:
+def read_dags(dags: Path) -> Parsed:
     """Parse the DAG files of a folder with the platform's plugins and modules.
 
     :raises ShapeError: parsing as a whole fails or does not end

@@ -13,7 +13,7 @@ from jinja2 import Environment, StrictUndefined, TemplateError
 from pydantic import BaseModel, ValidationError
 
 from answers.exercise.model import Exercise, Variant, Wrong, WrongAnswers
-from include.documents import DocumentError, mistakes, read_yaml
+from include.documents import DocumentError, error_lines, read_yaml
 
 FOLDER = "exercises"
 PRIVATE = "ANSWERS_EXERCISES"
@@ -138,7 +138,7 @@ def _read(file: Path, model: type[Model]) -> Model:
     except DocumentError as error:
         raise ExerciseError(str(error)) from error
     except ValidationError as error:
-        raise ExerciseError("\n".join(f"{file}: {line}" for line in mistakes(error))) from error
+        raise ExerciseError("\n".join(f"{file}: {line}" for line in error_lines(error))) from error
 
 
 def _problems(ticket: Ticket) -> Iterator[str]:

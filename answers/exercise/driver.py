@@ -24,7 +24,7 @@ from types import ModuleType
 from typing import Any
 
 from answers.exercise import confine, steps
-from include.waiting import Deadline, exactly
+from include.waiting import Deadline, exact_deadline
 
 LARGEST = 20 << 20  # bytes of one result
 SECONDS = 40.0  # that a step may take on the recorded machine
@@ -87,7 +87,7 @@ class Driver:
             self._child(writing, function, arguments)
         os.close(writing)
         try:
-            payload = _read(reading, exactly(seconds))
+            payload = _read(reading, exact_deadline(seconds))
         finally:
             os.close(reading)
             with suppress(ProcessLookupError):

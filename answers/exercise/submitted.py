@@ -13,7 +13,7 @@ from answers.exercise import confine, workspace
 from answers.exercise.catalogue import ExerciseError
 from answers.exercise.changes import git
 from answers.exercise.workspace import CHECKS, START, Workspace
-from include.documents import DocumentError, Strict, mistakes, read_json
+from include.documents import DocumentError, Strict, error_lines, read_json
 
 SUBMITTED = "refs/answers/submitted"
 KEPT = ".answers/submissions"  # in the kit's checkout, by the token of the copy
@@ -131,4 +131,6 @@ def _note(message: bytes) -> dict[str, Any]:
     try:
         return _Note.model_validate(said).model_dump(mode="json")
     except ValidationError as error:
-        raise ExerciseError(f"the submission does not say which ticket it is: {'; '.join(mistakes(error))}") from error
+        raise ExerciseError(
+            f"the submission does not say which ticket it is: {'; '.join(error_lines(error))}"
+        ) from error

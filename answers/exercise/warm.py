@@ -22,7 +22,7 @@ from select import select
 from typing import Any
 
 from answers.exercise import confine
-from include.waiting import exactly
+from include.waiting import exact_deadline
 
 
 class Warm:
@@ -75,7 +75,7 @@ class Forked:
 
     def _line(self, seconds: float | None) -> dict[str, Any]:
         """Return the next line that is about the process; what it has printed itself is kept."""
-        deadline = exactly(seconds) if seconds is not None else None
+        deadline = exact_deadline(seconds) if seconds is not None else None
         while True:
             while b"\n" in self._rest:
                 line, _, self._rest = self._rest.partition(b"\n")

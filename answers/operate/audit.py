@@ -22,7 +22,7 @@ Places = set[tuple[int, int]]  # (partition, offset)
 
 
 @dataclass
-class Account:
+class TopicAccount:
     """Accounts for a topic's messages. `lag`: none of its consumers has come that far. `lost`: one has, without effect.
 
     `untracked`: handled, but in no run's XCom; None if Airflow was not asked. `doubled`: events with more than one effect.
@@ -47,23 +47,23 @@ class Account:
 
 def audit(
     opts: broker.Options, client: Client, airflow: Airflow | None = None, ways: Iterable[str] = ()
-) -> list[Account]:
+) -> list[TopicAccount]:
     """Return the account of each way's topic as it is now.
 
     :param airflow: None to leave XCom and unfinished runs out
     """
     process.create_tables(client)
-    return [_account(way, opts, client, airflow) for way in ways or broker.WAYS]
+    return [_account_of_way(way, opts, client, airflow) for way in ways or broker.WAYS]
 
 
-def _account(way: str, opts: broker.Options, client: Client, airflow: Airflow | None) -> Account:
-    now = broker.topic(opts, broker.WAYS[way])
-    account = Account(way, now.name)
+def _account_of_way(way: str, opts: broker.Options, client: Client, airflow: Airflow | None) -> TopicAccount:
+    now = broker.find_topic(opts, broker.WAYS[way])
+    account = TopicAccount(way, now.name)
     # Everything that was ever on this topic; what retention has removed unseen is lost, too.
     sent = {(number, offset) for number, (_, high) in now.bounds.items() for offset in range(high)}
     # Before the effects: what is processed meanwhile has its effect and must not seem lost.
-    position = _position(way, opts, client, now)
-    unfinished = _unfinished(airflow, now) if way == "webhook" and airflow else set()
+    position = _consumer_position(way, opts, client, now)
+    unfinished = _unfinished_places(airflow, now) if way == "webhook" and airflow else set()
     where = "topic = {topic:String} AND topic_id = {id:String}"
     given = {"topic": now.name, "id": now.id}
     rows = client.query(
@@ -87,15 +87,15 @@ def _account(way: str, opts: broker.Options, client: Client, airflow: Airflow | 
     account.lag = len(waiting)
     account.lost = [f"{now.name}-{partition}-{offset}" for partition, offset in sorted(missing - waiting)]
     if airflow:
-        account.untracked = len(set(outcomes) - tracked(airflow, way, now.name))
+        account.untracked = len(set(outcomes) - tracked_places(airflow, way, now.name))
     return account
 
 
-def _position(way: str, opts: broker.Options, client: Client, now: broker.Topic) -> dict[int, int]:
+def _consumer_position(way: str, opts: broker.Options, client: Client, now: broker.Topic) -> dict[int, int]:
     """Return how far the way's consumer has come."""
     if way == "event":
-        return process.positions(client, now)
-    return broker.committed(opts, now.name, broker.GROUPS[way])
+        return process.next_offsets(client, now)
+    return broker.committed_offsets(opts, now.name, broker.GROUPS[way])
 
 
 def runs_of_way(airflow: Airflow, way: str, *states: str) -> list[dict[str, Any]]:
@@ -103,12 +103,12 @@ def runs_of_way(airflow: Airflow, way: str, *states: str) -> list[dict[str, Any]
     return airflow.runs(DAGS[way][0], state=states)
 
 
-def _unfinished(airflow: Airflow, now: broker.Topic) -> Places:
+def _unfinished_places(airflow: Airflow, now: broker.Topic) -> Places:
     confs = [each["conf"] or {} for each in runs_of_way(airflow, "webhook", "queued", "running")]
     return {(conf["partition"], conf["offset"]) for conf in confs if conf.get("topic_id") == now.id}
 
 
-def tracked(airflow: Airflow, way: str, topic: str) -> Places:
+def tracked_places(airflow: Airflow, way: str, topic: str) -> Places:
     """Return the offsets of a topic in the XComs of the way's runs."""
     dag_id, task_id = DAGS[way]
     found: Places = set()

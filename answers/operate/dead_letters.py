@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from include.flight_status import broker
-from include.flight_status.produce import producing
+from include.flight_status.produce import open_producer
 
 GROUP = "answers-replay"
 
@@ -25,15 +25,15 @@ class DeadLetter:
     value: bytes | None
 
 
-def read(opts: broker.Options, group: str | None = None) -> Iterator[DeadLetter]:
+def read_dead_letters(opts: broker.Options, group: str | None = None) -> Iterator[DeadLetter]:
     """Yield the dead letters, oldest first in each partition; with a group those that it has not committed."""
-    now = broker.topic(opts, broker.DEAD)
-    starts = broker.committed(opts, broker.DEAD, group) if group else {}
-    yield from _letters(opts, broker.slices(now, starts))
+    now = broker.find_topic(opts, broker.DEAD_LETTER_TOPIC)
+    starts = broker.committed_offsets(opts, broker.DEAD_LETTER_TOPIC, group) if group else {}
+    yield from _letters(opts, broker.slices_to_read(now, starts))
 
 
 def _letters(opts: broker.Options, slices: list[broker.Slice]) -> Iterator[DeadLetter]:
-    for batch in broker.read(opts, slices):
+    for batch in broker.read_batches(opts, slices):
         for each in batch:
             said: dict[str, Any] = {
                 name: (value or b"").decode("utf-8", "replace") for name, value in each.headers() or []
@@ -43,19 +43,19 @@ def _letters(opts: broker.Options, slices: list[broker.Slice]) -> Iterator[DeadL
             yield DeadLetter(each.partition(), each.offset(), reason, topic, source, each.key(), each.value())
 
 
-def replay(opts: broker.Options) -> int:
+def replay_dead_letters(opts: broker.Options) -> int:
     """Send every dead letter that was not yet replayed to its topic again, as it was. Returns how many.
 
     Their offsets are committed after; killed in between, some are sent twice, which is one effect. A message that is
     still no event comes back as a new dead letter, behind the end that this replay has seen.
     """
-    now = broker.topic(opts, broker.DEAD)
-    todo = broker.slices(now, broker.committed(opts, broker.DEAD, GROUP))
+    now = broker.find_topic(opts, broker.DEAD_LETTER_TOPIC)
+    todo = broker.slices_to_read(now, broker.committed_offsets(opts, broker.DEAD_LETTER_TOPIC, GROUP))
     count = 0
-    with producing(opts) as produce:
+    with open_producer(opts) as produce:
         for letter in _letters(opts, todo):
             if letter.topic:
                 produce(letter.topic, letter.key, letter.value, {"replayed_from": letter.source})
                 count += 1
-    broker.commit(opts, GROUP, todo)
+    broker.commit_offsets(opts, GROUP, todo)
     return count

@@ -25,7 +25,7 @@ ENCRYPTED = (
 ROUNDS = (("scheduler", "triggerer", "dag-processor"), ("api-server",))
 
 
-def phases(current: str, new: str) -> tuple[str, str, str]:
+def key_phases(current: str, new: str) -> tuple[str, str, str]:
     """Return the lists of keys that the parts get, one after the other; the rows are encrypted anew before the last one.
 
     :param current: the key in force, or the list that an interrupted rotation left
@@ -33,17 +33,17 @@ def phases(current: str, new: str) -> tuple[str, str, str]:
     return f"{current},{new}", f"{new},{current}", new
 
 
-def rotate(settings: Settings, say: parts.Say = print) -> int:
+def rotate_fernet_key(settings: Settings, say: parts.Say = print) -> int:
     """Give the embedded stack another Fernet key while it runs; returns the number of texts that are encrypted anew.
 
     :raises StackError: a part does not come back, or a row does not open with the new key; the old key then stays known
     """
     file = settings.home / "secrets.env"
     new = dotenv.KEYS["FERNET_KEY"]()
-    known, preferred, final = phases(settings.secrets["FERNET_KEY"], new)
+    known, preferred, final = key_phases(settings.secrets["FERNET_KEY"], new)
     for keys, what in ((known, "every part learns the new key"), (preferred, "every part writes with the new key")):
         say(what)
-        _give(settings, keys, say)
+        _restart_with_keys(settings, keys, say)
     say("what lies in the metadata database is encrypted anew")
     done = subprocess.run(
         [sys.executable, "-m", "airflow", "rotate-fernet-key"],
@@ -54,8 +54,8 @@ def rotate(settings: Settings, say: parts.Say = print) -> int:
     )
     if done.returncode:
         raise parts.StackError(f"airflow rotate-fernet-key failed; both keys stay in {file}\n{done.stderr[-2000:]}")
-    rows = list(texts(settings))
-    if shut := [where for where, text in rows if not opens(text, new)]:
+    rows = list(encrypted_texts(settings))
+    if shut := [where for where, text in rows if not can_decrypt(text, new)]:
         raise parts.StackError(
             f"{len(shut)} texts do not open with the new key ({', '.join(shut[:3])}); both keys stay in {file}"
         )
@@ -64,7 +64,7 @@ def rotate(settings: Settings, say: parts.Say = print) -> int:
     return len(rows)
 
 
-def texts(settings: Settings) -> Iterator[tuple[str, str]]:
+def encrypted_texts(settings: Settings) -> Iterator[tuple[str, str]]:
     """Every encrypted text of the metadata database, raw, with where it is: ("variable 7", "gAAAA…")."""
     import psycopg2
 
@@ -78,7 +78,7 @@ def texts(settings: Settings) -> Iterator[tuple[str, str]]:
         server.close()
 
 
-def opens(text: str, key: str) -> bool:
+def can_decrypt(text: str, key: str) -> bool:
     """Tell whether a key, by itself, decrypts a text."""
     from cryptography.fernet import Fernet, InvalidToken
 
@@ -89,7 +89,7 @@ def opens(text: str, key: str) -> bool:
     return True
 
 
-def _give(settings: Settings, keys: str, say: parts.Say) -> None:
+def _restart_with_keys(settings: Settings, keys: str, say: parts.Say) -> None:
     dotenv.replace(settings.home / "secrets.env", {"FERNET_KEY": keys})
     for group in ROUNDS:
         lifecycle.restart(settings, group, say)

@@ -14,9 +14,9 @@ from typing import Any
 from answers.stack.client import FINAL, Airflow, ApiError, run_of
 from include.fleet.model import Member
 from include.flights.days import midnight
-from include.waiting import Deadline, looks
+from include.waiting import Deadline, poll
 
-LOOK = 0.5  # seconds between two looks
+LOOK_SECONDS = 0.5  # seconds between two looks
 NO_EVENT = "no event"  # what it would have started from failed
 
 
@@ -58,7 +58,7 @@ def runs_under_way(airflow: Airflow, members: list[Member]) -> dict[str, list[di
     return _runs(airflow, members, states=["queued", "running"])
 
 
-def _of_day(airflow: Airflow, members: list[Member], day: date) -> dict[str, dict[str, Any]]:
+def _runs_of_day(airflow: Airflow, members: list[Member], day: date) -> dict[str, dict[str, Any]]:
     runs = runs_of_days(airflow, [each for each in members if each.dated], [day])
     return {dag_id: run for (dag_id, _), run in runs.items()}
 
@@ -74,7 +74,7 @@ def require_known(airflow: Airflow, members: list[Member]) -> dict[str, dict[str
     return known
 
 
-def start(airflow: Airflow, members: list[Member], day: date) -> bool:
+def start_day(airflow: Airflow, members: list[Member], day: date) -> bool:
     """Start the day of these DAGs, upstream ones first, so that no sensor sees the success of an earlier time.
 
     A day that has ended runs again. One that is under way is joined: only what it lacks is started.
@@ -85,7 +85,7 @@ def start(airflow: Airflow, members: list[Member], day: date) -> bool:
     airflow.find_dag(members[-1].dag_id)
     require_known(airflow, members)
     airflow.unpause_all("fleet_")
-    existing = _of_day(airflow, members, day)
+    existing = _runs_of_day(airflow, members, day)
     under_way = any(run["state"] not in FINAL for run in existing.values())
     for member in members:
         if not member.dated:
@@ -99,15 +99,15 @@ def start(airflow: Airflow, members: list[Member], day: date) -> bool:
     return under_way
 
 
-def watch(airflow: Airflow, members: list[Member], day: date, patience: float | Deadline) -> Iterator[list[State]]:
+def watch_day(airflow: Airflow, members: list[Member], day: date, patience: float | Deadline) -> Iterator[list[State]]:
     """Yield the members' states, again and again until all have ended.
 
     :raises ApiError: they have not after `patience` seconds (include/waiting.py)
     """
     consumed: dict[str, list[dict[str, Any]]] = {}
     deadline = Deadline.of(patience)
-    for _ in looks(deadline, LOOK):
-        states = _look(airflow, members, day, consumed)
+    for _ in poll(deadline, LOOK_SECONDS):
+        states = _look_at_runs(airflow, members, day, consumed)
         yield states
         if all(each.done for each in states):
             return
@@ -115,8 +115,10 @@ def watch(airflow: Airflow, members: list[Member], day: date, patience: float | 
     raise ApiError(f"not finished after {deadline.seconds:.0f} s: {waiting} (they go on; watch them in the UI)")
 
 
-def _look(airflow: Airflow, members: list[Member], day: date, consumed: dict[str, list[dict[str, Any]]]) -> list[State]:
-    dated = _of_day(airflow, members, day)
+def _look_at_runs(
+    airflow: Airflow, members: list[Member], day: date, consumed: dict[str, list[dict[str, Any]]]
+) -> list[State]:
+    dated = _runs_of_day(airflow, members, day)
     begun = min((run["queued_at"] for run in dated.values()), default=None)
     undated = [each for each in members if not each.dated]
     # An event's run is `after` the event, which is after the first run of the day was queued.
@@ -127,14 +129,18 @@ def _look(airflow: Airflow, members: list[Member], day: date, consumed: dict[str
             found.append(_state(member, dated.get(member.dag_id)))
             continue
         source = dated.get(member.waits_for[0])
-        mine = (run for run in by_event.get(member.dag_id, ()) if source and _brought(airflow, run, source, consumed))
+        mine = (
+            run
+            for run in by_event.get(member.dag_id, ())
+            if source and _started_by_event_of(airflow, run, source, consumed)
+        )
         run = next(mine, None)
         hopeless = source is not None and source["state"] == "failed" and not by_event.get(member.dag_id)
         found.append(State(member, NO_EVENT) if run is None and hopeless else _state(member, run))
     return found
 
 
-def _brought(
+def _started_by_event_of(
     airflow: Airflow, run: dict[str, Any], source: dict[str, Any], consumed: dict[str, list[dict[str, Any]]]
 ) -> bool:
     """Tell whether the run was started, perhaps among others, by an event of the run `source`."""
@@ -155,7 +161,7 @@ def _state(member: Member, run: dict[str, Any] | None) -> State:
     return State(member, run["state"], run["dag_run_id"], run["duration"], run["end_date"])
 
 
-def failures(airflow: Airflow, states: list[State]) -> list[dict[str, Any]]:
+def failed_tasks(airflow: Airflow, states: list[State]) -> list[dict[str, Any]]:
     """Return the task instances that failed themselves, the first one first: it is the cause where others waited for it."""
     runs = {(each.member.dag_id, each.run_id) for each in states if each.state == "failed"}
     if not runs:

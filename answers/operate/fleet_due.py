@@ -18,7 +18,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 from include.fleet.model import Fleet, Member
-from include.fleet.totals import CURRENT, HALF, MISSING, compare, flights_published
+from include.fleet.totals import CURRENT, INCONSISTENT, MISSING, compare_totals, flights_published
 from include.flights.landed import KEEP_RUNS
 
 if TYPE_CHECKING:
@@ -75,20 +75,22 @@ class Duty:
         return self.member.dag_id, self.day
 
 
-def look(client: Client, fleet: Fleet, members: Iterable[Member], days: list[date]) -> Published:
+def read_published(client: Client, fleet: Fleet, members: Iterable[Member], days: list[date]) -> Published:
     """Ask the warehouse what it has of these members' products for days that lie beside each other."""
     first, last = min(days), max(days)
     totals: dict[str, dict[date, str]] = {}
     for member in members:
         for product in fleet.products(member):
-            for day, state in compare(client, product, first, last).items():
+            for day, state in compare_totals(client, product, first, last).items():
                 worst = totals.setdefault(member.dag_id, {})
                 if worst.get(day, CURRENT) == CURRENT:
                     worst[day] = state
     return Published(flights_published(client, first, last), totals)
 
 
-def judge(members: list[Member], days: list[date], there: Published, known: Known, begin: bool = False) -> list[Duty]:
+def judge_duties(
+    members: list[Member], days: list[date], published: Published, known: Known, begin: bool = False
+) -> list[Duty]:
     """Judge each member and day, day by day, upstream ones first.
 
     :param members: with all that they wait for, upstream ones first
@@ -98,38 +100,40 @@ def judge(members: list[Member], days: list[date], there: Published, known: Know
     for day in days:
         duties: dict[str, Duty] = {}
         for member in members:
-            duties[member.dag_id] = _judge(member, day, duties, there, known, begin)
+            duties[member.dag_id] = _judge_duty(member, day, duties, published, known, begin)
         _send_upstream_again(duties, known)
         found += duties.values()
     return found
 
 
-def _judge(member: Member, day: date, duties: Mapping[str, Duty], there: Published, known: Known, begin: bool) -> Duty:
+def _judge_duty(
+    member: Member, day: date, duties: Mapping[str, Duty], published: Published, known: Known, begin: bool
+) -> Duty:
     if member.layer == "ingest":
-        return _of_ingest(member, day, there, known, begin)
+        return _judge_ingest(member, day, published, known, begin)
     if after := [dag_id for dag_id in member.waits_for if duties[dag_id].state != DONE]:
         begun = all(duties[dag_id].state in (DUE, LATER) for dag_id in after)
         return Duty(member, day, LATER if begun else NOT_BEGUN, f"waits for {', '.join(after)}", after)
     if member.layer == "transform":
-        return _of_transform(member, day, there, known)
-    state = there.totals.get(member.dag_id, {}).get(day, CURRENT)
+        return _judge_transform(member, day, published, known)
+    state = published.totals.get(member.dag_id, {}).get(day, CURRENT)
     if state == CURRENT:
         return Duty(member, day, DONE)
     return Duty(member, day, DUE, "not published" if state == MISSING else "not what its upstream gives now")
 
 
-def _of_ingest(member: Member, day: date, there: Published, known: Known, begin: bool) -> Duty:
-    if (member.key, day) in known.landed or (member.key, day) in there.flights:
+def _judge_ingest(member: Member, day: date, published: Published, known: Known, begin: bool) -> Duty:
+    if (member.key, day) in known.landed or (member.key, day) in published.flights:
         return Duty(member, day, DONE)
     if state := known.runs.get((member.dag_id, day)):
         return Duty(member, day, DUE, f"not landed; its run is {state}")
     return Duty(member, day, DUE if begin else NOT_BEGUN, "not landed")
 
 
-def _of_transform(member: Member, day: date, there: Published, known: Known) -> Duty:
+def _judge_transform(member: Member, day: date, published: Published, known: Known) -> Duty:
     landed, run = known.landed.get((member.key, day)), (member.dag_id, day)
-    flights = there.flights.get((member.key, day), 0)
-    if flights == HALF:
+    flights = published.flights.get((member.key, day), 0)
+    if flights == INCONSISTENT:
         return Duty(member, day, DUE, "one of its two tables was published")
     if landed is None:  # Airflow's history was purged: what is published must have been landed
         return Duty(member, day, DONE)
@@ -159,11 +163,11 @@ def _send_upstream_again(duties: dict[str, Duty], known: Known) -> None:
 def _cannot_be_used(upstream: Duty, duty: Duty, known: Known) -> str:
     if (state := known.runs.get(upstream.key)) != "success":
         return f"its run is {state or 'gone'}, and the sensor of {duty.member.dag_id} looks for it"
-    if duty.member.layer == "transform" and _forgotten(known, duty.member.key, duty.day):
+    if duty.member.layer == "transform" and _files_are_removed(known, duty.member.key, duty.day):
         return "the files that it landed are removed by now"
     return ""
 
 
-def _forgotten(known: Known, carrier: str, day: date) -> bool:
+def _files_are_removed(known: Known, carrier: str, day: date) -> bool:
     landed = known.landed.get((carrier, day))
     return landed is None or landed.at < known.now - KEEP_RUNS

@@ -24,11 +24,11 @@ import pyarrow.compute as pc
 import pyarrow.csv as csv
 import pyarrow.parquet as pq
 
-from include.files import replacing
+from include.files import atomic_replacement
 from include.flights.contract import ROW
 from include.flights.days import midnight
 from include.flights.feed import default_feed, read_interval
-from include.flights.generated import CONTROL, NUMBERS, Chunk
+from include.flights.generated import CONTROL_FILE, TOTALLED, Chunk
 
 FORMATS = ("csv", "parquet")
 BLOCK = 50  # copies that are made at a time; another number is another feed
@@ -68,15 +68,15 @@ def _generate_day(
 
     tables = read_interval(feed, midnight(day), midnight(day + timedelta(days=1)))
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / CONTROL).unlink(missing_ok=True)  # what is killed here leaves no feed that looks whole
+    (folder / CONTROL_FILE).unlink(missing_ok=True)  # what is killed here leaves no feed that looks whole
     for old in folder.glob("flights.*"):
         old.unlink()
     for name in ("weather", "planes", "airports"):
         csv.write_csv(tables[name].drop([ROW]), folder / f"{name}.csv")
-    totals = dict.fromkeys(NUMBERS, 0)
+    totals = dict.fromkeys(TOTALLED, 0)
     rows = cancelled = raw = 0
     with ExitStack() as stack:
-        part = stack.enter_context(replacing(folder / f"flights.{fmt}"))
+        part = stack.enter_context(atomic_replacement(folder / f"flights.{fmt}"))
         file = stack.enter_context(part.open("wb"))
         writer: Any = None
         for table in _blocks(tables["flights"].drop([ROW]), day, copies, seed):
@@ -91,11 +91,11 @@ def _generate_day(
             rows += table.num_rows
             raw += text.tell()
             cancelled += table["dep_time"].null_count
-            for name in NUMBERS:
+            for name in TOTALLED:
                 totals[name] += pc.sum(pc.cast(table[name], "int64")).as_py() or 0
             progress(text.tell())
     chunk = Chunk(str(day), str(folder), copies, rows, raw, cancelled, totals)
-    (folder / CONTROL).write_text(json.dumps(asdict(chunk), indent=2) + "\n")
+    (folder / CONTROL_FILE).write_text(json.dumps(asdict(chunk), indent=2) + "\n")
     return chunk
 
 

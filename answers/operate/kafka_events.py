@@ -12,13 +12,13 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from include.flight_status import broker
-from include.flight_status.produce import producing
+from include.flight_status.produce import open_producer
 from include.flights.feed import default_feed
 
-SPACE = uuid.UUID("9f0c5a5e-7d0c-4d57-8c0e-5d5c8f2f3f10")  # of event ids
+EVENT_IDS = uuid.UUID("9f0c5a5e-7d0c-4d57-8c0e-5d5c8f2f3f10")  # of event ids
 
 
-def events(count: int, batch: str = "0") -> Iterator[tuple[bytes, bytes]]:
+def make_events(count: int, batch: str = "0") -> Iterator[tuple[bytes, bytes]]:
     """`count` events as (key, value), the key being the flight, so that a flight's events stay in order.
 
     :param batch: its name; the same one gives the same event ids
@@ -29,7 +29,7 @@ def events(count: int, batch: str = "0") -> Iterator[tuple[bytes, bytes]]:
             day = f"{row['year']}-{int(row['month']):02}-{int(row['day']):02}"
             flight = f"{day}/{row['carrier']}{row['flight']}/{row['origin']}"
             event = {
-                "event_id": str(uuid.uuid5(SPACE, f"{batch}/{number}")),
+                "event_id": str(uuid.uuid5(EVENT_IDS, f"{batch}/{number}")),
                 "flight": flight,
                 "status": "departed" if row["dep_time"].strip() not in ("", "NA") else "cancelled",
                 "at": row["time_hour"].replace(" ", "T").removesuffix("Z") + "Z",
@@ -45,7 +45,7 @@ def produce_all(
     :raises broker.BrokerUnavailable: some were not delivered
     """
     count, began = 0, time.monotonic()
-    with producing(opts) as produce:
+    with open_producer(opts) as produce:
         for count, (key, value) in enumerate(messages, start=1):
             produce(topic, key, value, None)
             if rate and (ahead := began + count / rate - time.monotonic()) > 0:

@@ -15,7 +15,7 @@ from include.waiting import patience, wait_until
 
 # A worker that is killed is missed after a minute, `[scheduler] task_instance_heartbeat_timeout`; the others at once.
 PARTS = ("task", "triggerer", "scheduler", "kafka", "kafka-relay", "worker")
-QUICK = PARTS[:-1]
+PARTS_MISSED_AT_ONCE = PARTS[:-1]
 TASK = "airflow worker -- "
 EXECUTOR = f"{TASK}LocalExecutor"
 FIND_WITHIN = 120  # seconds for the victim to be there: a part that is being restarted, a task that is to begin
@@ -29,7 +29,7 @@ class Kill:
     part: str
 
 
-def schedule(seed: int, count: int, within: float, parts: tuple[str, ...] = PARTS) -> list[Kill]:
+def make_schedule(seed: int, count: int, within: float, parts: tuple[str, ...] = PARTS) -> list[Kill]:
     """`count` kills over `within` seconds; each part is among every len(parts) of them, in random order."""
     chance = random.Random(seed)  # noqa: S311 (a schedule that can be repeated)
     victims: list[str] = []
@@ -51,7 +51,7 @@ def carry_out(settings: Settings, kills: list[Kill], seed: int, say: Callable[[s
     for kill in kills:
         time.sleep(max(0.0, began + patience(kill.at) - time.monotonic()))
         pid = wait_until(
-            lambda part=kill.part: _strike(settings, part, chance),  # type: ignore[misc]
+            lambda part=kill.part: _kill_part(settings, part, chance),  # type: ignore[misc]
             FIND_WITHIN,
             f"a {kill.part} to kill: does the stack work at all?",
             pause=0.05,
@@ -61,11 +61,11 @@ def carry_out(settings: Settings, kills: list[Kill], seed: int, say: Callable[[s
         yield kill
 
 
-def _strike(settings: Settings, part: str, chance: random.Random) -> int | None:
+def _kill_part(settings: Settings, part: str, chance: random.Random) -> int | None:
     """Kill the part's process; None if there is none."""
     try:
         if part in ("task", "worker"):
-            process = chance.choice(_busy(settings, part) or [None])
+            process = chance.choice(_task_processes(settings, part) or [None])
         else:
             states = {each["part"]: each for each in parts.status(settings)}
             pid = states.get(part, {}).get("pid")
@@ -78,7 +78,7 @@ def _strike(settings: Settings, part: str, chance: random.Random) -> int | None:
     return int(process.pid)
 
 
-def _busy(settings: Settings, part: str) -> list[psutil.Process]:
+def _task_processes(settings: Settings, part: str) -> list[psutil.Process]:
     """Return the processes that run a task ("task"), or the executor's that watch one ("worker"). They call themselves so."""
     supervisor = processes.supervisor_process(settings)
     found = []

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from answers.stack.client import Airflow, ApiError
-from include.waiting import looks
+from include.waiting import poll
 
-BEGINS = 60.0  # seconds for a queued run to begin
+BEGIN_PATIENCE = 60.0  # seconds for a queued run to begin
 
 
 @dataclass(frozen=True)
-class Missed:
+class MissedEvents:
     """The events of one asset that a DAG was not given. `others`: DAGs that are scheduled on the asset, too."""
 
     asset: str
@@ -30,7 +30,7 @@ class Missed:
         return f"{self.events} of {self.asset}{also}"
 
 
-def hand_over(airflow: Airflow, dag_id: str) -> list[Missed]:
+def hand_over_events(airflow: Airflow, dag_id: str) -> list[MissedEvents]:
     """Announce the newest missed event of each asset again, so that Airflow makes a run that is given all of them.
 
     Doing it again does nothing once that run is made. Every DAG that is scheduled on the asset gets the event.
@@ -53,7 +53,7 @@ def hand_over(airflow: Airflow, dag_id: str) -> list[Missed]:
     airflow.drop_queued_events(dag_id)
     for asset, events in found:
         airflow.announce(asset["id"], events[-1]["extra"], events[-1]["partition_key"])
-    return [Missed(asset["name"], len(events), _others(asset, dag_id)) for asset, events in found]
+    return [MissedEvents(asset["name"], len(events), _others(asset, dag_id)) for asset, events in found]
 
 
 def _events(airflow: Airflow, asset_id: int, since: str) -> list[dict[str, Any]]:
@@ -61,7 +61,7 @@ def _events(airflow: Airflow, asset_id: int, since: str) -> list[dict[str, Any]]
 
     Airflow 3.3.2 answers 500 while a run that one of them has started is queued, so that is waited out.
     """
-    for _ in looks(BEGINS):
+    for _ in poll(BEGIN_PATIENCE):
         try:
             return airflow.asset_events(asset_id=asset_id, timestamp_gt=since)
         except ApiError as error:

@@ -23,11 +23,11 @@ DAG = "q05_kafka_webhook"
 PATIENCE = 240  # seconds for one message; below max.poll.interval.ms, after which the group gives the partition away
 
 
-class NotTaken(RuntimeError):
+class RunNotTaken(RuntimeError):
     """Airflow did not take the run; trying again may help."""
 
 
-def post(airflow: Airflow, place: dict[str, Any]) -> bool:
+def post_run(airflow: Airflow, place: dict[str, Any]) -> bool:
     """Ask for the run of the message at a place: topic, topic_id, partition, offset. Returns whether it is new.
 
     :raises NotTaken: no answer, or one that another try may change
@@ -42,10 +42,10 @@ def post(airflow: Airflow, place: dict[str, Any]) -> bool:
         # The topic was deleted and made again: this is another message, at an offset that was there before.
         return airflow.trigger(DAG, f"{run_id}__{place['topic_id']}", place)
     except ApiError as error:
-        raise NotTaken(f"{run_id}: {error}") from error
+        raise RunNotTaken(f"{run_id}: {error}") from error
 
 
-def relay(airflow: Airflow, opts: broker.Options, most: int | None = None) -> int:
+def relay_messages(airflow: Airflow, opts: broker.Options, most: int | None = None) -> int:
     """Relay messages until it is interrupted, or until `most` are done. Returns how many Airflow has taken.
 
     :raises NotTaken: for minutes Airflow took no run; what is not committed comes again
@@ -82,12 +82,12 @@ def _deliver(airflow: Airflow, message: broker.Message, topic_id: str) -> None:
         "offset": message.offset(),
     }
     new = Retrying(
-        retry=retry_if_exception_type(NotTaken),
+        retry=retry_if_exception_type(RunNotTaken),
         stop=stop_after_delay(PATIENCE),
         wait=wait_random_exponential(multiplier=0.5, max=10),
         before_sleep=before_sleep_log(log, logging.WARNING),
         reraise=True,
-    )(post, airflow, place)
+    )(post_run, airflow, place)
     log.info("%s-%s-%s: %s", *(place[key] for key in ("topic", "partition", "offset")), "taken" if new else "known")
 
 
@@ -99,7 +99,7 @@ def main() -> None:
         with interruptible():
             opts = kafka_options()
             broker.create_topics(opts)
-            relay(Airflow(), opts)
+            relay_messages(Airflow(), opts)
     except KeyboardInterrupt:
         log.info("ended")
 

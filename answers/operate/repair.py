@@ -12,11 +12,11 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from answers.operate.fleet import LOOK, require_known, runs_of_days, runs_under_way
-from answers.operate.fleet_due import DONE, DUE, LATER, NOT_BEGUN, Duty, Known, Landed, Published, judge
+from answers.operate.fleet import LOOK_SECONDS, require_known, runs_of_days, runs_under_way
+from answers.operate.fleet_due import DONE, DUE, LATER, NOT_BEGUN, Duty, Known, Landed, Published, judge_duties
 from answers.stack.client import FINAL, Airflow, ApiError, run_of
 from include.fleet.model import Fleet, Member
-from include.waiting import Deadline, looks
+from include.waiting import Deadline, poll
 
 REPAIRED, FAILED, PAUSED, WAITING = "repaired", "failed", "paused", "waiting"
 LANDED = "fleet.landed."  # begins the names of the assets that ingest leaves
@@ -76,8 +76,8 @@ class Repairer:
 
         :raises ApiError: Airflow does not know a DAG, or does not answer
         """
-        self._judge()
-        return self._state()
+        self._find_duties()
+        return self._list_repairs()
 
     def repair(self) -> Iterator[list[Repair]]:
         """Repair, and tell the state of everything that is or was due, again and again until nothing is left to try.
@@ -85,19 +85,19 @@ class Repairer:
         :raises ApiError: runs have not ended in time; they go on, and the same command goes on with them
         """
         while True:
-            duties = self._judge()
+            duties = self._find_duties()
             if self._asked.unpause:
                 self._resume()
-            yield self._state()
+            yield self._list_repairs()
             ready = [each for each in duties if self._can_run(each)]
             if not ready:
                 return
-            if busy := self._busy(ready):  # an event has come: it may be what is missing
-                yield from self._await(self._idle, busy)
+            if busy := self._under_way_by_event(ready):  # an event has come: it may be what is missing
+                yield from self._await(self._none_under_way, busy)
             else:
                 for duty in ready:
                     self._start(duty)
-                yield from self._await(self._ended, ready)
+                yield from self._await(self._all_ended, ready)
 
     def _resume(self) -> None:
         """Resume the paused DAGs that have something due."""
@@ -110,22 +110,22 @@ class Repairer:
     def _can_run(self, duty: Duty) -> bool:
         return duty.state == DUE and duty.key not in self._tried and duty.member.dag_id not in self._paused
 
-    def _judge(self) -> list[Duty]:
+    def _find_duties(self) -> list[Duty]:
         """Look at everything, and put down what is due."""
         members, days = self._asked.members, self._asked.days
         dags = require_known(self._airflow, members)
         self._paused = {each.dag_id for each in members if dags[each.dag_id]["is_paused"]}
-        duties = judge(members, days, self._look(), known(self._airflow, members, days), self._asked.begin)
+        duties = judge_duties(members, days, self._look(), read_known(self._airflow, members, days), self._asked.begin)
         self.not_begun = sum(each.state == NOT_BEGUN for each in duties if each.member.layer == "ingest")
         for duty in duties:
             repair = self._repairs.get(duty.key)
             if repair is None and duty.state in (DUE, LATER):
                 repair = self._repairs[duty.key] = Repair(*duty.key, duty.why, DUE)
             if repair is not None:
-                self._settle(repair, duty)
+                self._update_repair(repair, duty)
         return duties
 
-    def _settle(self, repair: Repair, duty: Duty) -> None:
+    def _update_repair(self, repair: Repair, duty: Duty) -> None:
         if duty.state == DONE:
             repair.state = REPAIRED
         elif repair.dag_id in self._paused:
@@ -138,7 +138,7 @@ class Repairer:
         else:
             repair.state, repair.why = WAITING, f"waits for {', '.join(duty.after)}"
 
-    def _state(self) -> list[Repair]:
+    def _list_repairs(self) -> list[Repair]:
         return list(self._repairs.values())
 
     def _start(self, duty: Duty) -> None:
@@ -154,16 +154,16 @@ class Repairer:
         if existing["state"] in FINAL:
             self._airflow.clear(dag_id, existing["dag_run_id"])
 
-    def _ended(self, duties: list[Duty]) -> bool:
+    def _all_ended(self, duties: list[Duty]) -> bool:
         runs = runs_of_days(self._airflow, [each.member for each in duties], self._asked.days)
         for duty in duties:
             self._repairs[duty.key].state = runs[duty.key]["state"] if duty.key in runs else "gone"
         return all(self._repairs[each.key].state not in ("queued", "running") for each in duties)
 
-    def _idle(self, duties: list[Duty]) -> bool:
-        return not self._busy(duties)
+    def _none_under_way(self, duties: list[Duty]) -> bool:
+        return not self._under_way_by_event(duties)
 
-    def _busy(self, duties: list[Duty]) -> list[Duty]:
+    def _under_way_by_event(self, duties: list[Duty]) -> list[Duty]:
         """Return those whose DAG has an event, or a run that an event has started, under way."""
         by_event = {each.member.dag_id: each.member for each in duties if not each.member.dated}
         started = runs_under_way(self._airflow, list(by_event.values()))
@@ -176,18 +176,18 @@ class Repairer:
         return [each for each in duties if each.member.dag_id in found]
 
     def _await(self, ready: Callable[[list[Duty]], bool], duties: list[Duty]) -> Iterator[list[Repair]]:
-        for _ in looks(self._deadline, LOOK):
+        for _ in poll(self._deadline, LOOK_SECONDS):
             if ready(duties):
-                yield self._state()
+                yield self._list_repairs()
                 return
-            yield self._state()
+            yield self._list_repairs()
         names = ", ".join(sorted({each.member.dag_id for each in duties}))
         raise ApiError(
             f"not finished after {self._deadline.seconds:.0f} s: {names} (they go on; the same command joins them)"
         )
 
 
-def known(airflow: Airflow, members: list[Member], days: list[date]) -> Known:
+def read_known(airflow: Airflow, members: list[Member], days: list[date]) -> Known:
     """Ask Airflow what it knows of some days: the newest events of landings, and the runs of the dates.
 
     The events of publications are not asked for: while a run that one has started is queued, Airflow 3.3.2 answers 500.
@@ -196,10 +196,10 @@ def known(airflow: Airflow, members: list[Member], days: list[date]) -> Known:
     states = {key: run["state"] for key, run in runs.items()}
     ended = {key: datetime.fromisoformat(run["end_date"]) for key, run in runs.items() if run["end_date"]}
     carriers = {each.key for each in members if each.layer == "ingest"}
-    return Known(_landed(airflow, carriers), states, ended, datetime.now(UTC))
+    return Known(_read_landed(airflow, carriers), states, ended, datetime.now(UTC))
 
 
-def _landed(airflow: Airflow, carriers: set[str]) -> dict[tuple[str, date], Landed]:
+def _read_landed(airflow: Airflow, carriers: set[str]) -> dict[tuple[str, date], Landed]:
     found: dict[tuple[str, date], Landed] = {}
     for event in airflow.asset_events(name_prefix_pattern=LANDED):
         carrier, extra = event["name"].removeprefix(LANDED), event["extra"] or {}

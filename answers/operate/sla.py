@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 from answers.operate.sla_judge import Judged, Slot, judge
 from answers.operate.sla_schedule import scheduled
-from answers.operate.sla_store import write
+from answers.operate.sla_store import write_verdicts
 
 EARLIEST = date(2000, 1, 1)
 
@@ -18,7 +18,7 @@ def judge_history(dags: list[str], first: date | None, last: date | None, now: d
     :param first: local day on which an interval begins, like `last`; None for that of the DAG's first and last run
     :raises ValueError: the days are the wrong way round, or a DAG cannot be judged; :raises ApiError: no answer
     """
-    from answers.operate.sla_history import runs_of, within
+    from answers.operate.sla_history import deadline_interval, runs_of
     from answers.stack.client import Airflow
     from answers.stack.settings import Settings
 
@@ -29,7 +29,7 @@ def judge_history(dags: list[str], first: date | None, last: date | None, now: d
     airflow = Airflow()
     slots, runs, deadlines = [], [], {}
     for dag_id, plan in scheduled(first or EARLIEST, last or now.date(), dags, environment).items():
-        deadlines[dag_id] = within(airflow, plan["within"])
+        deadlines[dag_id] = deadline_interval(airflow, plan["within"])
         history = runs_of(airflow, dag_id)
         begins = [run.start for run in history]
         for start, end in (map(datetime.fromisoformat, pair) for pair in plan["slots"]):
@@ -39,7 +39,7 @@ def judge_history(dags: list[str], first: date | None, last: date | None, now: d
     return judge(slots, runs, deadlines, now)
 
 
-def keep(judged: list[Judged]) -> None:
+def keep_verdicts(judged: list[Judged]) -> None:
     """Write the verdicts to the warehouse that is configured.
 
     :raises WarehouseUnavailable: it does not answer
@@ -47,4 +47,4 @@ def keep(judged: list[Judged]) -> None:
     from answers.stack.connections import open_warehouse
 
     with open_warehouse() as client:
-        write(client, judged)
+        write_verdicts(client, judged)

@@ -34,7 +34,7 @@ def runs_of(airflow: Airflow, dag_id: str) -> list[Run]:
     return runs
 
 
-def within(airflow: Airflow, asked: Any) -> timedelta:
+def deadline_interval(airflow: Airflow, asked: Any) -> timedelta:
     """Return a deadline's interval: seconds, or {"variable": key}, as it is now.
 
     :raises ApiError: the Variable is not a number of seconds

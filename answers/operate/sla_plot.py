@@ -10,7 +10,7 @@ COLOURS = {"on_time": "#3b8f5a", "late": "#e5a33d", "failed": "#c8473f", "missin
 TARGET = 0.95
 
 
-def draw(rows: list[Row], file: Path) -> None:
+def draw_compliance(rows: list[Row], file: Path) -> None:
     """Draw compliance to FILE; its ending says whether PNG, SVG or PDF.
 
     :raises ValueError: nothing to draw, or an ending that matplotlib does not know

@@ -42,7 +42,7 @@ GROUP BY dag_id, week
 """
 
 
-def write(client: Client, judged: Iterable[Judged]) -> int:
+def write_verdicts(client: Client, judged: Iterable[Judged]) -> int:
     """Write what is decided; an interval judged again replaces its row. Returns how many rows."""
     client.command("CREATE DATABASE IF NOT EXISTS warehouse")
     client.command(INTERVALS)

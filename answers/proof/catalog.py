@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from include.documents import DocumentError, Strict, dotted, mistakes, read_yaml
+from include.documents import DocumentError, Strict, dotted, error_lines, read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 QUESTIONS = "include/questions"
@@ -265,7 +265,7 @@ def _validated(model: type[Model], value: Any, name: str, prefix: str = "") -> M
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        lines = mistakes(error, lambda location: dotted((prefix, *location) if prefix else location))
+        lines = error_lines(error, lambda location: dotted((prefix, *location) if prefix else location))
         raise CatalogError("\n".join(f"{name}: {line}" for line in lines)) from error
 
 

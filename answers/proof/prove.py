@@ -60,16 +60,16 @@ def prove(
             if (faults or apply is not None) and is_exercise(ROOT):
                 raise FaultError(NOT_HERE)
             if apply is not None or to is not None:
-                _exercise(all_faults, apply, to)
+                _make_exercise(all_faults, apply, to)
                 return
             claims = select_claims(load_questions(ROOT), asked or [])
             if show:
-                good = _recorded(claims, all_faults, as_json)
+                good = _show_recorded(claims, all_faults, as_json)
             elif faults:
-                good = _faults(claims, all_faults, jobs, as_json)
+                good = _prove_faults(claims, all_faults, jobs, as_json)
             else:
                 also = {tier for tier, wanted in zip(ELSEWHERE, (compose, kubernetes), strict=True) if wanted}
-                good = _claims(claims, all_faults, also, as_json)
+                good = _prove_claims(claims, all_faults, also, as_json)
     except (CatalogError, CopyError, FaultError) as error:
         Console(stderr=True).print(f"[red]{escape(str(error))}[/]", highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
@@ -79,7 +79,7 @@ def prove(
     raise typer.Exit(0 if good else 1)
 
 
-def _exercise(faults: list[Fault], fault_id: str | None, to: Path | None) -> None:
+def _make_exercise(faults: list[Fault], fault_id: str | None, to: Path | None) -> None:
     if fault_id is None or to is None:
         raise FaultError("an exercise needs both: --apply FAULT --to DIR")
     fault = next((fault for fault in faults if fault.id == fault_id), None)
@@ -140,7 +140,7 @@ def _status(run: TestRun, claim: str, files: set[str]) -> tuple[str, str | None]
     return "proven", None
 
 
-def _claims(claims: list[Claim], faults: list[Fault], also: Collection[str], as_json: bool) -> bool:
+def _prove_claims(claims: list[Claim], faults: list[Fault], also: Collection[str], as_json: bool) -> bool:
     console = Console(stderr=True)
     questions = load_questions(ROOT)
     snapshot = take_snapshot(ROOT, questions, faults)
@@ -172,7 +172,7 @@ def _claims(claims: list[Claim], faults: list[Fault], also: Collection[str], as_
     return _all_proven(results, claims)
 
 
-def _recorded(claims: list[Claim], faults: list[Fault], as_json: bool) -> bool:
+def _show_recorded(claims: list[Claim], faults: list[Fault], as_json: bool) -> bool:
     """Show what is recorded of the claims, and whether their code has changed since."""
     results = recorded(ROOT, load_questions(ROOT), faults)
     _print_results(results, claims, as_json)
@@ -183,7 +183,7 @@ def _all_proven(results: dict[str, Any], claims: list[Claim]) -> bool:
     return bool(claims) and all(results["claims"][claim.id]["state"] == "proven" for claim in claims)
 
 
-def _faults(claims: list[Claim], all_faults: list[Fault], jobs: int, as_json: bool) -> bool:
+def _prove_faults(claims: list[Claim], all_faults: list[Fault], jobs: int, as_json: bool) -> bool:
     console = Console(stderr=True)
     asked = [fault for fault in all_faults if fault.claim in {claim.id for claim in claims}]
     snapshot = take_snapshot(ROOT, load_questions(ROOT), all_faults)

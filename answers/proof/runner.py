@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from include.waiting import Deadline, WaitedInVain, wait_until
+from include.waiting import Deadline, WaitTimeout, wait_until
 
 Event = dict[str, Any]
 
@@ -141,7 +141,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
             if process.poll() is not None:
                 break
             process.send_signal(kind)
-            with contextlib.suppress(WaitedInVain):
+            with contextlib.suppress(WaitTimeout):
                 wait_until(lambda: process.poll() is not None, seconds, "pytest to end", pause=0.05)
     finally:
         with contextlib.suppress(ProcessLookupError):

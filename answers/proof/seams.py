@@ -52,7 +52,7 @@ def replacements(file: Path, root: Path = ROOT) -> list[Replacement]:
     return found
 
 
-def mocked(root: Path = ROOT) -> list[str]:
+def mocked_symbols(root: Path = ROOT) -> list[str]:
     """Return a line for each test that replaces an anchor of its claim: file, line, test, claim and symbol."""
     anchors = {claim.id: claim.anchor for question in load_questions(root) for claim in question.claims}
     claims: dict[tuple[str, str], set[str]] = {}

@@ -13,7 +13,7 @@ from answers.proof.excerpts import excerpt
 from include.waiting import patience
 
 WORDS_A_SECOND = 170 / 60  # the pace of an answer: 170 words at most, in 60 seconds
-LOOK = 5  # seconds that a listener looks at an excerpt
+LOOK_SECONDS = 5  # seconds that a listener looks at an excerpt
 WITHOUT_RUNS, WITH_RUNS = 180, 480  # seconds, at most
 SENTENCE = re.compile(r"(?<=[.?!])\s+(?=[A-Z`“\"])")
 
@@ -24,7 +24,7 @@ def sentences(paragraph: str) -> list[str]:
 
 
 @dataclass
-class Played:
+class StepOutcome:
     """Records what became of one step.
 
     :param problems: what was not as it should be; none where the step works.
@@ -38,18 +38,18 @@ class Played:
 
 def seconds_of(step: Step) -> dict[str, int]:
     """Return how long a step takes: `said`, with a look at its excerpt, and `run`."""
-    said = len(step.say.split()) / WORDS_A_SECOND + (LOOK if step.show else 0)
+    said = len(step.say.split()) / WORDS_A_SECOND + (LOOK_SECONDS if step.show else 0)
     return {"said": round(said), "run": step.expect.seconds if step.expect else 0}
 
 
-def length(question: Question) -> dict[str, int]:
+def walk_seconds(question: Question) -> dict[str, int]:
     """Return how long a walk takes, in seconds: `said` without its commands, `whole` with them."""
     times = [seconds_of(step) for step in question.walk]
     said = sum(each["said"] for each in times)
     return {"said": said, "whole": said + sum(each["run"] for each in times)}
 
 
-def check(question: Question, run: bool = True, first: int = 1, root: Path = ROOT) -> Iterator[Played]:
+def check_walk(question: Question, run: bool = True, first: int = 1, root: Path = ROOT) -> Iterator[StepOutcome]:
     """Play a walk without a word: resolve what is shown, run what is run, compare with what is expected.
 
     :param run: run the commands, too.
@@ -57,11 +57,11 @@ def check(question: Question, run: bool = True, first: int = 1, root: Path = ROO
     """
     for number, step in enumerate(question.walk, 1):
         if number >= first:
-            yield _played(number, step, run, root)
+            yield _play_step(number, step, run, root)
 
 
-def _played(number: int, step: Step, run: bool, root: Path) -> Played:
-    played = Played(number)
+def _play_step(number: int, step: Step, run: bool, root: Path) -> StepOutcome:
+    played = StepOutcome(number)
     if step.show:
         try:
             excerpt(step.show, root)
@@ -70,20 +70,22 @@ def _played(number: int, step: Step, run: bool, root: Path) -> Played:
     if not (run and step.expect):
         return played
     for command in step.commands:
-        code, output = execute(command, step.expect.seconds, root)
+        code, output = run_command(command, step.expect.seconds, root)
         played.output += output
         if code is None:
             played.problems.append(f"{command}: not done after {step.expect.seconds} s")
             return played
         if code != step.expect.exit:
-            played.problems.append(f"{command}: ended with {code} instead of {step.expect.exit}: {_end(output)}")
+            played.problems.append(f"{command}: ended with {code} instead of {step.expect.exit}: {_last_lines(output)}")
             return played
     if step.expect.says and step.expect.says not in played.output:
-        played.problems.append(f"{step.commands[-1]}: does not print {step.expect.says!r}: {_end(played.output)}")
+        played.problems.append(
+            f"{step.commands[-1]}: does not print {step.expect.says!r}: {_last_lines(played.output)}"
+        )
     return played
 
 
-def execute(command: str, seconds: float, root: Path = ROOT) -> tuple[int | None, str]:
+def run_command(command: str, seconds: float, root: Path = ROOT) -> tuple[int | None, str]:
     """Run a command of a walk with this interpreter. No shell sees it.
 
     :param seconds: that it may take on the recorded machine; a slower one gets more.
@@ -107,5 +109,5 @@ def execute(command: str, seconds: float, root: Path = ROOT) -> tuple[int | None
     return done.returncode, done.stdout
 
 
-def _end(output: str) -> str:
+def _last_lines(output: str) -> str:
     return " / ".join(output.strip().splitlines()[-3:]) or "it printed nothing"

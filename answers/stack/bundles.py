@@ -17,7 +17,7 @@ FIRST = "initial"
 """The tag of the commit that a new repository starts with."""
 
 
-def settings(bare: Path, storage: Path) -> dict[str, str]:
+def bundle_settings(bare: Path, storage: Path) -> dict[str, str]:
     """Airflow's settings for a versioned bundle.
 
     :param bare: the repository
@@ -39,7 +39,7 @@ def settings(bare: Path, storage: Path) -> dict[str, str]:
     }
 
 
-def create(bare: Path, project: Path) -> Repository:
+def create_repository(bare: Path, project: Path) -> Repository:
     """Return the bare repository, made from the project's where there is none yet, deployed at the commit checked out there.
 
     :raises RepositoryError: the project is no Git repository, or has no commit
@@ -52,29 +52,29 @@ def create(bare: Path, project: Path) -> Repository:
     return made
 
 
-def repository(home: Path) -> Path:
+def repository_path(home: Path) -> Path:
     """Return the bare repository of the embedded stack in `home`."""
     return home / "dags.git"
 
 
-def chosen(home: Path) -> str:
+def dags_source(home: Path) -> str:
     """Return where the embedded stack in `home` has its DAGs from: "local" or "git"."""
     file = home / "dags-from"
     return file.read_text() if file.exists() else "local"
 
 
-def choose(home: Path, project: Path, wanted: str | None, running: bool) -> None:
+def choose_dags_source(home: Path, project: Path, wanted: str | None, running: bool) -> None:
     """Note where it has them from at its next start; makes the repository where it is needed and missing.
 
     :param wanted: as it was if None
     :raises RepositoryError: there is no such place, or the stack runs with another one, or `create` fails
     """
-    now = chosen(home)
+    now = dags_source(home)
     if wanted not in (None, "local", "git"):
         raise RepositoryError(f"--dags {wanted}: should be local or git")
     if running and wanted not in (None, now):
         raise RepositoryError(f"the stack runs with DAGs from {now}: `answers down` first")
     if (wanted or now) == "git":
-        create(repository(home), project)
+        create_repository(repository_path(home), project)
     if wanted is not None:
         (home / "dags-from").write_text(wanted)

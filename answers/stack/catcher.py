@@ -61,7 +61,7 @@ class Catcher(ThreadingHTTPServer):
         super(ThreadingHTTPServer, self).server_bind()
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
-    def keep(self, path: str, body: Any) -> None:
+    def keep_message(self, path: str, body: Any) -> None:
         """Remember one message."""
         message = {"at": datetime.now(UTC).isoformat(timespec="microseconds"), "path": path, "body": body}
         with self._writing:
@@ -71,12 +71,12 @@ class Catcher(ThreadingHTTPServer):
                 lines.write(json.dumps(message) + "\n")
             self.messages.append(message)
 
-    def seen(self, path: str | None = None) -> list[dict[str, Any]]:
+    def received(self, path: str | None = None) -> list[dict[str, Any]]:
         """List the messages that were posted to `path`, or all of them."""
         with self._writing:
             return [message for message in self.messages if path in (None, message["path"])]
 
-    def misbehave(self, path: str) -> dict[str, Any] | None:
+    def behaviour_for(self, path: str) -> dict[str, Any] | None:
         """Return how to answer a post to `path` instead of keeping it; None: as usual."""
         with self._writing:
             told = self.behaviour
@@ -119,10 +119,10 @@ class _Handler(BaseHTTPRequestHandler):
         except _RefusedError as error:
             return self._refuse(*error.args)
         path = self._url().path
-        if told := self.server.misbehave(path):
+        if told := self.server.behaviour_for(path):
             time.sleep(told.get("seconds", 0))
             return self._answer(told.get("code", 200), {"error": "as it was told"}, told.get("headers", {}))
-        self.server.keep(path, body)
+        self.server.keep_message(path, body)
         return self._answer(200, {"status": "ok"})
 
     def do_PUT(self) -> None:
@@ -151,7 +151,7 @@ class _Handler(BaseHTTPRequestHandler):
         if url.path == "/health":
             return self._answer(200, {"status": "ok"})
         if url.path == MESSAGES:
-            return self._answer(200, self.server.seen(parse_qs(url.query).get("path", [None])[0]))
+            return self._answer(200, self.server.received(parse_qs(url.query).get("path", [None])[0]))
         return self._refuse(404, "there are GET /messages and GET /health")
 
     def do_DELETE(self) -> None:
@@ -218,7 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.mail_port is not None:
             from answers.stack.mail_sink import serve
 
-            serve(options.host, options.mail_port, lambda mail: server.keep("/mail", mail))
+            serve(options.host, options.mail_port, lambda mail: server.keep_message("/mail", mail))
         print(f"catching webhooks on http://{options.host}:{server.server_port}", flush=True)
         server.serve_forever()
 

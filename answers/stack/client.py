@@ -10,7 +10,7 @@ from typing import Any
 
 from answers.stack.endpoints import Endpoints, run_of
 from answers.stack.rest import ApiError
-from include.waiting import Deadline, looks
+from include.waiting import Deadline, poll
 
 __all__ = ["FINAL", "Airflow", "ApiError", "Run", "run_of"]
 FINAL = ("success", "failed")
@@ -47,7 +47,7 @@ class Airflow(Endpoints):
 
     def find_dag(self, name: str, patience: float | Deadline = 60) -> str:
         """Find the DAG called `name`, or the only one whose id begins with `name` and an underscore (q01 -> q01_...)."""
-        for _ in looks(patience):  # the DAG processor may not have parsed it yet
+        for _ in poll(patience):  # the DAG processor may not have parsed it yet
             known = self.dag_ids()
             found = [each for each in known if each == name] or [each for each in known if each.startswith(f"{name}_")]
             if len(found) == 1:
@@ -102,7 +102,7 @@ class Airflow(Endpoints):
         :raises ApiError: they have not after `patience` seconds (include/waiting.py)
         """
         deadline = Deadline.of(patience)
-        for _ in looks(deadline):
+        for _ in poll(deadline):
             runs = [self.run(dag_id, run_id) for run_id in run_ids]
             yield runs
             if all(run.done for run in runs):

@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree
 
-from include.files import replacing, user_cache
+from include.files import atomic_replacement, user_cache
 
 IVY_CLASS = "org/apache/ivy/plugins/resolver/IBiblioResolver.class"
 AT_A_TIME = 8
@@ -64,7 +64,7 @@ def repository() -> str:
     """
     if given := os.environ.get("MAVEN_REPOSITORY"):
         return given.rstrip("/")
-    return (_mirror() or _central()).rstrip("/")
+    return (_mirror() or _maven_central()).rstrip("/")
 
 
 def _mirror() -> str | None:
@@ -82,7 +82,7 @@ def _mirror() -> str | None:
     return None
 
 
-def _central() -> str:
+def _maven_central() -> str:
     """Ivy's constant for Maven Central: the text constants of a class lie in its bytes as they are."""
     spec = find_spec("pyspark")
     folder = Path(spec.origin).parent / "jars" if spec and spec.origin else Path()
@@ -130,7 +130,7 @@ def _download(jars: list[Jar], folder: Path, base: str) -> None:
         digest = hashlib.sha256()
         try:
             request = f"{base}/{jar.path}"
-            with replacing(folder / jar.file) as part:
+            with atomic_replacement(folder / jar.file) as part:
                 answer = urllib.request.urlopen(request, timeout=TIMEOUT, context=context)  # noqa: S310
                 with answer, part.open("wb") as file:
                     while block := answer.read(1 << 16):

@@ -81,7 +81,7 @@ def command(folder: Path, port: int, controller: int) -> tuple[list[str], dict[s
     return [*flags, "kafka.Kafka", str(properties)], dict(os.environ)
 
 
-def answers(port: int) -> bool:
+def is_answering(port: int) -> bool:
     """Tell whether a broker on loopback lists its topics."""
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import AdminClient
@@ -109,7 +109,7 @@ def up(settings: Settings, say: Callable[[str], None] = print, patience: float =
         raise parts.StackError(str(error)) from error
     start(settings, "kafka")
     wait_until(
-        lambda: answers(settings.ports["kafka"]),
+        lambda: is_answering(settings.ports["kafka"]),
         patience,
         "kafka",
         pause=0.1,

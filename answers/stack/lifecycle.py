@@ -36,18 +36,18 @@ from answers.stack.preflight import disk_available, memory_available
 from answers.stack.processes import (
     STARTER,
     THIS_PROCESS,
-    end,
-    leftovers,
-    started_here,
+    end_processes,
+    stack_processes,
+    started_by_this_process,
     supervisor_process,
     wait_for_end,
 )
 from answers.stack.repository import RepositoryError
 from answers.stack.settings import PROJECT, Settings
-from include.waiting import looks
+from include.waiting import poll
 
 CLIENTS_OF_API = ("scheduler", "dag-processor", "triggerer", "kafka-relay")
-LEAST = {"MEMORY": 3 << 30, "DISK": 2 << 30}  # bytes that have to be free for a start
+NEEDED_BYTES = {"MEMORY": 3 << 30, "DISK": 2 << 30}  # bytes that have to be free for a start
 
 
 def up(say: Say = print, patience: float = 180, dags: str | None = None) -> Settings:
@@ -65,7 +65,7 @@ def up(say: Say = print, patience: float = 180, dags: str | None = None) -> Sett
             settings = _start_supervisor(settings, say)
         settings.write_passwords()
         rpc = supervisor(settings)
-        wait_for("postgres", lambda: metadata.answers(settings), settings, patience, say)
+        wait_for("postgres", lambda: metadata.is_answering(settings), settings, patience, say)
         metadata.prepare(settings, say)
         states = states_of(rpc)
         if states["parameter-store"] not in ("RUNNING", "STARTING"):
@@ -87,7 +87,7 @@ def choose_dags(dags: str | None) -> None:
     """
     settings = Settings.load()
     try:
-        bundles.choose(settings.home, PROJECT, dags, running=supervisor_process(settings) is not None)
+        bundles.choose_dags_source(settings.home, PROJECT, dags, running=supervisor_process(settings) is not None)
     except RepositoryError as error:
         raise StackError(str(error)) from error
 
@@ -121,7 +121,7 @@ def down(say: Say = print) -> bool:
     settings = Settings.load()
     with _one_at_a_time(settings.home, "stopping"):
         process = supervisor_process(settings)
-        orphans = leftovers(settings)
+        orphans = stack_processes(settings)
         if process:
             say("stopping the stack")
             try:
@@ -132,7 +132,7 @@ def down(say: Say = print) -> bool:
             except (OSError, HTTPException, xmlrpc.client.Error):
                 process.terminate()
             wait_for_end([process], 90)
-        end([each for each in orphans if each.is_running()])
+        end_processes([each for each in orphans if each.is_running()])
         (settings.home / "supervisord.pid").unlink(missing_ok=True)
     return bool(process or orphans)
 
@@ -146,23 +146,23 @@ def _stop_api_clients_first(rpc: Any, patience: float = 45) -> None:
     clients = [part for part in CLIENTS_OF_API if states[part] in ("RUNNING", "STARTING", "BACKOFF")]
     for part in clients:
         rpc.stopProcess(part, False)
-    for _ in looks(patience, 0.1):  # supervisor kills the slowest after 30 s
+    for _ in poll(patience, 0.1):  # supervisor kills the slowest after 30 s
         states = states_of(rpc)
         if not any(states[part] == "STOPPING" for part in clients):
             return
 
 
 @contextmanager
-def stopping_what_it_starts(say: Say = print) -> Iterator[None]:
+def stop_if_started_within(say: Say = print) -> Iterator[None]:
     """Stop the stack at the end of the block if it was started within. A stack that ran before stays up.
 
     Where the next start has its DAGs from is then as it was before, too.
     """
-    dags_before = bundles.chosen(Settings.load().home)
+    dags_before = bundles.dags_source(Settings.load().home)
     try:
         yield
     finally:
-        if started_here(Settings.load()):
+        if started_by_this_process(Settings.load()):
             down(say)
         if supervisor_process(Settings.load()) is None:
             choose_dags(dags_before)
@@ -172,7 +172,7 @@ def stopping_what_it_starts(say: Say = print) -> Iterator[None]:
 def _one_at_a_time(home: Path, work: str) -> Iterator[None]:
     """Let one command at a time start or stop the stack.
 
-    :param work: "starting" or "stopping", for `at_work`
+    :param work: "starting" or "stopping", for `work_under_way`
     """
     with (home / "lock").open("a") as lock:
         try:
@@ -185,7 +185,7 @@ def _one_at_a_time(home: Path, work: str) -> Iterator[None]:
         yield
 
 
-def at_work(settings: Settings) -> str | None:
+def work_under_way(settings: Settings) -> str | None:
     """Tell what a command does to the stack at this moment: "starting", "stopping", or None."""
     try:
         with (settings.home / "lock").open() as lock:
@@ -203,7 +203,7 @@ def _refuse_without_room(home: Path) -> None:
 
     :raises StackError: one is
     """
-    memory, disk = (int(os.environ.get(f"ANSWERS_MIN_{name}", least)) for name, least in LEAST.items())
+    memory, disk = (int(os.environ.get(f"ANSWERS_MIN_{name}", least)) for name, least in NEEDED_BYTES.items())
     if (free := memory_available()) < memory:
         raise StackError(
             f"only {free / 2**30:.1f} GB of memory are available, the stack with one Spark job wants "
@@ -218,9 +218,9 @@ def _refuse_without_room(home: Path) -> None:
 
 
 def _start_supervisor(settings: Settings, say: Say) -> Settings:
-    if orphans := leftovers(settings):
+    if orphans := stack_processes(settings):
         say(f"ending {len(orphans)} processes that a crash left behind")
-        end(orphans)
+        end_processes(orphans)
     _refuse_without_room(settings.home)
     (settings.home / "supervisord.pid").unlink(missing_ok=True)
     settings, notes = settings.with_ports()

@@ -12,7 +12,7 @@ from answers.stack.parts import ANSWER_WITHIN, Say, StackError, log_tail
 from answers.stack.settings import PROJECT, Settings
 
 
-def answers(settings: Settings) -> bool:
+def is_answering(settings: Settings) -> bool:
     """Tell whether PostgreSQL takes connections."""
     import psycopg2
 

@@ -102,11 +102,11 @@ def all_healthy(parts: Mapping[str, str]) -> bool:
     return all(parts.get(part) == "healthy" for part in wanted)
 
 
-def condition(parts: Sequence[Mapping[str, Any]], work: str | None, healthy: bool) -> str:
+def overall_state(parts: Sequence[Mapping[str, Any]], work: str | None, healthy: bool) -> str:
     """Tell how the stack is as a whole.
 
     :param parts: as `status` returns them
-    :param work: as `at_work` returns it
+    :param work: as `work_under_way` returns it
     :param healthy: whether Airflow says that its parts are
     :returns: not running, starting, stopping, incomplete (a part has ended or failed), not healthy, or running
     """

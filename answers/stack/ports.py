@@ -17,7 +17,7 @@ import psutil
 from include.files import user_cache, write_atomically
 
 
-def claim(home: Path, choose: Callable[[set[int]], dict[str, int]]) -> dict[str, int]:
+def claim_ports(home: Path, choose: Callable[[set[int]], dict[str, int]]) -> dict[str, int]:
     """Let a stack choose its ports while no other one does.
 
     :param home: the stack's folder

@@ -25,7 +25,7 @@ def supervisor_process(settings: Settings) -> psutil.Process | None:
         return None
 
 
-def leftovers(settings: Settings) -> list[psutil.Process]:
+def stack_processes(settings: Settings) -> list[psutil.Process]:
     """List the processes of this stack: those with its mark in their environment, their descendants, and its PostgreSQL.
 
     Airflow's workers write their title over their environment. They are known by their session, supervisor's, and by
@@ -51,16 +51,16 @@ def leftovers(settings: Settings) -> list[psutil.Process]:
     return [process for pid, process in found.items() if pid not in own]
 
 
-def orphans(settings: Settings) -> list[psutil.Process]:
+def lost_processes(settings: Settings) -> list[psutil.Process]:
     """List the processes of this stack that its supervisor has lost: children of a part that was killed."""
     running = supervisor_process(settings)
     known = {running.pid, *(each.pid for each in running.children(recursive=True))} if running else set()
-    return [process for process in leftovers(settings) if process.pid not in known]
+    return [process for process in stack_processes(settings) if process.pid not in known]
 
 
-def started_here(settings: Settings) -> bool:
+def started_by_this_process(settings: Settings) -> bool:
     """Tell whether this very process started the stack that runs: it may stop that one, and no other."""
-    return any(_environment(process).get(STARTER) == THIS_PROCESS for process in leftovers(settings))
+    return any(_environment(process).get(STARTER) == THIS_PROCESS for process in stack_processes(settings))
 
 
 def _environment(process: psutil.Process) -> dict[str, str]:
@@ -70,7 +70,7 @@ def _environment(process: psutil.Process) -> dict[str, str]:
         return {}
 
 
-def end(processes: list[psutil.Process], patience: float = 15) -> None:
+def end_processes(processes: list[psutil.Process], patience: float = 15) -> None:
     """Ask processes to end, and kill those that do not."""
     for act in ("terminate", "kill"):
         for process in processes:

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 import httpx
 
-from answers.stack.lifecycle import at_work
+from answers.stack.lifecycle import work_under_way
 from answers.stack.parts import supervisor_state
 from answers.stack.settings import Settings
 from include.waiting import Deadline
@@ -80,7 +80,7 @@ class Rest:
 
     def _is_stopped(self) -> bool:
         """Tell whether this is the embedded stack, its API server is not to run, and no command is about to start it."""
-        if self._stack is None or at_work(self._stack) == "starting":
+        if self._stack is None or work_under_way(self._stack) == "starting":
             return False
         return supervisor_state(self._stack, "api-server") in (None, "STOPPED", "EXITED", "FATAL")
 

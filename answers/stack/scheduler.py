@@ -10,15 +10,15 @@ from __future__ import annotations
 import os
 import sys
 
-from answers.stack.processes import end, orphans
+from answers.stack.processes import end_processes, lost_processes
 from answers.stack.settings import Settings
 
 
 def main() -> None:
     """Clean up, then exec `airflow scheduler`."""
-    if found := orphans(Settings.load()):
+    if found := lost_processes(Settings.load()):
         print(f"ending {len(found)} processes that a killed scheduler left behind: {[each.pid for each in found]}")
-        end(found, patience=5)
+        end_processes(found, patience=5)
     os.execv(sys.executable, [sys.executable, "-m", "airflow", "scheduler", "--skip-serve-logs"])
 
 

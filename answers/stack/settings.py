@@ -17,7 +17,7 @@ from typing import Any
 from answers.stack import bundles, dotenv
 from answers.stack.java import find_java
 from answers.stack.parameters import contents, names
-from answers.stack.ports import claim
+from answers.stack.ports import claim_ports
 from include.files import write_atomically
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -86,7 +86,7 @@ class Settings:
                     notes.append(f"port {wanted} is taken: {part} listens on {found[part]} instead")
             return found
 
-        ports = claim(self.home, choose)
+        ports = claim_ports(self.home, choose)
         write_atomically(self.home / "ports.json", json.dumps(ports))
         return Settings(self.home, self.secrets, ports), notes
 
@@ -151,8 +151,8 @@ class Settings:
             "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
             "ANSWERS_POOLS": "fleet=2,spark=2,warehouse=1",
         }
-        if bundles.chosen(self.home) == "git":
-            own |= bundles.settings(bundles.repository(self.home), self.home / "bundles")
+        if bundles.dags_source(self.home) == "git":
+            own |= bundles.bundle_settings(bundles.repository_path(self.home), self.home / "bundles")
         own |= {name: value for name, value in os.environ.items() if name.startswith("AIRFLOW__")}
         own |= self.core()
         if self.ports:

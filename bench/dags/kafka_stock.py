@@ -22,10 +22,10 @@ with DAG(
     def process_announced(triggering_asset_events=None, dag_run=None) -> dict:
         """Handle the messages of the run's events, and no others."""
         from include.flight_status.broker import Slice
-        from plugins.kafka import announced, handle
+        from plugins.kafka import announced_slices, handle_messages
 
-        places = announced(triggering_asset_events)
+        places = announced_slices(triggering_asset_events)
         wanted = [Slice(each["topic"], each["partition"], each["offset"], each["offset"] + 1) for each in places]
-        return handle(lambda *_: wanted, dag_run)[0]
+        return handle_messages(lambda *_: wanted, dag_run)[0]
 
     process_announced()

@@ -23,7 +23,7 @@ def probe(p: Probe) -> None:
     with p.catcher("ops_webhook") as server:
         for name, (day, now) in runs.items():
             p.run(name, DAG, day, {"now": now})
-            p.note(f"{name}-told", [message["body"] for message in server.seen("/refunds")])
+            p.note(f"{name}-told", [message["body"] for message in server.received("/refunds")])
             server.forget()
     files = p.changed_tests()
     p.note("tests-changed", files)

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 
-from answers.deploy.shape import compare
+from answers.deploy.shape import compare_dags
 from answers.exercise.judge import Evidence, Variant, check, expected, wrong
 
 DAG = "q10_canary"
@@ -24,7 +24,7 @@ def written_by(seen: Evidence, name: str, because: str) -> dict[str, bytes]:
 def compatible(seen: Evidence, v: Variant) -> None:
     """Want no reason to pause in any DAG."""
     before, after = (seen.value(name)["dags"] for name in ("parsed-before", "parsed"))
-    for change in compare(before, after):
+    for change in compare_dags(before, after):
         if change.why or change.must_end:
             wrong(
                 seen=f"{change.dag_id}: {'; '.join(change.why) or 'its runs must end first'}",

@@ -1,6 +1,7 @@
-"""The ways in which a task dies, and the record of what was noticed: what dags/q08_failure_matrix.py is made of.
+"""Scenarios and recorder for dags/q08_failure_matrix.py: how a task may end, and which parts of Airflow notice it.
 
-`observed` reads the effects back; bench/results/failure_matrix.json is what a live stack showed, and docs/q08.md has its table.
+`observed_effects` reads the records back. bench/results/failure_matrix.json is what a live stack showed. docs/q08.md has its
+table.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from include.alerts import misses, records
+from include.alerts import records
 
 FOLDER = "failure_matrix"
 SCENARIOS = {
@@ -32,11 +33,11 @@ EFFECTS = {
     "one_failed": "`one_failed` task",
     "deadline": "deadline",
 }
-LONG = 25.0  # seconds; longer than any timeout of the matrix
+SLEEP_SECONDS = 25.0  # seconds; longer than any timeout of the matrix
 
 
-def die(scenario: str) -> str:
-    """Do to the running task's process what the scenario is called after.
+def run_scenario(scenario: str) -> str:
+    """End the running task's process in the way that the scenario names.
 
     :raises Exception: in those scenarios that consist of one
     """
@@ -57,26 +58,28 @@ def die(scenario: str) -> str:
         os.kill(os.getppid(), signal.SIGKILL)
     if scenario.startswith("sigkill"):
         os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(LONG)
+    time.sleep(SLEEP_SECONDS)
     return "nothing has stopped it"
 
 
-def note(data_root: Path, dag_id: str, run_id: str, effect: str, seen: dict[str, Any]) -> None:
+def record_effect(data_root: Path, dag_id: str, run_id: str, effect: str, seen: dict[str, Any]) -> None:
     """Record that an effect of a failure was seen in a run."""
-    records.write_once(records.file_of(data_root / FOLDER, dag_id, run_id, effect), seen | {"effect": effect})
+    records.write_once(records.record_path(data_root / FOLDER, dag_id, run_id, effect), seen | {"effect": effect})
 
 
-def observed(data_root: Path, dag_id: str, run_id: str) -> dict[str, str]:
+def observed_effects(data_root: Path, dag_id: str, run_id: str) -> dict[str, str]:
     """Return the effects that were seen in a run: effect -> the process that it happened in."""
-    folder = records.file_of(data_root / FOLDER, dag_id, run_id, "x").parent
-    found = [each for each in records.recorded(folder.parent) if (each["dag_id"], each["run_id"]) == (dag_id, run_id)]
+    folder = records.record_path(data_root / FOLDER, dag_id, run_id, "x").parent
+    found = [
+        each for each in records.read_records(folder.parent) if (each["dag_id"], each["run_id"]) == (dag_id, run_id)
+    ]
     seen = {each["effect"]: each["process"] for each in found}
-    if any((each["dag_id"], each["run_id"]) == (dag_id, run_id) for each in misses.recorded(data_root)):
+    if any((each["dag_id"], each["run_id"]) == (dag_id, run_id) for each in records.recorded_misses(data_root)):
         seen["deadline"] = "triggerer"
     return seen
 
 
-def table(rows: dict[str, dict[str, Any]]) -> str:
+def matrix_table(rows: dict[str, dict[str, Any]]) -> str:
     """Write the matrix as Markdown.
 
     :param rows: scenario -> {"state" of the run, "effects": {effect: process}}

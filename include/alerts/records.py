@@ -1,7 +1,11 @@
-"""Small records on the shared disk, written once each, with a note of whether somebody was told.
+"""Keeps small records of failures and missed deadlines on the shared disk: one JSON file each, written once.
 
-Files and not the warehouse: they are written by the triggerer, by tasks that fail and by the DAG processor, and one process at
-a time may hold the embedded engine.
+They are files and no table: the triggerer, failing tasks and the DAG processor write them, and one process at a time may
+hold the embedded warehouse.
+
+The promise is *one record, at least one notification*. A callback that is run again (its triggerer was killed) finds the
+record, and notifies again only where no notification is known to have arrived. If it is killed after the notification and
+before `mark_notified`, it notifies again. Receivers know the notification by its `id`.
 """
 
 from __future__ import annotations
@@ -13,15 +17,17 @@ from typing import Any
 from urllib.parse import quote
 from uuid import uuid4
 
+MISSED_DEADLINES = "deadline_misses"  # a folder below data_root
 
-def file_of(folder: Path, dag_id: str, run_id: str, key: str) -> Path:
+
+def record_path(folder: Path, dag_id: str, run_id: str, key: str) -> Path:
     """Return the path of a record about a run: FOLDER/DAG/RUN__KEY.json."""
     # A run's id may be 250 characters, of which quoting makes more than a file's name may have.
     return folder / quote(dag_id, safe="") / f"{quote(run_id, safe='')[:150]}__{key}.json"
 
 
 def write_once(file: Path, document: dict[str, Any]) -> bool:
-    """Write the record, whole or not at all; what is there already stays as it is.
+    """Write the record, whole or not at all. What is there already stays as it is.
 
     :returns: whether this call wrote it
     :raises OSError: it cannot be written
@@ -38,17 +44,34 @@ def write_once(file: Path, document: dict[str, Any]) -> bool:
     return True
 
 
-def note_notified(file: Path) -> None:
+def mark_notified(file: Path) -> None:
     """Remember that the notification of this record has arrived."""
     file.with_suffix(".notified").touch()
 
 
-def notified(file: Path) -> bool:
+def is_notified(file: Path) -> bool:
     """Tell whether the notification of this record is known to have arrived."""
     return file.with_suffix(".notified").exists()
 
 
-def recorded(folder: Path) -> list[dict[str, Any]]:
-    """Every record below a folder, by file name, each with `notified`."""
+def read_records(folder: Path) -> list[dict[str, Any]]:
+    """List every record below a folder, by file name, each with `notified`."""
     files = sorted(folder.glob("*/[!.]*.json"))
-    return [{**json.loads(file.read_text(encoding="utf-8")), "notified": notified(file)} for file in files]
+    return [{**json.loads(file.read_text(encoding="utf-8")), "notified": is_notified(file)} for file in files]
+
+
+def record_miss(data_root: Path, miss: dict[str, Any]) -> Path:
+    """Write DATA_ROOT/deadline_misses/DAG/RUN__ID.json. What is there already stays as it is.
+
+    :param miss: at least dag_id, run_id and id (of the deadline)
+    :returns: the file
+    :raises OSError: it cannot be written
+    """
+    file = record_path(data_root / MISSED_DEADLINES, miss["dag_id"], miss["run_id"], miss["id"])
+    write_once(file, miss)
+    return file
+
+
+def recorded_misses(data_root: Path) -> list[dict[str, Any]]:
+    """List every recorded miss, by file name, each with `notified`."""
+    return read_records(data_root / MISSED_DEADLINES)

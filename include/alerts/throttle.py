@@ -19,25 +19,27 @@ from pathlib import Path
 from typing import Any
 
 from include.alerts import records
-from include.waiting import looks
+from include.waiting import poll
 
 FOLDER = "failures"
-STORM = 5  # messages in a WINDOW that are sent singly
-WINDOW = 60.0  # seconds
+STORM_SIZE = 5  # messages in a WINDOW that are sent singly
+STORM_SECONDS = 60.0  # seconds
 LOCK_PATIENCE = 1.0  # seconds that a failing task waits for another one's look
-FRESH = 60.0  # seconds; a record that is older and not notified was left by a notifier that crashed: send it again
+RESEND_AFTER = (
+    60.0  # seconds; a record that is older and not notified was left by a notifier that crashed: send it again
+)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Says what to do about a failure: `send` is "message", "digest" or "nothing"; `untold` are earlier ones, by DAG."""
+    """Says what to do about a failure: `send` is "message", "digest" or "nothing"; `unsent` are earlier ones, by DAG."""
 
     send: str
     why: str = ""
-    untold: tuple[tuple[str, int], ...] = ()
+    unsent: tuple[tuple[str, int], ...] = ()
 
 
-def cause(error: str, stage: str, round: str) -> str:
+def cause_key(error: str, stage: str, round: str) -> str:
     """Return the cause of a failure as twelve characters: a hash of the error without its numbers, of stage and round.
 
     Failures of a run with the same cause are one failure.
@@ -50,7 +52,7 @@ def cause(error: str, stage: str, round: str) -> str:
     return sha256(f"{stage} {round} {re.sub(r'[0-9]+', '#', first_line)}".encode()).hexdigest()[:12]
 
 
-def admit(data_root: Path, failure: dict[str, Any], now: float | None = None) -> tuple[Verdict, Path]:
+def record_failure(data_root: Path, failure: dict[str, Any], now: float | None = None) -> tuple[Verdict, Path]:
     """Record a failure and decide whether it is told.
 
     :param failure: at least dag_id, run_id, stage, round and error
@@ -58,14 +60,14 @@ def admit(data_root: Path, failure: dict[str, Any], now: float | None = None) ->
     :raises OSError: the disk is full or away; then tell it
     """
     now = time.time() if now is None else now
-    key = cause(failure["error"], failure["stage"], failure["round"])
-    file = records.file_of(data_root / FOLDER, failure["dag_id"], failure["run_id"], key)
+    key = cause_key(failure["error"], failure["stage"], failure["round"])
+    file = records.record_path(data_root / FOLDER, failure["dag_id"], failure["run_id"], key)
     first = records.write_once(file, failure)
     # Somebody else may be telling it at this moment; one who died over it must not have silenced it for good.
-    if not first and (records.notified(file) or now - file.stat().st_mtime < FRESH):
+    if not first and (records.is_notified(file) or now - file.stat().st_mtime < RESEND_AFTER):
         return Verdict("nothing", "this run and cause were told"), file
-    with _storm(data_root / FOLDER / "storm.json") as storm:
-        return _count(storm, failure["dag_id"], now), file
+    with _locked_storm(data_root / FOLDER / "storm.json") as storm:
+        return _count_in_storm(storm, failure["dag_id"], now), file
 
 
 def final_failure_notified(data_root: Path, dag_id: str, run_id: str, since: str) -> bool:
@@ -73,34 +75,34 @@ def final_failure_notified(data_root: Path, dag_id: str, run_id: str, since: str
 
     :param since: when the run began, or began anew: an instant as in the records
     """
-    files = records.file_of(data_root / FOLDER, dag_id, run_id, "x").parent.glob("*.json")
-    found = (json.loads(file.read_text()) for file in files if records.notified(file))
+    files = records.record_path(data_root / FOLDER, dag_id, run_id, "x").parent.glob("*.json")
+    found = (json.loads(file.read_text()) for file in files if records.is_notified(file))
     return any((each["run_id"], each["stage"]) == (run_id, "failed") and each["at"] >= since for each in found)
 
 
-def _count(storm: dict[str, Any], dag_id: str, now: float) -> Verdict:
+def _count_in_storm(storm: dict[str, Any], dag_id: str, now: float) -> Verdict:
     untold = Counter(storm.get("untold", {}))
-    if not 0 <= now - storm.get("since", 0) < WINDOW:
+    if not 0 <= now - storm.get("since", 0) < STORM_SECONDS:
         storm |= {"since": now, "count": 0}
     storm["count"] += 1
-    if storm["count"] <= STORM:
+    if storm["count"] <= STORM_SIZE:
         storm["untold"] = {}  # what the last storm left untold comes with this message
-        return Verdict("message", untold=tuple(untold.most_common()))
+        return Verdict("message", unsent=tuple(untold.most_common()))
     untold[dag_id] += 1
     # The 6th, 12th, 24th …: a storm is told at once and again as it grows, and a hundred failures are ten messages.
-    doublings, rest = divmod(storm["count"], STORM + 1)
+    doublings, rest = divmod(storm["count"], STORM_SIZE + 1)
     if rest == 0 and doublings & (doublings - 1) == 0:
         storm["untold"] = {}
-        return Verdict("digest", untold=tuple(untold.most_common()))
+        return Verdict("digest", unsent=tuple(untold.most_common()))
     storm["untold"] = dict(untold)
     return Verdict("nothing", "collected for the digest of a storm")
 
 
 @contextmanager
-def _storm(file: Path) -> Iterator[dict[str, Any]]:
+def _locked_storm(file: Path) -> Iterator[dict[str, Any]]:
     """Give the state of the storm, and write it back at the end. Its lock goes with a process that is killed."""
     with file.open("a+", encoding="utf-8") as stream:
-        for _ in looks(LOCK_PATIENCE, 0.01):
+        for _ in poll(LOCK_PATIENCE, 0.01):
             with suppress(BlockingIOError):
                 fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break

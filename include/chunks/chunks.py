@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 PATHS = ("skip", "light", "spark")
 
 
-def plan(
+def plan_chunks(
     document: Mapping[str, Any], airport: str, counts: Mapping[str, int], spark_from_rows: int | None = None
 ) -> dict[str, Any]:
     """Plan what a run does with one airport: its chunks, largest first, and what the document says about them.
@@ -49,7 +49,7 @@ def path_of(rows: int, thresholds: Mapping[str, int]) -> str:
     return "spark" if rows >= thresholds["spark_from_rows"] else "light"
 
 
-def by_path(planned: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+def group_by_path(planned: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
     """Group the chunks of a plan by the path that each takes: {"skip": [...], "light": [...], "spark": [...]}."""
     taken: dict[str, list[Mapping[str, Any]]] = {path: [] for path in PATHS}
     for chunk in planned["chunks"]:
@@ -57,7 +57,9 @@ def by_path(planned: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
     return taken
 
 
-def settle(client: Client, airport: str, day: str, planned: Mapping[str, Any], published: str) -> dict[str, int]:
+def reconcile_with_plan(
+    client: Client, airport: str, day: str, planned: Mapping[str, Any], published: str
+) -> dict[str, int]:
     """Leave of one airport's day exactly what its plan says, and check that it is there.
 
     A carrier that fell below the threshold, an airport or a layer that was taken out of the document: an earlier run may
@@ -73,7 +75,7 @@ def settle(client: Client, airport: str, day: str, planned: Mapping[str, Any], p
         for layer, origin, carrier, flights in client.query(published).result_rows
         if origin == airport
     }
-    taken = by_path(planned)
+    taken = group_by_path(planned)
     wanted = {each["carrier"]: each["rows"] for each in taken["light"] + taken["spark"]}
     due = {(layer, carrier): rows for layer in planned["layers"] for carrier, rows in wanted.items()}
     stale = sorted(set(there) - set(due))
@@ -87,12 +89,12 @@ def settle(client: Client, airport: str, day: str, planned: Mapping[str, Any], p
     return {"chunks": len(wanted), "rows": sum(wanted.values()), "emptied": len(stale)}
 
 
-def report(
+def summarise_run(
     config: Mapping[str, Any], settled: Sequence[Mapping[str, Any] | None], file: Path | None, title: str
 ) -> dict[str, Any]:
     """Sum up what a run did, log it and write it to `file`, if any.
 
-    :param config: what `in_force` returned
+    :param config: what `choose_version` returned
     :param settled: the counts of each airport; None for one that the run was not asked for
     :returns: {"airports", counts over them, "config": the version that was in force, and why}
     """

@@ -19,14 +19,14 @@ from pydantic import (
     model_validator,
 )
 
-from include.documents import Strict, json_path, mistakes, read_json
+from include.documents import Strict, error_lines, json_path, read_json
 from include.errors import PermanentError
 
 HERE = Path(__file__).resolve().parent
 DEFAULT = HERE / "default.json"
 SCHEMA = HERE / "config.schema.json"
-LARGEST = 16 << 10  # bytes; a sound document has less than one thousand
-SHOWN = 60  # characters of a wrong value in its error
+LARGEST_DOCUMENT = 16 << 10  # bytes; a sound document has less than one thousand
+LONGEST_SHOWN = 60  # characters of a wrong value in its error
 
 Airport = Literal["EWR", "JFK", "LGA"]
 Layer = Literal["flights", "daily_delays"]
@@ -88,7 +88,7 @@ class Config(Strict):
         return {str(name): rules for name, rules in self.overrides.items()}.get(airport, self.thresholds)
 
 
-def parse(data: bytes, where: str) -> Config:
+def parse_config(data: bytes, where: str) -> Config:
     """Read the document in `data`.
 
     :param where: its address, for the error
@@ -97,7 +97,7 @@ def parse(data: bytes, where: str) -> Config:
     try:
         return Config.model_validate(_decode(data))
     except ValidationError as error:
-        problems = mistakes(error, json_path, _message)
+        problems = error_lines(error, json_path, _message)
     except (ValueError, RecursionError) as error:
         problems = [str(error) if isinstance(error, ValueError) else "nested too deeply"]
     count = f"{len(problems)} errors" if len(problems) > 1 else "an error"
@@ -105,20 +105,20 @@ def parse(data: bytes, where: str) -> Config:
     raise ConfigInvalid(f"{where} has {count}:{listed}\nMend it; {SCHEMA.name} beside the code describes the document.")
 
 
-def schema() -> dict[str, Any]:
+def json_schema() -> dict[str, Any]:
     """Return the JSON Schema of the document. That skip_up_to_rows < spark_from_rows cannot be said in it."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Config.model_json_schema()}
 
 
 def schema_text() -> str:
     """Return the content of config.schema.json."""
-    return json.dumps(schema(), indent=2) + "\n"
+    return json.dumps(json_schema(), indent=2) + "\n"
 
 
 def _decode(data: bytes) -> Any:
     """Parse the object's bytes, and say what they seem to be where they are no document."""
-    if len(data) > LARGEST:
-        raise ValueError(f"larger than {LARGEST} bytes: is this the right object?")
+    if len(data) > LARGEST_DOCUMENT:
+        raise ValueError(f"larger than {LARGEST_DOCUMENT} bytes: is this the right object?")
     if not data.strip():
         raise ValueError("empty: is it being written?")
     try:
@@ -133,14 +133,14 @@ def _message(problem: Any) -> str:
     if problem["type"] == "missing":
         return "missing"
     if problem["type"] == "extra_forbidden":
-        return f"unknown key (known: {', '.join(_known(problem['loc']))})"
+        return f"unknown key (known: {', '.join(_known_keys(problem['loc']))})"
     given = json.dumps(problem["input"], default=str)
-    shown = given if len(given) <= SHOWN else f"{given[:SHOWN]}…"
+    shown = given if len(given) <= LONGEST_SHOWN else f"{given[:LONGEST_SHOWN]}…"
     text = problem["msg"].removeprefix("Value error, ")
     return f"{text[0].lower()}{text[1:]}, given {shown}"
 
 
-def _known(location: tuple[str | int, ...]) -> list[str]:
+def _known_keys(location: tuple[str | int, ...]) -> list[str]:
     model = Config if len(location) == 1 else Thresholds
     return [field.alias or name for name, field in model.model_fields.items()]
 

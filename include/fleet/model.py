@@ -14,7 +14,7 @@ from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from include.documents import DocumentError, Strict, mistakes, read_yaml
+from include.documents import DocumentError, Strict, error_lines, read_yaml
 
 FILE = Path(__file__).parent / "fleet.yaml"
 # Those of the feed, with the names of its file airlines.csv.
@@ -37,14 +37,14 @@ CARRIERS = {
     "YV": "Mesa Airlines",
 }
 Layer = Literal["ingest", "transform", "report", "rollup", "scorecard"]
-LEAST = 1  # the weight of what nobody waits for
+LOWEST_WEIGHT = 1  # the weight of what nobody waits for
 
 
 class FleetError(ValueError):
     """fleet.yaml is wrong. A line a mistake; each names file, field and what is wrong with it."""
 
 
-def _known(code: str) -> str:
+def _known_carrier(code: str) -> str:
     if code not in CARRIERS:
         raise ValueError(f"unknown carrier {code!r}: the feed has {', '.join(CARRIERS)}")
     return code
@@ -72,7 +72,7 @@ class FleetSettings(Strict):
 class Carrier(Strict):
     """One carrier of the feed, by its IATA code."""
 
-    code: Annotated[str, AfterValidator(_known)]
+    code: Annotated[str, AfterValidator(_known_carrier)]
     owner: Owner = "flight-operations"
 
 
@@ -82,7 +82,7 @@ class Rollup(Strict):
     id: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
     title: Text
     waits_for: Annotated[list[str], Field(min_length=1), AfterValidator(_unique)]
-    priority: Annotated[int, Field(ge=LEAST, le=10_000)] = LEAST
+    priority: Annotated[int, Field(ge=LOWEST_WEIGHT, le=10_000)] = LOWEST_WEIGHT
     owner: Owner = "flight-operations"
 
 
@@ -158,7 +158,7 @@ class Fleet(Strict):
         Airflow's weight rules add up the tasks of one DAG; a weight does not cross from a DAG to those it waits for.
         """
         waiting = [each.priority for each in self.rollups if key in self.upstream(each.id)]
-        return max(waiting, default=LEAST) if self.settings.priorities else LEAST
+        return max(waiting, default=LOWEST_WEIGHT) if self.settings.priorities else LOWEST_WEIGHT
 
     @cached_property
     def members(self) -> tuple[Member, ...]:
@@ -173,7 +173,7 @@ class Fleet(Strict):
             name, weight = CARRIERS[code], self.weight(code)
             add("ingest", code, f"{name}: one day of the feed, checked and landed", owner, weight)
             add("transform", code, f"{name}: typed and published", owner, weight, [f"fleet_ingest_{code}"])
-            add("report", code, f"{name}: the day in one row", owner, LEAST, [f"fleet_transform_{code}"])
+            add("report", code, f"{name}: the day in one row", owner, LOWEST_WEIGHT, [f"fleet_transform_{code}"])
         rollups = {each.id: each for each in self.rollups}
         for key in TopologicalSorter(self._waits_for).static_order():
             if rollup := rollups.get(key):
@@ -181,7 +181,7 @@ class Fleet(Strict):
                 add("rollup", key, rollup.title, rollup.owner, self.weight(key), above)
         if self.scorecard_after:
             above = [f"fleet_rollup_{self.scorecard_after}"]
-            add("scorecard", "", "Carriers ranked by punctuality", "flight-operations", LEAST, above)
+            add("scorecard", "", "Carriers ranked by punctuality", "flight-operations", LOWEST_WEIGHT, above)
         return tuple(found.values())
 
     def products(self, member: Member) -> list[Product]:
@@ -195,7 +195,7 @@ class Fleet(Strict):
             return [Product("scorecard", self.carriers_of(self.scorecard_after), {})]
         return []
 
-    def needed(self, key: str) -> list[Member]:
+    def members_needed(self, key: str) -> list[Member]:
         """List the DAGs of a carrier or roll-up and of all that it waits for, upstream ones first, then those that events start.
 
         :raises FleetError: there is no such carrier or roll-up
@@ -208,7 +208,7 @@ class Fleet(Strict):
         return [each for each in self.members if (each.key in wanted if each.key else last)]
 
 
-def load(file: Path | str | None = None) -> Fleet:
+def load_fleet(file: Path | str | None = None) -> Fleet:
     """Load the fleet of a file: ANSWERS_FLEET, or the fleet.yaml beside this module.
 
     All or nothing: while the file has a mistake there is no fleet, and Airflow shows the message as an import error.
@@ -222,6 +222,6 @@ def load(file: Path | str | None = None) -> Fleet:
     except OSError as error:
         raise FleetError(f"{file}: {error.strerror}") from error
     except ValidationError as error:
-        raise FleetError("\n".join(f"{file}: {mistake}" for mistake in mistakes(error))) from None
+        raise FleetError("\n".join(f"{file}: {mistake}" for mistake in error_lines(error))) from None
     except DocumentError as error:
         raise FleetError(str(error)) from error

@@ -1,8 +1,8 @@
 """Computes the fleet's totals from the carriers' published partitions: reports, roll-ups, the scorecard.
 
-Each is one partition of one table: computed into a staging table, validated against the carriers' own daily figures,
-swapped in atomically. Doing it again gives the same contents. `compare` tells which days are missing, or are no longer what
-the carriers' partitions give.
+Each is one partition of one table. It is computed into a staging table, validated against the carriers' own daily figures,
+and swapped in atomically. Doing it again gives the same contents. `compare_totals` finds the days that are missing or out of
+date.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ PARTITIONS = {
 }
 FIRST, LAST = date(1970, 1, 1), date(2149, 6, 6)  # what ClickHouse's Date can hold
 CURRENT, DIFFERS, MISSING = "current", "differs", "missing"
-HALF = -1  # in place of a number of flights: the carrier's two tables disagree
-EXPECTED = (
+INCONSISTENT = -1  # in place of a number of flights: the carrier's two tables disagree
+EXPECTED_FLIGHTS = (
     "SELECT sum(flights) FROM warehouse.carrier_daily_delays "
     "WHERE flight_date = {day:Date} AND has({of:Array(String)}, carrier)"
 )
 
 
-def publish(
+def publish_totals(
     client: Client, table: str, day: date, carriers: list[str], run: str, keys: Mapping[str, str] | None = None
 ) -> dict[str, Any]:
     """Compute one partition of warehouse.fleet_TABLE from these carriers' flights of the day, and swap it in.
@@ -63,14 +63,14 @@ def publish(
         staging = staged[table]
         client.command(f"INSERT INTO {staging} {(SQL / f'{table}.sql').read_text()}", parameters=parameters)
         rows, flights = client.query(f"SELECT count(), sum(flights) FROM {staging}").result_rows[0]
-        wanted = client.query(EXPECTED, parameters={"day": day, "of": carriers}).result_rows[0][0]
+        wanted = client.query(EXPECTED_FLIGHTS, parameters={"day": day, "of": carriers}).result_rows[0][0]
         if flights != wanted:
             raise ValidationError(f"not published, fleet_{table}: {flights} flights, the carriers have {wanted}")
         replace_partition(client, f"warehouse.fleet_{table}", staging, partition)
     return {"first_day": str(day), "last_day": str(day), "table": f"fleet_{table}", "rows": rows, "flights": flights}
 
 
-def compare(client: Client, product: Product, first: date = FIRST, last: date = LAST) -> dict[date, str]:
+def compare_totals(client: Client, product: Product, first: date = FIRST, last: date = LAST) -> dict[date, str]:
     """Compare the published days of a product with what its SQL makes of the carriers' partitions at this moment.
 
     :returns: day -> CURRENT, DIFFERS or MISSING, for each day that either of the two has
@@ -109,10 +109,10 @@ def flights_published(client: Client, first: date = FIRST, last: date = LAST) ->
         f"SELECT carrier, flight_date, 0, sum(flights) FROM warehouse.carrier_daily_delays {days}) GROUP BY carrier, flight_date",
         parameters={"first": first, "last": last},
     ).result_rows
-    return {(carrier, day): flights if flights == figures else HALF for carrier, day, flights, figures in rows}
+    return {(carrier, day): flights if flights == figures else INCONSISTENT for carrier, day, flights, figures in rows}
 
 
-def missed(client: Client, fleet: Fleet, member: Member) -> list[date]:
+def missed_days(client: Client, fleet: Fleet, member: Member) -> list[date]:
     """Find the days that a member which events start has not published although its upstream has.
 
     Airflow gives no event to a paused DAG, and of several events between two looks of the scheduler it hands over the first.
@@ -120,7 +120,7 @@ def missed(client: Client, fleet: Fleet, member: Member) -> list[date]:
     """
     (upstream,) = (each for each in fleet.members if each.dag_id == member.waits_for[0])
     if made := fleet.products(upstream):
-        states = [compare(client, product) for product in made]
+        states = [compare_totals(client, product) for product in made]
         ready = {day for day in states[0] if all(each.get(day) == CURRENT for each in states)}
     else:
         ready = {
@@ -128,7 +128,7 @@ def missed(client: Client, fleet: Fleet, member: Member) -> list[date]:
             for (carrier, day), flights in flights_published(client).items()
             if carrier == member.key and flights > 0
         }
-    found = (compare(client, product) for product in fleet.products(member))
+    found = (compare_totals(client, product) for product in fleet.products(member))
     return sorted({day for states in found for day, state in states.items() if state == MISSING and day in ready})
 
 

@@ -19,7 +19,8 @@ from include.waiting import Deadline
 
 WAYS = {"event": "flight-status-event", "sensor": "flight-status-sensor", "webhook": "flight-status-webhook"}
 GROUPS = {"event": "answers-event", "sensor": "answers", "webhook": "answers-relay"}  # sensor: that of the connection
-DEAD = "flight-status-dead"
+DEAD_LETTER_TOPIC = "flight-status-dead"
+TOPICS = (*WAYS.values(), DEAD_LETTER_TOPIC)
 PARTITIONS = 3
 LARGEST_MESSAGE = 12 << 20  # bytes that a topic takes
 BATCH = 200  # messages at a time
@@ -60,12 +61,12 @@ class Topic:
     bounds: dict[int, tuple[int, int]]
 
 
-def create_topics(opts: Options, partitions: int = PARTITIONS, names: Iterable[str] = (*WAYS.values(), DEAD)) -> None:
+def create_topics(opts: Options, partitions: int = PARTITIONS, names: Iterable[str] = TOPICS) -> None:
     """Make the topics that are missing."""
     config = {"max.message.bytes": str(LARGEST_MESSAGE), "retention.ms": "604800000"}
     new = [NewTopic(name, num_partitions=partitions, replication_factor=1, config=config) for name in names]
     admin = _admin(opts)  # its answers die with it
-    with _readable():
+    with _translated_errors():
         for future in admin.create_topics(new).values():
             try:
                 future.result()
@@ -74,12 +75,12 @@ def create_topics(opts: Options, partitions: int = PARTITIONS, names: Iterable[s
                     raise
 
 
-def topic(opts: Options, name: str) -> Topic:
+def find_topic(opts: Options, name: str) -> Topic:
     """Describe a topic as it is now.
 
     :raises TopicMissing: saying what makes it; :raises BrokerUnavailable: no answer
     """
-    with _readable(), _consumer(opts) as consumer:
+    with _translated_errors(), _consumer(opts) as consumer:
         admin = _admin(opts)
         found = admin.describe_topics(TopicCollection([name]), request_timeout=PATIENCE)[name].result()
         numbers = [each.id for each in found.partitions]
@@ -88,26 +89,26 @@ def topic(opts: Options, name: str) -> Topic:
 
 
 def topic_ids(opts: Options) -> Callable[[str], str]:
-    """Return a function that tells the present id of a topic, quicker than `topic`."""
+    """Return a function that tells the present id of a topic, quicker than `find_topic`."""
     admin = _admin(opts)
 
     def ask(name: str) -> str:
-        with _readable():
+        with _translated_errors():
             found = admin.describe_topics(TopicCollection([name]), request_timeout=PATIENCE)[name].result()
         return str(found.topic_id)
 
     return ask
 
 
-def committed(opts: Options, name: str, group: str) -> dict[int, int]:
+def committed_offsets(opts: Options, name: str, group: str) -> dict[int, int]:
     """Return the offsets that a consumer group has committed, by partition; those without one are left out."""
-    numbers = topic(opts, name).bounds
-    with _readable(), _consumer(opts, group) as consumer:
+    numbers = find_topic(opts, name).bounds
+    with _translated_errors(), _consumer(opts, group) as consumer:
         found = consumer.committed([TopicPartition(name, number) for number in numbers], timeout=PATIENCE)
     return {each.partition: each.offset for each in found if each.offset >= 0}
 
 
-def slices(now: Topic, starts: Mapping[int, int]) -> list[Slice]:
+def slices_to_read(now: Topic, starts: Mapping[int, int]) -> list[Slice]:
     """Return what lies between `starts` and each partition's end. A start that is no place of this topic is its beginning."""
     result = []
     for partition, (low, high) in sorted(now.bounds.items()):
@@ -118,7 +119,7 @@ def slices(now: Topic, starts: Mapping[int, int]) -> list[Slice]:
     return result
 
 
-def commit(opts: Options, group: str, done: Iterable[Slice]) -> None:
+def commit_offsets(opts: Options, group: str, done: Iterable[Slice]) -> None:
     """Commit the ends of what has been processed. Waits until the group's members, which may be dying, are gone.
 
     :raises BrokerUnavailable: the broker, or a member of the group, does not let it
@@ -133,17 +134,17 @@ def commit(opts: Options, group: str, done: Iterable[Slice]) -> None:
         wait=wait_fixed(0.5),
         reraise=True,
     )
-    with _readable(), _consumer(opts, group) as consumer:
+    with _translated_errors(), _consumer(opts, group) as consumer:
         attempts(consumer.commit, offsets=offsets, asynchronous=False)
 
 
-def read(opts: Options, wanted: Iterable[Slice]) -> Iterator[list[Message]]:
+def read_batches(opts: Options, wanted: Iterable[Slice]) -> Iterator[list[Message]]:
     """Yield the messages of slices, in batches, each partition's in order.
 
     :raises BrokerUnavailable: no message came for half a minute
     """
     left = {(each.topic, each.partition): each for each in wanted if each.start < each.stop}
-    with _readable(), _consumer({**opts, "enable.partition.eof": True}) as consumer:
+    with _translated_errors(), _consumer({**opts, "enable.partition.eof": True}) as consumer:
         consumer.assign([TopicPartition(each.topic, each.partition, each.start) for each in left.values()])
         deadline = Deadline(PATIENCE)
         while left:
@@ -182,7 +183,7 @@ def _consumer(opts: Options, group: str = "answers-reader") -> Iterator[Consumer
 
 
 @contextmanager
-def _readable() -> Iterator[None]:
+def _translated_errors() -> Iterator[None]:
     """Turn the client's errors into those of this module."""
     try:
         yield

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from include.flight_status import broker
-from include.flight_status.produce import producing
+from include.flight_status.produce import open_producer
 
 
-def send(opts: broker.Options, bad: Iterable[tuple[broker.Message, str]], ids: Mapping[str, str]) -> None:
+def send_dead_letters(opts: broker.Options, bad: Iterable[tuple[broker.Message, str]], ids: Mapping[str, str]) -> None:
     """Put messages on the dead-letter topic, each with its reason, and wait until the broker has them.
 
     :param ids: topic -> its id
@@ -16,7 +16,7 @@ def send(opts: broker.Options, bad: Iterable[tuple[broker.Message, str]], ids: M
     letters = list(bad)
     if not letters:
         return
-    with producing(opts) as produce:
+    with open_producer(opts) as produce:
         for message, reason in letters:
             headers = {
                 "reason": reason,
@@ -25,4 +25,4 @@ def send(opts: broker.Options, bad: Iterable[tuple[broker.Message, str]], ids: M
                 "partition": str(message.partition()),
                 "offset": str(message.offset()),
             }
-            produce(broker.DEAD, message.key(), message.value(), headers)
+            produce(broker.DEAD_LETTER_TOPIC, message.key(), message.value(), headers)

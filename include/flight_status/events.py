@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, Field, ValidationError
 
-from include.documents import Strict, dotted, mistakes
+from include.documents import Strict, dotted, error_lines
 
 LARGEST_EVENT = 64 << 10  # bytes; an event has about 200
 
@@ -27,7 +27,7 @@ class FlightStatus(Strict):
     at: AwareDatetime
 
 
-def parse(value: bytes | None) -> FlightStatus:
+def parse_event(value: bytes | None) -> FlightStatus:
     """Read the event from a message's value.
 
     :raises BadEvent: with the reason
@@ -41,7 +41,7 @@ def parse(value: bytes | None) -> FlightStatus:
     except UnicodeDecodeError as error:
         raise BadEvent(f"not UTF-8: byte 0x{value[error.start]:02x} at {error.start}") from error
     except ValidationError as error:
-        reasons = "; ".join(mistakes(error, lambda location: dotted(location) or "value"))
+        reasons = "; ".join(error_lines(error, lambda location: dotted(location) or "value"))
         raise BadEvent(f"not a flight status: {reasons[:500]}") from error
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from include.flight_status import broker, dead_letters
-from include.flight_status.events import BadEvent, parse
+from include.flight_status.events import BadEvent, parse_event
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -41,7 +41,7 @@ def create_tables(client: Client) -> None:
         client.command((SQL / f"{name}.sql").read_text())
 
 
-def process(opts: broker.Options, client: Client, wanted: Iterable[broker.Slice], run_id: str) -> dict[str, Any]:
+def process_slices(opts: broker.Options, client: Client, wanted: Iterable[broker.Slice], run_id: str) -> dict[str, Any]:
     """Handle the messages of some slices.
 
     :param client: of the warehouse
@@ -52,9 +52,9 @@ def process(opts: broker.Options, client: Client, wanted: Iterable[broker.Slice]
     create_tables(client)
     ids: dict[str, str] = {}
     id_of = broker.topic_ids(opts)
-    for batch in broker.read(opts, wanted):
+    for batch in broker.read_batches(opts, wanted):
         ids |= {name: id_of(name) for name in {each.topic() for each in batch} - set(ids)}
-        known = handled(client, ids, batch)
+        known = handled_places(client, ids, batch)
         fresh = [each for each in batch if (each.topic(), each.partition(), each.offset()) not in known]
         rows, bad = [], []
         for message in fresh:
@@ -63,22 +63,22 @@ def process(opts: broker.Options, client: Client, wanted: Iterable[broker.Slice]
             if reason:
                 bad.append((message, reason))
         # First the dead letter, then the note that it is done: killed in between, it is sent again, never forgotten.
-        dead_letters.send(opts, bad, ids)
+        dead_letters.send_dead_letters(opts, bad, ids)
         if rows:
             client.insert(INBOX, rows, column_names=COLUMNS)
-    return handled_by(client, run_id)
+    return handled_by_run(client, run_id)
 
 
 def _row(message: broker.Message, topic_id: str, run_id: str) -> tuple[tuple[Any, ...], str]:
     place = (message.topic(), topic_id, message.partition(), message.offset())
     try:
-        event = parse(message.value())
+        event = parse_event(message.value())
     except BadEvent as error:
         return (*place, "dead", str(error), "", "", "", None, run_id), str(error)
     return (*place, "applied", "", event.event_id, event.flight, event.status, event.at.astimezone(UTC), run_id), ""
 
 
-def handled(client: Client, ids: dict[str, str], batch: Iterable[broker.Message]) -> set[tuple[str, int, int]]:
+def handled_places(client: Client, ids: dict[str, str], batch: Iterable[broker.Message]) -> set[tuple[str, int, int]]:
     """Return the places of a batch's messages that the inbox knows."""
     found: set[tuple[str, int, int]] = set()
     places: dict[tuple[str, int], list[int]] = {}
@@ -100,7 +100,7 @@ def handled(client: Client, ids: dict[str, str], batch: Iterable[broker.Message]
     return found
 
 
-def positions(client: Client, now: broker.Topic) -> dict[int, int]:
+def next_offsets(client: Client, now: broker.Topic) -> dict[int, int]:
     """Return where processing goes on, by partition: behind the last message that the inbox knows of this very topic."""
     create_tables(client)
     rows = client.query(
@@ -111,8 +111,8 @@ def positions(client: Client, now: broker.Topic) -> dict[int, int]:
     return {int(partition): int(position) for partition, position in rows}
 
 
-def handled_by(client: Client, run_id: str) -> dict[str, Any]:
-    """Return what a run has handled, see `process`."""
+def handled_by_run(client: Client, run_id: str) -> dict[str, Any]:
+    """Return what a run has handled, see `process_slices`."""
     rows = client.query(
         f"SELECT topic, partition, offset, outcome FROM {INBOX} FINAL WHERE run_id = {{run:String}} "
         "ORDER BY topic, partition, offset",

@@ -13,7 +13,7 @@ Produce = Callable[[str, bytes | None, bytes | None, Mapping[str, str] | None], 
 
 
 @contextmanager
-def producing(opts: broker.Options) -> Iterator[Produce]:
+def open_producer(opts: broker.Options) -> Iterator[Produce]:
     """Give a function that queues a message: (topic, key, value, headers). At the end the broker has all of them.
 
     :raises broker.BrokerUnavailable: some are not; which ones, nobody can tell

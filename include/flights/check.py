@@ -18,7 +18,7 @@ from include.flights.contract import CONTRACT, PATTERNS, ROW, FeedError, File
 from include.flights.days import ZONE
 
 
-def by_value(values: pa.ChunkedArray, function: Callable[[pa.Array], pa.Array]) -> pa.ChunkedArray:
+def map_values(values: pa.ChunkedArray, function: Callable[[pa.Array], pa.Array]) -> pa.ChunkedArray:
     """Apply a function to each value; in a column with a dictionary, once for each of its values. Missing stays missing."""
     if not pa.types.is_dictionary(values.type):
         return function(values)
@@ -28,10 +28,10 @@ def by_value(values: pa.ChunkedArray, function: Callable[[pa.Array], pa.Array]) 
 
 def integers(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Read a column of texts as numbers; ArrowInvalid where one is none."""
-    return by_value(values, lambda texts: pc.cast(texts, pa.int64()))
+    return map_values(values, lambda texts: pc.cast(texts, pa.int64()))
 
 
-def check(name: str, source: str, table: pa.Table) -> None:
+def check_records(name: str, source: str, table: pa.Table) -> None:
     """Check records against the contract of their file.
 
     :param name: key of CONTRACT
@@ -55,11 +55,11 @@ def check(name: str, source: str, table: pa.Table) -> None:
             refuse(pc.is_null(values), column.name, "is missing and may not be")
         pattern, called = PATTERNS[column.kind]
         if pattern:
-            refuse(by_value(values, partial(_mismatch, pattern)), column.name, f"is not {called}")
+            refuse(map_values(values, partial(_mismatch, pattern)), column.name, f"is not {called}")
         if column.kind == "zone":
-            refuse(by_value(values, _no_zone), column.name, f"is not {called}")
+            refuse(map_values(values, _no_zone), column.name, f"is not {called}")
         if column.kind == "hour":
-            refuse(by_value(values, _no_hour), column.name, f"is not {called}")
+            refuse(map_values(values, _no_hour), column.name, f"is not {called}")
 
     if _is_key(table, contract):
         return
@@ -132,7 +132,7 @@ def check_clock(source: str, table: pa.Table, start: datetime, end: datetime) ->
     instants = [datetime.fromisoformat(text) for text in hours.to_pylist()]
     outside = pa.array([text for text, at in zip(hours.to_pylist(), instants, strict=True) if not start <= at < end])
     if len(outside):
-        first = pc.index(by_value(table["time_hour"], partial(pc.is_in, value_set=outside)), value=True).as_py()
+        first = pc.index(map_values(table["time_hour"], partial(pc.is_in, value_set=outside)), value=True).as_py()
         raise FeedError(
             f"{source}, row {table[ROW][first]}, column time_hour: {table['time_hour'][first].as_py()!r} is outside of "
             f"the data interval [{start.isoformat()}, {end.isoformat()}) that the row's local date belongs to"
@@ -142,7 +142,7 @@ def check_clock(source: str, table: pa.Table, start: datetime, end: datetime) ->
     said = pc.divide(integers(table["sched_dep_time"]), 100)
     for column, weight in (("day", 100), ("month", 10_000), ("year", 1_000_000)):
         said = pc.add(said, pc.multiply(integers(table[column]), weight))
-    shown = by_value(table["time_hour"], lambda texts: stamp.take(pc.index_in(texts, hours)))
+    shown = map_values(table["time_hour"], lambda texts: stamp.take(pc.index_in(texts, hours)))
     at = pc.index(pc.equal(said, shown), value=False).as_py()
     if at >= 0:
         row = table.slice(at, 1).to_pylist()[0]

@@ -25,11 +25,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv
 
-from include.files import replacing
-from include.flights.check import by_value, check, check_clock, decoded, integers
+from include.files import atomic_replacement
+from include.flights.check import check_clock, check_records, decoded, integers, map_values
 from include.flights.contract import AIRPORTS, CONTRACT, ROW, FeedError, FeedMissing, check_header
 from include.flights.days import local_days
-from include.flights.landed import forget_old_runs
+from include.flights.landed import remove_old_runs
 
 SUFFIXES = (".csv", ".csv.gz", ".csv.zip", ".parquet")
 NULLS = ["", "NA"]
@@ -44,7 +44,7 @@ def default_feed() -> Path:
     return Path(spec.submodule_search_locations[0]) / "data"
 
 
-def find(feed_dir: Path, name: str) -> Path:
+def find_file(feed_dir: Path, name: str) -> Path:
     """Find the file of the feed that holds `name`. Raises FeedMissing when there is none, FeedError when several."""
     found = [path for suffix in SUFFIXES if (path := feed_dir / f"{name}{suffix}").is_file()]
     if not found:
@@ -80,7 +80,7 @@ def read_file(feed_dir: Path, name: str, keep: Callable[[pa.Table], pa.Array] | 
     :raises FeedMissing: the file is not there
     :raises FeedError: it is damaged or does not have the columns of the contract
     """
-    path = find(feed_dir, name)
+    path = find_file(feed_dir, name)
     if path.suffix == ".parquet":
         return _read_parquet(path, name, keep)
     schema = _schema(name)
@@ -115,7 +115,7 @@ def read_file(feed_dir: Path, name: str, keep: Callable[[pa.Table], pa.Array] | 
     except (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile) as error:
         raise FeedError(f"{path.name}, after row {line - 1}: the file is truncated or damaged ({error})") from error
     except pa.ArrowInvalid as error:
-        raise _located(path, str(error), line, names) from error
+        raise _with_place(path, str(error), line, names) from error
     except UnicodeDecodeError as error:
         raise FeedError(f"{path.name}, row 1: the header is not UTF-8 ({error.reason})") from error
     return pa.concat_tables([schema.empty_table(), *parts]).unify_dictionaries()
@@ -154,7 +154,7 @@ def _filtered(block: pa.Table, keep: Callable[[pa.Table], pa.Array] | None) -> p
     return decoded(block.filter(mask)).cast(block.schema)
 
 
-def _located(path: Path, error: str, line: int, names: list[str]) -> FeedError:
+def _with_place(path: Path, error: str, line: int, names: list[str]) -> FeedError:
     """Add to an error the row and column that Arrow's text lacks. `line` is the first one that was not read."""
     if match := re.search(r"Row #(\d+): (Expected \d+ columns, got \d+)", error):
         return FeedError(f"{path.name}, row {int(match[1]) + 1}: {match[2]}: cut off, or not the CSV of the contract")
@@ -185,12 +185,12 @@ def _read_interval(feed_dir: Path, start: datetime, end: datetime, only: Mapping
     """`read_interval`, as `read_file` reads."""
     days = local_days(start, end)
     wanted = pa.array([day.year * 10000 + day.month * 100 + day.day for day in days], pa.int64())
-    source = find(feed_dir, "flights").name
+    source = find_file(feed_dir, "flights").name
     hours = [f"{edge.astimezone(UTC):%Y-%m-%dT%H:00:00Z}" for edge in (start, end)]
 
     def in_days(block: pa.Table) -> pa.Array:
         for column in ("year", "month", "day"):  # a row that cannot be placed cannot be passed over either
-            good = by_value(block[column], lambda texts: pc.match_substring_regex(texts, "^[0-9]{1,4}$"))
+            good = map_values(block[column], lambda texts: pc.match_substring_regex(texts, "^[0-9]{1,4}$"))
             if (at := pc.index(pc.fill_null(good, False), value=False).as_py()) >= 0:
                 row, value = block[ROW][at].as_py(), block[column][at].as_py()
                 raise FeedError(f"{source}, row {row}, column {column}: {value!r} is not a part of a date")
@@ -198,17 +198,17 @@ def _read_interval(feed_dir: Path, start: datetime, end: datetime, only: Mapping
         number = pc.add(pc.add(pc.multiply(year, 10000), pc.multiply(month, 100)), day)
         mask = pc.is_in(number, wanted)
         for column, value in only.items():
-            # A record without a value is nobody's slice: it stays, for `check` to refuse.
-            mask = pc.and_(mask, pc.fill_null(by_value(block[column], partial(pc.equal, value)), True))
+            # A record without a value is nobody's slice: it stays, for `check_records` to refuse.
+            mask = pc.and_(mask, pc.fill_null(map_values(block[column], partial(pc.equal, value)), True))
         return mask
 
     def in_hours(block: pa.Table) -> pa.Array:
-        # ISO 8601 texts of one shape sort like the instants; other shapes are kept, for `check` to refuse
+        # ISO 8601 texts of one shape sort like the instants; other shapes are kept, for `check_records` to refuse
         def keeps(hour: pa.Array) -> pa.Array:
             odd = pc.invert(pc.match_substring_regex(hour, "^[0-9-]{10}T[0-9:]{8}Z$"))
             return pc.or_(odd, pc.and_(pc.greater_equal(hour, hours[0]), pc.less(hour, hours[1])))
 
-        return pc.fill_null(by_value(block["time_hour"], keeps), True)
+        return pc.fill_null(map_values(block["time_hour"], keeps), True)
 
     tables = {
         "flights": read_file(feed_dir, "flights", in_days),
@@ -217,12 +217,12 @@ def _read_interval(feed_dir: Path, start: datetime, end: datetime, only: Mapping
         "airports": read_file(feed_dir, "airports"),
     }
     for name, table in tables.items():
-        check(name, find(feed_dir, name).name, table)
+        check_records(name, find_file(feed_dir, name).name, table)
     check_clock(source, tables["flights"], start, end)
     return tables
 
 
-def land(
+def land_interval(
     feed_dir: Path,
     data_root: Path,
     start: datetime,
@@ -242,7 +242,7 @@ def land(
     only = {key: value for key, value in (("origin", origin), ("carrier", carrier)) if value}
     tables = _read_interval(feed_dir, start, end, only)
     days = local_days(start, end)
-    forget_old_runs(data_root / "runs")
+    remove_old_runs(data_root / "runs")
     owner = " ".join([run, *only.values()])
     folder = data_root / "runs" / f"{days[0]}-{sha256(owner.encode()).hexdigest()[:12]}"
     landing = folder / "landing"
@@ -250,7 +250,7 @@ def land(
         # Read once and whole: statistics, and a dictionary of row numbers, would take half of the time.
         coded = [column.name for column in CONTRACT[name].columns if not column.many]
         options: dict[str, Any] = {"compression": "zstd", "write_statistics": False, "store_schema": False}
-        with replacing(landing / f"{name}.parquet") as part:
+        with atomic_replacement(landing / f"{name}.parquet") as part:
             pq.write_table(table, part, use_dictionary=coded, **options)
     return {
         "folder": str(folder),

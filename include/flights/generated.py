@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
 
-CONTROL = "control.json"  # the control totals of a day's feed
-NUMBERS = ("dep_delay", "arr_delay", "air_time", "distance", "flight")  # those with a total
+CONTROL_FILE = "control.json"  # the control totals of a day's feed
+TOTALLED = ("dep_delay", "arr_delay", "air_time", "distance", "flight")  # those with a total
 
 
 @dataclass(frozen=True)
@@ -37,27 +37,27 @@ class Chunk:
         return {"rows": self.rows, "cancelled": self.cancelled, **self.totals}
 
 
-def chunks(folder: Path) -> list[Chunk]:
+def read_chunks(folder: Path) -> list[Chunk]:
     """List the days of a generated feed, by date.
 
     :raises FeedMissing: there is none
     """
-    found = sorted(folder.glob(f"*/{CONTROL}"))
+    found = sorted(folder.glob(f"*/{CONTROL_FILE}"))
     if not found:
         raise FeedMissing(f"{folder} holds no generated feed: answers flights generate --to {folder}")
     return [Chunk(**json.loads(path.read_text()) | {"folder": str(path.parent)}) for path in found]
 
 
-def verify(client: Client, chunks: Iterable[Chunk]) -> dict[str, int]:
+def verify_totals(client: Client, chunks: Iterable[Chunk]) -> dict[str, int]:
     """Compare each day's rows, cancelled flights and sums with the control totals that came with its feed.
 
     :returns: {"chunks", "rows", "raw_bytes"}
     :raises ValidationError: listing every total that is another one
     """
     due = {chunk.day: chunk for chunk in chunks}
-    sums = ", ".join(f"sum({name})" for name in NUMBERS)
+    sums = ", ".join(f"sum({name})" for name in TOTALLED)
     found = {
-        str(day): dict(zip(("rows", "cancelled", *NUMBERS), map(int, values), strict=True))
+        str(day): dict(zip(("rows", "cancelled", *TOTALLED), map(int, values), strict=True))
         for day, *values in client.query(
             f"SELECT flight_date, count(), countIf(cancelled), {sums} FROM warehouse.{GENERATED.prefix}flights "
             "WHERE flight_date IN {days:Array(Date)} GROUP BY flight_date",

@@ -12,12 +12,15 @@ from typing import Any
 KEEP_RUNS = timedelta(days=7)  # for how long the files of a finished run stay, so that a task can be cleared
 
 
-def forget(landed: Mapping[str, Any]) -> None:
-    """Remove the files of one run's interval, given what `land` returned: they are published, and the feed has them still."""
+def remove_landed(landed: Mapping[str, Any]) -> None:
+    """Remove the files of one run's interval, once they are published. The feed still has their contents.
+
+    :param landed: what `land_interval` returned
+    """
     shutil.rmtree(landed["folder"], ignore_errors=True)
 
 
-def forget_old_runs(folder: Path) -> None:
+def remove_old_runs(folder: Path) -> None:
     """Remove the files of runs that nothing has touched for KEEP_RUNS."""
     before = time.time() - KEEP_RUNS.total_seconds()
     for run in folder.iterdir() if folder.is_dir() else ():

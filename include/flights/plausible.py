@@ -16,7 +16,7 @@ class Implausible(PermanentError, ValueError):
     """Says that what was published is valid and yet can hardly be right."""
 
 
-def check(client: Client, day: date, lost_at_most: float) -> dict[str, int | None]:
+def check_plausible(client: Client, day: date, lost_at_most: float) -> dict[str, int | None]:
     """Compare a day's flights with those of its last good version. The first version of a day is taken as it is.
 
     :param lost_at_most: share of the flights that may be gone, 0 to 1
@@ -24,9 +24,9 @@ def check(client: Client, day: date, lost_at_most: float) -> dict[str, int | Non
     :raises Implausible: more are gone
     """
     past = versions.history(client, day)
-    flights = versions.rows_of(past.current.prints)["flights"] if past.current else 0
+    flights = versions.row_counts(past.current.prints)["flights"] if past.current else 0
     good = past.last_good()
-    before = versions.rows_of(past.kept[good].prints)["flights"] if good is not None else None
+    before = versions.row_counts(past.kept[good].prints)["flights"] if good is not None else None
     if before and flights < before * (1 - lost_at_most):
         raise Implausible(
             f"{day} has {flights} flights and had {before}: {1 - flights / before:.0%} are gone, at most "

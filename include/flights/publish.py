@@ -57,7 +57,7 @@ RULES = {
 }
 
 
-def validate(
+def validate_staged(
     client: Client,
     staged: dict[str, str],
     first: date,
@@ -78,7 +78,7 @@ def validate(
     of_slice = {f"{column} is that of the slice": f"{column} != {{{column}:String}}" for column in slice or {}}
     for table, staging in staged.items():
         keys = ", ".join(KEYS[table])
-        counts[table], twice = client.query(_twice(staging, KEYS[table])).result_rows[0]
+        counts[table], twice = client.query(_count_query(staging, KEYS[table])).result_rows[0]
         if twice:
             broken.append(f"{table}: ({keys}) is not unique, {twice} rows too many")
         for rule, condition in {**RULES[table], **of_slice}.items():
@@ -97,7 +97,7 @@ def validate(
     return counts
 
 
-def _twice(table: str, keys: Collection[str]) -> str:
+def _count_query(table: str, keys: Collection[str]) -> str:
     """Rows, and those of them with the key of the row before: the table is sorted by it, so a quarter of uniqExact's CPU."""
     before = ", ".join(f"lagInFrame({key}) OVER place AS before_{key}" for key in keys)
     same = " AND ".join(f"{key} = before_{key}" for key in keys)
@@ -121,7 +121,7 @@ def publish_day(
 ) -> dict[str, object]:
     """Publish what the transform made of the days first..last (one, for a daily run).
 
-    :param folder: where it left files, in FOLDER/transformed; None where it left the tables of `light.computed`
+    :param folder: where it left files, in FOLDER/transformed; None where it left the tables of `engine.computed_tables`
     :param rows: records that the feed had for these days
     :param run: identifies the DAG run
     :param slice: of a layout that is partitioned by more than the day: those columns' values
@@ -146,19 +146,19 @@ def publish_day(
                 columns = ", ".join(_columns(client, staging))
                 sql = f"INSERT INTO {staging} ({columns}) SELECT {columns} FROM {table}"
                 client.command(sql, settings=ANY_NUMBER_OF_DAYS)
-        counts = validate(client, staged, first, last, rows, slice)
+        counts = validate_staged(client, staged, first, last, rows, slice)
         known = client.query(
             "SELECT countIf(cancelled), countIf(NOT weather_known), countIf(NOT plane_known), "
             f"countIf(sched_arr_utc IS NULL), max(dep_delay) FROM {staged['flights']}"
         ).result_rows[0]
         chosen = {table: staging for table, staging in staged.items() if tables is None or table in tables}
-        new, numbers = versions.keep(client, chosen, days, run) if layout is DAYS else ([], {})
+        new, numbers = versions.keep_version(client, chosen, days, run) if layout is DAYS else ([], {})
         for table, staging in chosen.items():
             for day in days:
                 values = {"flight_date": str(day), **slice}
                 partition = {column: values[column] for column in layout.partition}
                 replace_partition(client, f"warehouse.{layout.prefix}{table}", staging, partition)
-        versions.record(client, new)
+        versions.record_events(client, new)
     names = ("cancelled", "without_weather", "without_plane", "without_arrival_zone", "worst_dep_delay")
     report = {"first_day": str(first), "last_day": str(last), "rows_in": rows, "published": counts, "slice": slice}
     report["versions"] = numbers

@@ -37,7 +37,7 @@ def airline_names(register: str) -> dict[str, str]:
     return {row["carrier"]: row["name"] for row in csv.DictReader(register.splitlines())}
 
 
-def by_carrier(client: Client, day: date) -> list[dict[str, Any]]:
+def delays_by_carrier(client: Client, day: date) -> list[dict[str, Any]]:
     """One row a carrier, the most delayed first: carrier, flights, cancelled, delay (mean at departure, minutes or None).
 
     :param day: local date of the scheduled departure
@@ -55,7 +55,7 @@ def by_carrier(client: Client, day: date) -> list[dict[str, Any]]:
     return rows
 
 
-def write(rows: list[dict[str, Any]], names: dict[str, str], day: date, folder: Path) -> dict[str, Any]:
+def write_report(rows: list[dict[str, Any]], names: dict[str, str], day: date, folder: Path) -> dict[str, Any]:
     """Write FOLDER/DAY.md, whole or not at all; again replaces it.
 
     :returns: {"file", "flights", "cancelled", "worst": name of the most delayed airline}

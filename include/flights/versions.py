@@ -80,7 +80,7 @@ class History:
 
     @property
     def rollbacks(self) -> list[Event]:
-        """Return the stack of rollbacks that `undo` can take back, the newest one last. A publication clears it."""
+        """Return the stack of rollbacks that `undo_rollback` can take back, the newest one last. A publication clears it."""
         stack: list[Event] = []
         for event in self.events:
             if event.action == "rollback":
@@ -110,7 +110,7 @@ class History:
 
 def history(client: Client, day: date) -> History:
     """Return what happened to a day; empty where nothing was ever published."""
-    return _history(client, day) if _there(client) else History(day)
+    return _history(client, day) if _tables_exist(client) else History(day)
 
 
 def _history(client: Client, day: date) -> History:
@@ -118,15 +118,15 @@ def _history(client: Client, day: date) -> History:
     return History(day, [Event(*row) for row in client.query(sql, parameters={"day": day}).result_rows])
 
 
-def keep(
+def keep_version(
     client: Client, staged: Mapping[str, str], days: Iterable[date], by: str
 ) -> tuple[list[Event], dict[str, int]]:
-    """Keep what is about to be published as new versions; call `record` with their events once it is live.
+    """Keep what is about to be published as new versions; call `record_events` with their events once it is live.
 
     :param staged: table -> where its new contents are; a table that is not named stays as it is
     :returns: an event for each day whose contents are new, and the version that each day will be at
     """
-    _create(client)
+    _create_tables(client)
     sources = LIVE | dict(staged)
     prints = _prints(client, sources)
     live: dict[str, dict[date, str]] = {}
@@ -135,13 +135,13 @@ def keep(
         past = _history(client, day)
         if not past.events:  # published before there were versions?
             live = live or _prints(client, LIVE)
-            found = _of(live, day)
-            if any(print_ != EMPTY for print_ in found.values()):
+            found = _prints_of_day(live, day)
+            if any(print_ != EMPTY_PRINT for print_ in found.values()):
                 event = Event(day, 1, "found", 1, 0, by, found)
                 _copy_all(client, day, LIVE, _slots(1))
-                record(client, [event])
+                record_events(client, [event])
                 past = History(day, [event])
-        wanted, current = _of(prints, day), past.current
+        wanted, current = _prints_of_day(prints, day), past.current
         if current and current.prints == wanted:
             numbers[str(day)] = current.version
             continue  # the same contents: no version
@@ -149,11 +149,11 @@ def keep(
         _copy_all(client, day, sources, _slots(version))
         before = current.version if current else 0
         numbers[str(day)] = version
-        new.append(Event(day, _next(past), "publish", version, before, by, wanted))
+        new.append(Event(day, _next_seq(past), "publish", version, before, by, wanted))
     return new, numbers
 
 
-def record(client: Client, events: list[Event]) -> None:
+def record_events(client: Client, events: list[Event]) -> None:
     """Note that these versions are live."""
     rows = [
         [event.day, event.seq, event.action, event.version, event.before, event.by, event.prints] for event in events
@@ -162,7 +162,7 @@ def record(client: Client, events: list[Event]) -> None:
         client.insert(f"{DATABASE}.events", rows, column_names=COLUMNS)
 
 
-def rollback(client: Client, day: date, by: str, to: int | None = None, bad: int | None = None) -> dict[str, Any]:
+def rollback_day(client: Client, day: date, by: str, to: int | None = None, bad: int | None = None) -> dict[str, Any]:
     """Put the last good version of a day back, all of its tables.
 
     Where what is live is not what was last published or restored (it was damaged, or somebody was killed half-way), and nobody
@@ -192,7 +192,7 @@ def rollback(client: Client, day: date, by: str, to: int | None = None, bad: int
     return _restore(client, past, target, "rollback", by)
 
 
-def undo(client: Client, day: date, by: str) -> dict[str, Any]:
+def undo_rollback(client: Client, day: date, by: str) -> dict[str, Any]:
     """Take the last rollback of a day back: what it removed is live again. Doing it again with the same `by` changes nothing.
 
     :raises NothingToRestore: the last thing that happened was no rollback; nothing was changed
@@ -212,13 +212,13 @@ def undo(client: Client, day: date, by: str) -> dict[str, Any]:
 def live_prints(client: Client, day: date) -> dict[str, str]:
     """Rows and hash of each live table of a day."""
     create_tables(client)
-    return _of(_prints(client, LIVE, day), day)
+    return _prints_of_day(_prints(client, LIVE, day), day)
 
 
-EMPTY = "0:0"
+EMPTY_PRINT = "0:0"
 
 
-def rows_of(prints: Mapping[str, str]) -> dict[str, int]:
+def row_counts(prints: Mapping[str, str]) -> dict[str, int]:
     """Count the rows by table of a version."""
     return {table: int(text.partition(":")[0]) for table, text in prints.items()}
 
@@ -229,18 +229,18 @@ def _restore(client: Client, past: History, version: int, action: str, by: str) 
     if current is None or wanted is None:
         raise NothingToRestore(f"{day} has no version {version} any more: {KEPT} are kept before the newest")
     slots = _slots(version)
-    found = _of(_prints(client, slots, day), day)
+    found = _prints_of_day(_prints(client, slots, day), day)
     if broken := [table for table in slots if found[table] != wanted.prints[table]]:
         raise NothingToRestore(f"version {version} of {day} is not whole: {', '.join(broken)}; nothing was changed")
     if version != current.version:
-        record(client, [Event(day, _next(past), action, version, current.version, by, wanted.prints)])
+        record_events(client, [Event(day, _next_seq(past), action, version, current.version, by, wanted.prints)])
     _copy_all(client, day, slots, LIVE)
     if (live := live_prints(client, day)) != wanted.prints:
         raise RuntimeError(
             f"{day} is not version {version} after its restoration, somebody published it meanwhile: {live}"
         )
     before = current.version if version != current.version else current.before
-    return {"day": str(day), "action": action, "from": before, "to": version, "rows": rows_of(live)}
+    return {"day": str(day), "action": action, "from": before, "to": version, "rows": row_counts(live)}
 
 
 def _slots(version: int) -> dict[str, str]:
@@ -265,21 +265,21 @@ def _prints(client: Client, tables: Mapping[str, str], day: date | None = None) 
     return prints
 
 
-def _of(prints: Mapping[str, Mapping[date, str]], day: date) -> dict[str, str]:
-    return {table: days.get(day, EMPTY) for table, days in prints.items()}
+def _prints_of_day(prints: Mapping[str, Mapping[date, str]], day: date) -> dict[str, str]:
+    return {table: days.get(day, EMPTY_PRINT) for table, days in prints.items()}
 
 
-def _next(past: History) -> int:
+def _next_seq(past: History) -> int:
     return 1 + max((event.seq for event in past.events), default=0)
 
 
-def _there(client: Client) -> bool:
+def _tables_exist(client: Client) -> bool:
     sql = f"SELECT count() FROM system.tables WHERE database = '{DATABASE}'"
     return bool(client.query(sql).result_rows[0][0] == SLOTS * len(DAYS.tables) + 1)
 
 
-def _create(client: Client) -> None:
-    if _there(client):
+def _create_tables(client: Client) -> None:
+    if _tables_exist(client):
         return
     client.command(f"CREATE DATABASE IF NOT EXISTS {DATABASE}")
     client.command(EVENTS)

@@ -5,10 +5,10 @@ import os
 import sys
 
 
-def sign(manifest: bytes, secret: str) -> str:
+def sign_manifest(manifest: bytes, secret: str) -> str:
     """Compute the signature, hexadecimal."""
     return hmac.new(secret.encode(), manifest, "sha256").hexdigest()
 
 
 if __name__ == "__main__":
-    print(sign(sys.stdin.buffer.read(), os.environ["PARTNER_SECRET"]))
+    print(sign_manifest(sys.stdin.buffer.read(), os.environ["PARTNER_SECRET"]))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from include.alerts import misses
+from include.alerts import records
 from plugins.webhook import poster
 
 log = logging.getLogger(__name__)
@@ -31,9 +31,9 @@ async def deadline_missed(context: dict[str, Any], owner: str, conn_id: str = "o
     miss = _miss(context, owner)
     said, file = [], None
     try:
-        file = await asyncio.to_thread(misses.record, Path(await _variable("data_root")), miss)
+        file = await asyncio.to_thread(records.record_miss, Path(await _variable("data_root")), miss)
         said.append(f"recorded in {file}")
-        if misses.notified(file):
+        if records.is_notified(file):
             return f"{said[0]} and notified before"
     except Exception as error:  # a full disk must not keep anybody from being told
         log.exception("the missed deadline of %s %s is not recorded", miss["dag_id"], miss["run_id"])
@@ -42,7 +42,7 @@ async def deadline_missed(context: dict[str, Any], owner: str, conn_id: str = "o
         await _notify(conn_id, miss)
         said.append("notified")
         if file:
-            misses.note_notified(file)
+            records.mark_notified(file)
     except Exception as error:
         log.exception("nobody was told that %s %s missed its deadline", miss["dag_id"], miss["run_id"])
         said.append(f"not notified: {type(error).__name__}")

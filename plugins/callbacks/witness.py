@@ -22,7 +22,7 @@ def witness(context: dict[str, Any], effect: str) -> None:
         "reason": context.get("reason"),
         "error": repr(context.get("exception")),
     }
-    failure_matrix.note(Path(Variable.get("data_root")), seen["dag_id"], seen["run_id"], effect, seen)
+    failure_matrix.record_effect(Path(Variable.get("data_root")), seen["dag_id"], seen["run_id"], effect, seen)
 
 
 def task_failed(context: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """Failures reach Slack and e-mail: the two official notifiers behind one callback that throttles, and never raises.
 
-    default_args={"owner": "…", **TELL_FAILURES}, on_failure_callback=tell_failure
+    default_args={"owner": "…", **NOTIFY_FAILURES}, on_failure_callback=notify_failure
 
 The callbacks of tasks run in the task's own process, before its state is reported; those of DAGs, and of tasks whose process
 was lost, in the DAG processor, which gives up a file after some time. So both are kept from taking longer than BUDGET.
@@ -73,24 +73,24 @@ class FailureNotifier(BaseNotifier):
                 root, *(failure[key] for key in ("dag_id", "run_id", "round"))
             ):
                 return
-            verdict, file = throttle.admit(root, failure)
+            verdict, file = throttle.record_failure(root, failure)
         except Exception as error:  # a full disk must not keep anybody from being told
             self.log.warning("the failure is not recorded, it is told without a look at others: %r", error)
         if verdict.send == "nothing":
             self.log.info("not told: %s", verdict.why)
             return
-        subject, text = message(failure, verdict.send, verdict.untold)
+        subject, text = message(failure, verdict.send, verdict.unsent)
         owner = "operations" if verdict.send == "digest" else failure["owner"]
-        arrived = self._tell(
+        arrived = self._send_by(
             {
                 "Slack": lambda: self._slack(f"*{subject}*\n{text}"),
                 "e-mail": lambda: self._mail([f"{name}@{MAIL_DOMAIN}" for name in owner.split(", ")], subject, text),
             }
         )
         if arrived and file:
-            records.note_notified(file)
+            records.mark_notified(file)
 
-    def _tell(self, channels: dict[str, Callable[[], None]]) -> list[str]:
+    def _send_by(self, channels: dict[str, Callable[[], None]]) -> list[str]:
         """Use each channel in a thread of its own, which is left behind when it takes too long. Returns those that worked."""
         outcome: dict[str, str] = {}
 
@@ -172,20 +172,20 @@ def describe(context: dict[str, Any], retry: bool = False) -> dict[str, Any]:
     }
 
 
-def message(failure: dict[str, Any], kind: str, untold: tuple[tuple[str, int], ...]) -> tuple[str, str]:
+def message(failure: dict[str, Any], kind: str, unsent: tuple[tuple[str, int], ...]) -> tuple[str, str]:
     """Subject and text, for people."""
-    dag_id, earlier = failure["dag_id"], ", ".join(f"{dag} {count}" for dag, count in untold)
+    dag_id, earlier = failure["dag_id"], ", ".join(f"{dag} {count}" for dag, count in unsent)
     what = f"{dag_id} {failure['task_id'] or 'as a whole'}"
     lines = [f"DAG: {dag_id}", f"task: {failure['task_id'] or '-'}", f"run: {failure['run_id']}"]
     if "try" in failure:
         lines.append(f"try: {failure['try']} of {failure['of']}; next try: {failure['next_try'] or 'none'}")
     lines += [f"owner: {failure['owner']}", f"error: {failure['error'][:1000]}", f"log: {failure['link']}"]
     if kind == "digest":
-        total = sum(count for _, count in untold)
+        total = sum(count for _, count in unsent)
         return f"{total} more failures within a minute", "\n".join(
             [f"not told singly: {earlier}", "the last one:", *lines]
         )
-    if untold:
+    if unsent:
         lines.append(f"not told since the last message: {earlier}")
     return f"{what} {'failed, it will be retried' if failure['stage'] == 'retry' else 'failed'}", "\n".join(lines)
 
@@ -202,5 +202,5 @@ def _data_root() -> Path:
     return Path(Variable.get("data_root"))
 
 
-tell_failure = FailureNotifier()
-TELL_FAILURES = {"on_failure_callback": tell_failure, "on_retry_callback": FailureNotifier(retry=True)}
+notify_failure = FailureNotifier()
+NOTIFY_FAILURES = {"on_failure_callback": notify_failure, "on_retry_callback": FailureNotifier(retry=True)}

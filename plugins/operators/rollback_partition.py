@@ -42,6 +42,6 @@ class RollbackPartitionOperator(BaseOperator):
         by = f"{ti.dag_id} {ti.run_id} {ti.task_id}"
         with open_warehouse(self.clickhouse_conn_id) as client:
             bad = self.published["versions"][day]
-            report = versions.rollback(client, date.fromisoformat(day), by, bad=bad)
+            report = versions.rollback_day(client, date.fromisoformat(day), by, bad=bad)
         self.log.info("restored %s", report)
         return report

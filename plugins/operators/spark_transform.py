@@ -8,8 +8,8 @@ from typing import Any
 
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 
-from include.flights import spark_start
 from include.flights.spark import EXECUTOR
+from plugins import spark_start
 
 PROJECT = Path(__file__).resolve().parents[2]
 DAY = "{{ data_interval_start | ds }}"
@@ -22,7 +22,7 @@ def start_from_archive(context: Any) -> None:
     the driver themselves, and `conf` is what people read in the UI.
     """
     task = context["task"]
-    start = spark_start.prepare(task.conf)
+    start = spark_start.prepare_start(task.conf)
     os.environ |= start.variables
     task.properties_file = task.properties_file or start.properties_file
 
@@ -32,7 +32,7 @@ def spark_transform(landed: Any, conf: dict[str, str], name: str = DAY) -> Spark
 
     A function and no subclass: Airflow's UI and the metrics know the task as the SparkSubmitOperator that it is.
 
-    :param landed: what `include.flights.feed.land` returned, as an XCom; only its folder is used
+    :param landed: what `include.flights.feed.land_interval` returned, as an XCom; only its folder is used
     :param conf: Spark's properties (include/flights/spark.py)
     :param name: of the job in Spark's UI, after the DAG's id (templated)
     """

@@ -72,7 +72,10 @@ class ExternalFeedSensor(BaseSensorOperator):
         :returns: {"feed": address without secrets, "waited": seconds}
         :raises AirflowFailException: broken; :raises AirflowSensorTimeout: late. Neither is retried.
         """
-        where, waited = f"{self.what} ({external_feed.public(self.feed)})", timedelta(seconds=round(event["waited"]))
+        where, waited = (
+            f"{self.what} ({external_feed.without_secrets(self.feed)})",
+            timedelta(seconds=round(event["waited"])),
+        )
         if event["outcome"] == "broken":
             raise AirflowFailException(
                 f"{where} is broken: {event['found']}. Waiting cannot help; mend it with who delivers it, then clear "
@@ -83,7 +86,7 @@ class ExternalFeedSensor(BaseSensorOperator):
                 f"{where} did not come in {waited} ({event['found']}). Ask who delivers it, then clear {self.task_id}."
             )
         self.log.info("%s is there after %s: %s", where, waited, event["found"])
-        return {"feed": external_feed.public(self.feed), "waited": event["waited"]}
+        return {"feed": external_feed.without_secrets(self.feed), "waited": event["waited"]}
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on after the trigger; where the scheduler ended the waiting, say that nobody was looking."""
@@ -101,7 +104,7 @@ class ExternalFeedSensor(BaseSensorOperator):
 async def _one_look(trigger: ExternalFeedTrigger) -> dict[str, Any] | None:
 
     try:
-        seen = await external_feed.look(trigger.feed, trigger.first_line)
+        seen = await external_feed.look_once(trigger.feed, trigger.first_line)
     except external_feed.FeedBroken as error:
         return dict(trigger.event("broken", str(error)).payload)
     return dict(trigger.event("there", seen.found).payload) if seen.there else None

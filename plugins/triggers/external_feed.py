@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from include.external_feed import FeedBroken, look, pause, public
+from include.external_feed import FeedBroken, look_once, pause_after, without_secrets
 
 
 class ExternalFeedTrigger(BaseTrigger):
@@ -18,7 +18,7 @@ class ExternalFeedTrigger(BaseTrigger):
     All of its state is in its arguments, and the end of the waiting is an instant: a triggerer that takes it over from
     one that was killed goes on with the same clock.
 
-    :param feed: its address, see `include.external_feed.look`
+    :param feed: its address, see `include.external_feed.look_once`
     :param first_line: what the feed must begin with; None to take anything
     :param began: when the waiting began, ISO 8601 with offset
     :param until: when it ends
@@ -47,7 +47,7 @@ class ExternalFeedTrigger(BaseTrigger):
         while True:
             at_the_end = datetime.now(UTC) >= until  # then it looks once more, also where the triggerer was away
             try:
-                seen = await look(self.feed, self.first_line)
+                seen = await look_once(self.feed, self.first_line)
             except FeedBroken as error:
                 yield self.event("broken", str(error))
                 return
@@ -58,9 +58,9 @@ class ExternalFeedTrigger(BaseTrigger):
             if at_the_end:
                 yield self.event("late", f"looks: {looks}, the last one: {seen.found}")
                 return
-            delay = max(pause(looks, self.first_pause, self.longest_pause), seen.again_after)
+            delay = max(pause_after(looks, self.first_pause, self.longest_pause), seen.again_after)
             delay = min(delay, max(0.0, (until - datetime.now(UTC)).total_seconds()))
-            self.log.info("%s: %s; looking again in %.1f s", public(self.feed), seen.found, delay)
+            self.log.info("%s: %s; looking again in %.1f s", without_secrets(self.feed), seen.found, delay)
             await asyncio.sleep(delay)
 
     def event(self, outcome: str, found: str) -> TriggerEvent:

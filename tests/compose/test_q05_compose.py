@@ -64,7 +64,7 @@ def test_all_three_ways_process_every_message_once_and_the_audit_is_clean(stack)
         assert len(rows) == rows["event_id"].nunique() == count
 
         def all_tracked(way=way, messages=count + dead):
-            return len(audit.tracked(stack.airflow, way, broker.WAYS[way])) == messages
+            return len(audit.tracked_places(stack.airflow, way, broker.WAYS[way])) == messages
 
         wait_for("every offset to be in an XCom", all_tracked, 60)
     runs = stack.airflow.runs("q05_kafka_webhook")

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from support import wait_for
-from support.attacks import REFUSED, REFUSED_BY_THE_STORE, misses
+from support.attacks import REFUSED, REFUSED_BY_THE_STORE, differences
 from support.privileges import SECRETS
 
 pytestmark = [pytest.mark.compose, pytest.mark.claim("6.6"), pytest.mark.timeout(1800)]
@@ -50,7 +50,7 @@ def answers(stack, victim, delivery) -> dict[str, str]:
 
 
 def test_every_attack_from_within_a_task_is_refused(stack, answers, victim, delivery):
-    assert misses(answers, REFUSED | REFUSED_BY_THE_STORE) == {}
+    assert differences(answers, REFUSED | REFUSED_BY_THE_STORE) == {}
     same = stack.get(f"/dags/{CANARY}/dagRuns/victim/taskInstances/{victim['task_id']}")
     assert same == victim, "the victim is as it was"
     runs = stack.airflow.runs(CANARY)

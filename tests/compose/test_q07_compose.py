@@ -15,7 +15,7 @@ from importlib.metadata import version
 import pytest
 
 from answers.deploy.roll import Compose
-from support import PROJECT, SOONER, meanwhile, wait_for
+from support import PROJECT, SOONER, running_beside, wait_for
 from support.kills import KILLS, Day
 from support.outages import ON_REDIS, kill_worker, up, workers
 
@@ -81,7 +81,7 @@ def load(stack, prefix: str = "scale") -> Iterator[list[str]]:
             runs.append(f"{prefix}-{len(runs)}")
             assert stack.airflow.trigger(CANARY, runs[-1])
 
-    with meanwhile(feed):
+    with running_beside(feed):
         yield runs
 
 

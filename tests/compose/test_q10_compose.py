@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from answers.deploy.roll import IMAGE, Compose, roll
+from answers.deploy.roll import IMAGE, Compose, roll_workers
 from answers.stack import bundles
 from answers.stack.repository import Repository
 from include.waiting import patience
@@ -60,7 +60,7 @@ def test_workers_are_rolled_to_another_tag_under_load_and_no_task_fails_or_is_lo
         300,
     )
     with under_load(lambda run_id: start(stack, run_id)) as short:
-        replaced = roll(two_workers, TAG, print)
+        replaced = roll_workers(two_workers, TAG, print)
     assert {each["worker"] for each in replaced} == before
     assert [each["exit_code"] for each in replaced] == [0, 0, 0], "two, and that of the partner's queue"
     assert {worker.image for worker in two_workers.workers()} == {f"{IMAGE}:{TAG}"}
@@ -87,7 +87,7 @@ def test_a_tag_is_deployed_from_git_to_the_containers_while_a_run_is_in_its_midd
     project = Project(tmp_path)
     files = {f"dags/{name}": (PROJECT / "dags" / name).read_text() for name in ("q10_canary.py", "q10/seats.py")}
     old = project.commit("one", files)
-    repository = bundles.create(tmp_path / "dags.git", project.folder)
+    repository = bundles.create_repository(tmp_path / "dags.git", project.folder)
     new = Repository(project.folder / ".git").apply(old, PROJECT / "answers/demo/breaking.patch", "two")
     stack.environment["DAGS_REPOSITORY"] = str(repository.path)
     services = [f"airflow-{part}" for part in ("scheduler", "dag-processor", "triggerer", "worker", "api-server")]

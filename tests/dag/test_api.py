@@ -20,13 +20,13 @@ from answers.operate import audit, sla_history
 from answers.operate import fleet as fleet_run
 from answers.stack.client import Airflow, ApiError
 from answers.stack.settings import Settings
-from include.fleet.model import load
+from include.fleet.model import load_fleet
 from include.flight_status import broker, process
 from support import HOME, PROJECT, catching, open_warehouse, wait_for
 from support.api_server import running_server
 
 Q02, Q09, DAY = "q02_daily_punctuality_report", "q09_refunds", date(2013, 6, 13)
-FLEET = load()
+FLEET = load_fleet()
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,7 @@ def test_a_token_that_has_expired_is_asked_for_again(airflow):
 
 def test_every_dag_is_known_however_many_pages_there_are(airflow, monkeypatch):
     everything = airflow.dag_ids()
-    assert {member.dag_id for member in load().members} | {Q02, Q09} <= set(everything)
+    assert {member.dag_id for member in load_fleet().members} | {Q02, Q09} <= set(everything)
     assert len(everything) == len(set(everything)) > 55
     monkeypatch.setattr("answers.stack.rest.PAGE", 7)
     assert airflow.dag_ids() == everything
@@ -148,10 +148,10 @@ def test_an_xcom_is_read_and_a_missing_log_is_an_error_in_words(airflow):
 
 
 def test_a_day_of_the_fleet_is_started_joined_and_watched_to_its_end(airflow):
-    members = [each for each in FLEET.needed("headline") if each.dated]
-    assert not fleet_run.start(airflow, members, DAY)
-    assert fleet_run.start(airflow, members, DAY), "it is under way: joined"
-    looks = fleet_run.watch(airflow, members, DAY, 60)
+    members = [each for each in FLEET.members_needed("headline") if each.dated]
+    assert not fleet_run.start_day(airflow, members, DAY)
+    assert fleet_run.start_day(airflow, members, DAY), "it is under way: joined"
+    looks = fleet_run.watch_day(airflow, members, DAY, 60)
     assert {each.state for each in next(looks)} <= {"queued", "none"}
     for member in members:
         end(airflow, member.dag_id, "answers__2013-06-13", "failed" if fnmatch(member.dag_id, "*_EV") else "success")
@@ -159,7 +159,7 @@ def test_a_day_of_the_fleet_is_started_joined_and_watched_to_its_end(airflow):
     found = {each.member.dag_id: each.state for each in states}
     assert found["fleet_ingest_UA"] == found["fleet_rollup_headline"] == "success"
     assert found["fleet_ingest_EV"] == "failed"
-    assert fleet_run.failures(airflow, states) == []
+    assert fleet_run.failed_tasks(airflow, states) == []
     done = CliRunner().invoke(
         cli.app, ["fleet", "run", "--date", str(DAY), "--for", "headline", "--timeout", "1", "--json"]
     )
@@ -169,9 +169,9 @@ def test_a_day_of_the_fleet_is_started_joined_and_watched_to_its_end(airflow):
 
 def test_the_command_tells_a_day_of_the_fleet_and_what_failed_first(airflow):
     """Nobody reports where no transform has ended well: no event comes."""
-    members = {each.dag_id: each for each in FLEET.needed("headline")}
+    members = {each.dag_id: each for each in FLEET.members_needed("headline")}
     run_id, broken = f"answers__{DAY}", "fleet_transform_UA"
-    fleet_run.start(airflow, list(members.values()), DAY)
+    fleet_run.start_day(airflow, list(members.values()), DAY)
     (waits, *_) = [task for task in airflow.run(broken, run_id).tasks if task.startswith("wait_for_")]
     path = f"/dags/{broken}/dagRuns/{run_id}/taskInstances/{waits}"
     airflow.request("PATCH", path, json={"new_state": "failed"})
@@ -201,8 +201,8 @@ def test_a_history_is_read_as_it_is_judged(airflow):
     end(airflow, Q02, run_id)
     (run,) = sla_history.runs_of(airflow, Q02)
     assert (run.dag_id, run.state, run.start.isoformat()) == (Q02, "success", "2013-06-13T04:00:00+00:00")
-    assert sla_history.within(airflow, {"variable": "q02_report_within"}).total_seconds() == 1800
-    assert sla_history.within(airflow, 60).total_seconds() == 60
+    assert sla_history.deadline_interval(airflow, {"variable": "q02_report_within"}).total_seconds() == 1800
+    assert sla_history.deadline_interval(airflow, 60).total_seconds() == 60
     told = json.loads(answers("sla", "--dag", Q02, "--from", "2013-06-13", "--to", "2013-06-14", "--json"))
     assert told[-1]["scheduled"] == 2
     assert told[-1]["missing"] == 1
@@ -235,7 +235,7 @@ def test_messages_become_runs_and_the_audit_follows_them_to_their_xcom(airflow, 
         place = run["conf"]
         wanted = [broker.Slice(topic, place["partition"], place["offset"], place["offset"] + 1)]
         with open_warehouse() as client:
-            done = process.process(kafka.options, client, wanted, f"{dag_id}/{run['dag_run_id']}")
+            done = process.process_slices(kafka.options, client, wanted, f"{dag_id}/{run['dag_run_id']}")
         end(airflow, dag_id, run["dag_run_id"])
         path = f"/dags/{dag_id}/dagRuns/{run['dag_run_id']}/taskInstances/{task_id}/xcomEntries"
         if run is not runs[-1]:
@@ -279,7 +279,7 @@ def test_the_demonstration_sets_variables_and_reads_what_was_delivered(airflow, 
     airflow.set_variable("q07_feed", "elsewhere")
     assert airflow.variable("q07_feed") == "elsewhere"
     airflow.set_variable("q07_feed", before)
-    assert q02._miss(demo, "answers__1999-01-01", "") is None
+    assert q02._notified_miss(demo, "answers__1999-01-01", "") is None
     address = f"http://127.0.0.1:{demo.settings.ports['catcher']}"
     for path in ("/partner", "/refunds", "/mail"):
         httpx.post(f"{address}{path}", json={"to": path}, trust_env=False).raise_for_status()

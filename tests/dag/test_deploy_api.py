@@ -9,11 +9,11 @@ from typer.testing import CliRunner
 
 from answers.cli import app as cli
 from answers.deploy.server import Server
-from answers.stack.bundles import BRANCH, NAME, create
+from answers.stack.bundles import BRANCH, NAME, create_repository
 from answers.stack.client import Airflow, ApiError
 from answers.stack.repository import Repository
 from answers.stack.settings import Settings
-from support import meanwhile
+from support import running_beside
 from support.api_server import ApiServer, running_server
 from support.deploys import Project
 
@@ -65,7 +65,7 @@ def world(metadata_database, tmp_path_factory):
     folder = tmp_path_factory.mktemp("deploy_api")
     project = Project(folder)
     old = project.commit("one", {"dags/small.py": DAG.format(task="a")})
-    repository = create(folder / "dags.git", project.folder)
+    repository = create_repository(folder / "dags.git", project.folder)
     project.commit("two", {"dags/small.py": DAG.format(task="b")})
     with running_server(folder, [checkout(repository, old, folder)], NAME, old) as server:
         yield World(folder, server, project, repository)
@@ -131,7 +131,7 @@ def test_a_tag_is_planned_deployed_verified_told_and_rolled_back(world):
     assert "nothing was done" in planned
     assert world.repository.head(BRANCH) == one
 
-    with meanwhile(world.follow):
+    with running_beside(world.follow):
         told = world.answers("--to", "two", "--canary", "small").stdout
         assert "small: the task a is gone" in told
         assert "two is in force" in told

@@ -10,15 +10,15 @@ import pandas as pd
 import pytest
 
 from answers.stack.bootstrap import POOLS
-from include.fleet.model import load
-from include.flights import feed, light
+from include.fleet.model import load_fleet
+from include.flights import engine, feed
 from include.flights import warehouse as loader
 from include.flights.publish import publish_day
 from support import PROJECT, expected, fleet, interval, open_warehouse
 
 FILE = PROJECT / "dags" / "q04_fleet.py"
 DAY = "2013-06-13"
-FLEET = load()
+FLEET = load_fleet()
 MEMBERS = {member.dag_id: member for member in FLEET.members}
 
 
@@ -243,9 +243,9 @@ def test_a_report_serves_the_days_whose_events_it_was_not_given(dags, warehouse,
     """A run without any event stands for one that was given another day's."""
     days = [date.fromisoformat(DAY), date.fromisoformat(DAY) + timedelta(days=1)]
     for day in days:
-        landed = feed.land(make_feed(str(day)), tmp_path, *interval(str(day)), "test", carrier="US")
+        landed = feed.land_interval(make_feed(str(day)), tmp_path, *interval(str(day)), "test", carrier="US")
         folder = Path(landed["folder"])
-        light.transform(warehouse, folder)
+        engine.transform_files(warehouse, folder)
         publish_day(warehouse, folder, day, day, landed["rows"], "test", loader.CARRIERS, landed["slice"])
     warehouse.close()
     run = dags["fleet_report_US"].test(logical_date=None)

@@ -5,12 +5,12 @@ from datetime import date, timedelta
 
 import pytest
 
-from include.fleet.model import load
+from include.fleet.model import load_fleet
 from include.flights.feed import default_feed
 from support import expected, open_warehouse
 
 DAY = "2013-06-13"
-FLEET = load()
+FLEET = load_fleet()
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typer.testing import CliRunner
 from answers import console
 from answers.cli import app as cli
 from answers.deploy.server import Server
-from answers.operate.fleet_due import look
-from answers.operate.missed_events import hand_over
+from answers.operate.fleet_due import read_published
+from answers.operate.missed_events import hand_over_events
 from answers.operate.repair import Repairer, Request
 from answers.stack.client import Airflow
 from answers.stack.settings import Settings
@@ -114,12 +114,12 @@ def test_what_a_paused_consumer_missed_is_handed_over_once(scheduler, airflow):
     scheduler.set(is_paused=True)
     scheduler.publish("2013-06-02", "2013-06-03")
     scheduler.set(is_paused=False)
-    (missed,) = hand_over(airflow, scheduler.dag_id)
+    (missed,) = hand_over_events(airflow, scheduler.dag_id)
     assert (missed.asset, missed.events, missed.others) == (scheduler.asset, 2, ())
     assert str(missed) == "2 of fleet.published.AA"
     scheduler.look()
     assert scheduler.runs()[1:] == [["2013-06-02", "2013-06-03", "2013-06-03"]]
-    assert hand_over(airflow, scheduler.dag_id) == [], "a second time there is nothing to hand over"
+    assert hand_over_events(airflow, scheduler.dag_id) == [], "a second time there is nothing to hand over"
     scheduler.look()
     assert len(scheduler.runs()) == 2
 
@@ -144,7 +144,7 @@ def test_a_dag_without_assets_and_one_that_is_unknown_have_missed_nothing(airflo
 @pytest.fixture
 def day(airflow, scheduler, warehouse, make_feed, tmp_path, monkeypatch) -> Day:
     """A day that was landed; of UA it was not published, and what events start has missed it."""
-    monkeypatch.setattr("answers.operate.repair.LOOK", 0.1)
+    monkeypatch.setattr("answers.operate.repair.LOOK_SECONDS", 0.1)
     monkeypatch.setenv("COLUMNS", "300")
     for code in CARRIERS:
         scheduler.set(f"fleet_report_{code}", is_paused=True)
@@ -222,7 +222,7 @@ def test_a_run_that_failed_runs_again_and_one_that_fails_again_is_told(day):
 def test_a_repair_that_was_killed_is_gone_on_with(day):
     """Its runs are joined: each DAG has one run of the date."""
     asked = Request(FLEET, HEADLINE, [DAY])
-    looks = Repairer(day.airflow, lambda: look(day.warehouse, FLEET, HEADLINE, [DAY]), asked).repair()
+    looks = Repairer(day.airflow, lambda: read_published(day.warehouse, FLEET, HEADLINE, [DAY]), asked).repair()
     next(looks)
     next(looks)
     looks.close()

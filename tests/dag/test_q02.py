@@ -233,15 +233,15 @@ def test_a_run_waits_in_the_trigger_and_then_writes_the_report(run_day, publishe
 
     from plugins.triggers import external_feed
 
-    real = external_feed.look
+    real = external_feed.look_once
 
     async def look_and_tell(*arguments):
         seen = await real(*arguments)
         waiting.set()
         return seen
 
-    monkeypatch.setattr(external_feed, "look", look_and_tell)
-    monkeypatch.setattr(external_feed, "pause", lambda *_: 0.1)
+    monkeypatch.setattr(external_feed, "look_once", look_and_tell)
+    monkeypatch.setattr(external_feed, "pause_after", lambda *_: 0.1)
     deliver = threading.Thread(target=lambda: (waiting.wait(60), file.write_text("carrier,name\nB6,JetBlue Airways\n")))
     deliver.start()
     state, tasks, _ = run_day(Q02, DAY)

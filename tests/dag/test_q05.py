@@ -38,14 +38,14 @@ def run(dag_of, kafka, warehouse):
     return go
 
 
-def account(kafka, way: str) -> audit.Account:
+def account(kafka, way: str) -> audit.TopicAccount:
     with open_warehouse() as client:
         return audit.audit(kafka.options, client, ways=[way])[0]
 
 
 def everything(kafka, way: str) -> dict:
     """The offsets of a topic as XCom has them, from the broker."""
-    bounds = broker.topic(kafka.options, broker.WAYS[way]).bounds
+    bounds = broker.find_topic(kafka.options, broker.WAYS[way]).bounds
     return {f"{broker.WAYS[way]}-{part}": [[0, high - 1]] for part, (_, high) in bounds.items() if high}
 
 
@@ -72,7 +72,7 @@ def test_the_ways_are_wired_to_lose_nothing(dag_of):
 @pytest.mark.claim("5.3")
 def test_a_run_reads_to_the_end_of_the_topic_whatever_its_events_announce(run, kafka):
     """Here it has no events at all, as when they stranded; the next run finds nothing left to do."""
-    kafka_events.produce_all(kafka.options, broker.WAYS["event"], kafka_events.events(25, "dag"))
+    kafka_events.produce_all(kafka.options, broker.WAYS["event"], kafka_events.make_events(25, "dag"))
     state, tasks = run("event")
     assert state == "success"
     returned = tasks["process_backlog"][1]
@@ -86,12 +86,12 @@ def test_a_run_reads_to_the_end_of_the_topic_whatever_its_events_announce(run, k
 def test_every_triggering_event_is_looked_at():
     from types import SimpleNamespace
 
-    from plugins.kafka import announced
+    from plugins.kafka import announced_slices
 
     payloads = [{"topic": "t", "partition": 0, "first": n, "last": n} for n in range(3)]
     events = [SimpleNamespace(extra={"from_trigger": True, "payload": each}) for each in payloads]
-    assert announced({"asset": events[:2], "other": events[2:]}) == payloads
-    assert announced({"asset": [SimpleNamespace(extra={}), SimpleNamespace(extra=None)]}) == [], (
+    assert announced_slices({"asset": events[:2], "other": events[2:]}) == payloads
+    assert announced_slices({"asset": [SimpleNamespace(extra={}), SimpleNamespace(extra=None)]}) == [], (
         "made by hand, in the UI"
     )
 
@@ -99,18 +99,18 @@ def test_every_triggering_event_is_looked_at():
 @pytest.mark.claim("5.1")
 @pytest.mark.claim("5.3")
 def test_the_sensor_wakes_a_run_that_processes_then_commits_and_tells_its_offsets(run, kafka):
-    kafka_events.produce_all(kafka.options, broker.WAYS["sensor"], kafka_events.events(10, "dag"))
+    kafka_events.produce_all(kafka.options, broker.WAYS["sensor"], kafka_events.make_events(10, "dag"))
     state, tasks = run("sensor")
     assert state == "success"
     assert tasks["wait_for_message"][1]["topic"] == broker.WAYS["sensor"]
     assert tasks["process_uncommitted"][1]["offsets"] == everything(kafka, "sensor")
-    assert sum(broker.committed(kafka.options, broker.WAYS["sensor"], "answers").values()) == 10
+    assert sum(broker.committed_offsets(kafka.options, broker.WAYS["sensor"], "answers").values()) == 10
     assert account(kafka, "sensor").clean
 
 
 @pytest.mark.claim("5.3")
 def test_processing_that_fails_commits_nothing_and_the_next_run_does_it(run, kafka, monkeypatch):
-    kafka_events.produce_all(kafka.options, broker.WAYS["sensor"], kafka_events.events(4, "dag"))
+    kafka_events.produce_all(kafka.options, broker.WAYS["sensor"], kafka_events.make_events(4, "dag"))
 
     def broken(*_):
         raise RuntimeError("the warehouse is full")
@@ -118,7 +118,7 @@ def test_processing_that_fails_commits_nothing_and_the_next_run_does_it(run, kaf
     with monkeypatch.context() as patch:
         patch.setattr(process, "_row", broken)
         assert run("sensor")[0] == "failed"
-    assert broker.committed(kafka.options, broker.WAYS["sensor"], "answers") == {}
+    assert broker.committed_offsets(kafka.options, broker.WAYS["sensor"], "answers") == {}
     assert account(kafka, "sensor").lag == 4
     assert run("sensor")[1]["process_uncommitted"][1]["applied"] == 4
     assert account(kafka, "sensor").clean
@@ -127,10 +127,10 @@ def test_processing_that_fails_commits_nothing_and_the_next_run_does_it(run, kaf
 @pytest.mark.claim("5.4")
 def test_the_reset_of_a_consumer_group_doubles_nothing(run, kafka):
     topic = broker.WAYS["sensor"]
-    kafka_events.produce_all(kafka.options, topic, kafka_events.events(8, "dag"))
+    kafka_events.produce_all(kafka.options, topic, kafka_events.make_events(8, "dag"))
     run("sensor")
-    bounds = broker.topic(kafka.options, topic).bounds
-    broker.commit(kafka.options, "answers", [broker.Slice(topic, part, 0, 0) for part in bounds])
+    bounds = broker.find_topic(kafka.options, topic).bounds
+    broker.commit_offsets(kafka.options, "answers", [broker.Slice(topic, part, 0, 0) for part in bounds])
     assert run("sensor")[1]["process_uncommitted"][1]["applied"] == 0
     found = account(kafka, "sensor")
     assert found.clean
@@ -140,8 +140,8 @@ def test_the_reset_of_a_consumer_group_doubles_nothing(run, kafka):
 @pytest.mark.claim("5.2")
 def test_a_webhooks_run_handles_the_message_that_it_points_at_and_no_other(run, kafka):
     topic = broker.WAYS["webhook"]
-    kafka_events.produce_all(kafka.options, topic, [(b"k", value) for _, value in kafka_events.events(3, "dag")])
-    now = broker.topic(kafka.options, topic)
+    kafka_events.produce_all(kafka.options, topic, [(b"k", value) for _, value in kafka_events.make_events(3, "dag")])
+    now = broker.find_topic(kafka.options, topic)
     ((part, _),) = [(part, high) for part, (_, high) in now.bounds.items() if high]
     place = {"topic": topic, "topic_id": now.id, "partition": part, "offset": 1}
     state, tasks = run("webhook", place)

@@ -56,7 +56,7 @@ def delivery(dag_of, tmp_path_factory):
             note=note,
             printed=printed.read_bytes(),
             run=next((folder / "data" / "q06").iterdir()),
-            messages=partner.seen("/partner"),
+            messages=partner.received("/partner"),
             asked={name.removeprefix("GetParameter "): count for name, count in asked.items() if count},
         )
     clear_secrets_backends_cache()

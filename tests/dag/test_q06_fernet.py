@@ -9,9 +9,9 @@ from itertools import pairwise
 
 import pytest
 
-from answers.operate.fernet import ENCRYPTED, opens, phases
+from answers.operate.fernet import ENCRYPTED, can_decrypt, key_phases
 from answers.stack import dotenv
-from support import HOME, PROJECT, copy_database
+from support import PROJECT, copy_fresh_database
 from support.canary import CANARY, leaks
 
 KEYS = [dotenv.KEYS["FERNET_KEY"]() for _ in range(3)]
@@ -37,7 +37,7 @@ class Database:
 
     def __init__(self, folder) -> None:
         self.file = folder / "airflow.db"
-        copy_database(HOME / "airflow.db", self.file)
+        copy_fresh_database(self.file)
         with closing(sqlite3.connect(self.file)) as server, server:
             for table, *_ in ENCRYPTED:
                 server.execute(f'DELETE FROM "{table}"')
@@ -63,11 +63,11 @@ def test_what_is_written_is_encrypted_and_rotated_without_a_reader_that_fails(me
     assert database.run(old, "-c", WRITE, SECRET).returncode == 0
     assert len(database.texts()) == 3
     assert leaks(database.file.read_bytes(), SECRET) == []
-    assert all(opens(text, old) and not opens(text, new) for text in database.texts())
+    assert all(can_decrypt(text, old) and not can_decrypt(text, new) for text in database.texts())
 
-    known, preferred, final = phases(old, new)
+    known, preferred, final = key_phases(old, new)
     assert database.run(preferred, "-m", "airflow", "rotate-fernet-key").returncode == 0
-    assert all(opens(text, new) and not opens(text, old) for text in database.texts())
+    assert all(can_decrypt(text, new) and not can_decrypt(text, old) for text in database.texts())
     for keys in (known, preferred, final):  # whoever is already restarted, and whoever is not yet
         done = database.run(keys, "-c", READ, SECRET)
         assert done.returncode == 0, done.stderr[-1000:]
@@ -82,7 +82,7 @@ def test_what_is_written_is_encrypted_and_rotated_without_a_reader_that_fails(me
 def test_at_every_moment_all_processes_read_what_any_of_them_writes(current):
     """In the middle of a rolling restart some have the list before, some the one after."""
     new = KEYS[2]
-    *steps, final = (current, *phases(current, new))
+    *steps, final = (current, *key_phases(current, new))
     assert final == new
     for before, after in pairwise(steps):
         for mine, others in ((before, after), (after, before)):

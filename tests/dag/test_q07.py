@@ -92,7 +92,7 @@ def test_both_paths_publish_what_pandas_computes_and_leave_no_files(run, feed, w
 @pytest.mark.claim("7.4")
 def test_a_flight_too_few_fails_the_run(run, feed, warehouse):
     warehouse.close()
-    file = feed / DAYS[0] / generator.CONTROL
+    file = feed / DAYS[0] / generator.CONTROL_FILE
     file.write_text(json.dumps(json.loads(file.read_text()) | {"rows": 1}))
     state, tasks, _ = run("engine")
     assert (state, tasks["verify"]) == ("failed", "failed")

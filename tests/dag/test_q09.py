@@ -33,7 +33,7 @@ def receiver(tmp_path, monkeypatch):
 
 
 def notices(receiver) -> list[dict]:
-    return [each["body"] for each in receiver.seen("/refunds")]
+    return [each["body"] for each in receiver.received("/refunds")]
 
 
 @pytest.mark.claim("9.1")

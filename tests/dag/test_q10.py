@@ -11,7 +11,7 @@ import pytest
 
 from answers.stack import bundles
 from include.flights.feed import default_feed
-from support import HOME, PROJECT, copy_database
+from support import PROJECT, copy_fresh_database
 from support.deploys import Project
 
 STEP = """
@@ -59,11 +59,11 @@ def git_bundle(tmp_path, metadata_database):
     project = Project(tmp_path)
     files = {f"dags/{name}": (PROJECT / "dags" / name).read_text() for name in ("q10_canary.py", "q10/seats.py")}
     project.commit("one", files)
-    repository = bundles.create(tmp_path / "dags.git", project.folder)
+    repository = bundles.create_repository(tmp_path / "dags.git", project.folder)
     new = repository.apply(repository.head(bundles.BRANCH), PROJECT / "answers/demo/breaking.patch", "two")
     database = tmp_path / "airflow.db"
-    copy_database(HOME / "airflow.db", database)
-    environment = os.environ | bundles.settings(repository.path, tmp_path / "bundles")
+    copy_fresh_database(database)
+    environment = os.environ | bundles.bundle_settings(repository.path, tmp_path / "bundles")
     environment |= {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{database}"}
 
     def step(run_id: str) -> dict:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from support import wait_for
-from support.attacks import ALLOWED, REFUSED, misses
+from support.attacks import ALLOWED, REFUSED, differences
 from tests.kubernetes.cluster import SERVICES
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.claim("6.6"), pytest.mark.claim("6.7"), pytest.mark.timeout(1800)]
@@ -41,7 +41,7 @@ def test_every_attack_from_within_a_task_is_refused(cluster, victim, executor):
                 del answers[name]
         assert not set(BROKER) & set(answers), "none was answered by a broker"
         allowed = tuple(name for name in ALLOWED if name not in BROKER)
-    assert misses(answers, wanted, allowed) == {}
+    assert differences(answers, wanted, allowed) == {}
     assert cluster.tasks(CANARY, "victim")[victim["task_id"]] == victim, "the victim is as it was"
     haul = (cluster.folder / f"airflow-data/attack/{dag_id}.json").read_text()
     assert len(json.loads(haul)) > 2

@@ -19,7 +19,7 @@ def project(tmp_path: Path, monkeypatch) -> Project:
 @pytest.fixture
 def impatient(monkeypatch):
     """Airflow has two seconds to follow; here it does at once or never."""
-    monkeypatch.setattr("answers.deploy.deploy.SETTLE", 2.0)
+    monkeypatch.setattr("answers.deploy.deploy.PARSE_PATIENCE", 2.0)
     monkeypatch.setenv("ANSWERS_PATIENCE", "1")
 
 

@@ -22,7 +22,7 @@ def test_the_calibration_tells_what_this_machine_gives():
     assert ci_machine.Machine(ci_machine.REFERENCE_CPU_SECONDS, 16.0).slowness == 1.0, "the tests use two processors"
     throttled = ci_machine.Machine(ci_machine.REFERENCE_CPU_SECONDS * 1.5, 1.0)
     assert throttled.slowness == pytest.approx(3.0)
-    assert "3.0 times as long" in throttled.told()
+    assert "3.0 times as long" in throttled.described()
 
 
 def run_with(plan: dict, folder: Path, *tests: str) -> ci_verdict.Ran:

@@ -24,15 +24,15 @@ def test_what_a_crash_left_behind_is_found_and_ended(home):
     other = subprocess.Popen([sys.executable, "-c", code], env=environment | {"ANSWERS_STACK": "/elsewhere"}, **pipes)
     try:
         assert mine.stdout.readline() == other.stdout.readline() == "up\n"
-        found = processes.leftovers(Settings.load())
+        found = processes.stack_processes(Settings.load())
         assert {each.pid for each in found} == {mine.pid, *(each.pid for each in psutil.Process(mine.pid).children())}
         assert len(found) == 2
-        assert {each.pid for each in processes.orphans(Settings.load())} == {each.pid for each in found}
+        assert {each.pid for each in processes.lost_processes(Settings.load())} == {each.pid for each in found}
         assert "stopped" in answers("down")
         wait_for("the end of both", lambda: not any(each.is_running() and each.status() != "zombie" for each in found))
         assert other.poll() is None
     finally:
-        processes.end([process for each in (mine, other) for process in _with_children(each.pid)], patience=5)
+        processes.end_processes([process for each in (mine, other) for process in _with_children(each.pid)], patience=5)
         for each in (mine, other):
             each.communicate()
 
@@ -49,7 +49,7 @@ def test_a_process_that_does_not_want_to_end_is_killed():
     code = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); signal.pause()"
     stubborn = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert stubborn.stdout.readline() == "up\n"
-    processes.end([psutil.Process(stubborn.pid)], patience=0.3)
+    processes.end_processes([psutil.Process(stubborn.pid)], patience=0.3)
     assert not psutil.pid_exists(stubborn.pid), "it ignores SIGTERM"
     stubborn.communicate()
 

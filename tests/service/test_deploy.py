@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from answers.deploy.deploy import DeployError
-from answers.deploy.journal import Busy, Journal
+from answers.deploy.journal import Journal, JournalLocked
 from answers.stack.repository import RepositoryError
 from support import PROJECT
 from support.deploys import World, document, git, killed
@@ -169,12 +169,12 @@ def test_ctrl_c_takes_everything_back(world, monkeypatch):
 def test_two_deploys_at_once_are_one_too_many(world):
     code = (
         "import sys; from pathlib import Path; from answers.deploy.journal import Journal\n"
-        "with Journal(Path(sys.argv[1])).alone():\n    print('held', flush=True); sys.stdin.read()"
+        "with Journal(Path(sys.argv[1])).locked():\n    print('held', flush=True); sys.stdin.read()"
     )
     command = [sys.executable, "-c", code, str(world.journal.folder)]
     holder = subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "held\n"
-    with pytest.raises(Busy, match=f"process {holder.pid} deploys at this moment"):
+    with pytest.raises(JournalLocked, match=f"process {holder.pid} deploys at this moment"):
         world.deploy("two")
     holder.kill()
     holder.wait()
@@ -183,12 +183,12 @@ def test_two_deploys_at_once_are_one_too_many(world):
 
 def test_a_line_that_a_crash_cut_off_does_not_count(tmp_path):
     journal = Journal(tmp_path)
-    with journal.alone():
+    with journal.locked():
         journal.write("1", "begin", tag="two", old="a", new="b", options={})
     with journal.file.open("a") as file:
         file.write('{"deploy": "1", "st')
     assert [entry["step"] for entry in journal.entries()] == ["begin"]
-    with journal.alone():
+    with journal.locked():
         journal.write("1", "done")
     assert [json.loads(line)["step"] for line in journal.file.read_text().splitlines()] == ["begin", "done"]
 
@@ -220,8 +220,8 @@ def test_an_unknown_tag_is_named_with_those_that_there_are(world):
 
 
 def test_a_project_without_a_commit_is_told_so(tmp_path):
-    from answers.stack.bundles import create
+    from answers.stack.bundles import create_repository
 
     with pytest.raises(RepositoryError, match="is no Git repository with a commit"):
-        create(tmp_path / "dags.git", tmp_path)
+        create_repository(tmp_path / "dags.git", tmp_path)
     assert not (tmp_path / "dags.git").exists()

@@ -9,8 +9,8 @@ pytestmark = [pytest.mark.claim("10.4"), pytest.mark.usefixtures("impatient")]
 
 
 def rollback(world: World):
-    with world.journal.alone():
-        return world.engine().undo(world.journal.unfinished(), "asked for")
+    with world.journal.locked():
+        return world.engine().undo_deploy(world.journal.unfinished(), "asked for")
 
 
 def many_worlds(tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from answers.demo.q10 import PATCH
 from answers.deploy.deploy import DeployError
 from answers.deploy.plan import Finding, planner
-from answers.stack.bundles import BRANCH, create
+from answers.stack.bundles import BRANCH, create_repository
 from support import PROJECT
 from support.deploys import Project
 
@@ -33,7 +33,7 @@ def project(tmp_path_factory) -> tuple[Project, Path]:
     folder = tmp_path_factory.mktemp("plan")
     project = Project(folder)
     project.commit("one", {"dags/small.py": DAG.format(task="a", more="")})
-    create(folder / "dags.git", project.folder)
+    create_repository(folder / "dags.git", project.folder)
     project.commit("two", {"dags/small.py": DAG.format(task="b", more="")})
     project.commit("broken", {"dags/small.py": DAG.format(task="a", more="\nimport nothing_like_it")})
     cycle = ' >> EmptyOperator(task_id="b") >> dag.get_task("a")'
@@ -48,7 +48,7 @@ def project(tmp_path_factory) -> tuple[Project, Path]:
 
 
 def plan(project, tag: str, back: bool = False):
-    repository = create(project[1], project[0].folder)
+    repository = create_repository(project[1], project[0].folder)
     repository.fetch()
     return planner(repository, back)(repository.head(BRANCH), repository.commit(tag))
 
@@ -78,7 +78,7 @@ def test_the_way_back_is_checked_for_nothing_but_that_it_parses(project):
 
 
 def between(project, old: str, new: str):
-    repository = create(project[1], project[0].folder)
+    repository = create_repository(project[1], project[0].folder)
     repository.fetch()
     return planner(repository)(repository.commit(old), repository.commit(new))
 
@@ -86,7 +86,7 @@ def between(project, old: str, new: str):
 def test_a_finding_that_the_dags_in_force_have_as_well_is_told_and_stops_nothing(project):
     """Its line has moved meanwhile."""
     made = between(project, "ownerless", "ownerless-changed")
-    (told,) = made.told
+    (told,) = made.tolerated
     assert told.startswith("as in what is in force: dags/small.py:7 ")
     assert [each.why for each in made.changes] == [("the task a is gone",)]
 
@@ -96,7 +96,7 @@ def test_what_is_only_slow_is_told_and_stops_nothing(project, monkeypatch):
     slow = [Finding("dags/small.py", 1, rule, "takes 13.4 s, budget 5.0 s", None) for rule in ("AA405", "AA406")]
     monkeypatch.setattr("answers.deploy.plan.check", lambda folder: slow if folder.name == "new" else [])
     made = plan(project, "two")
-    assert made.told == [f"slow here, which is no reason to stop: {each}" for each in slow]
+    assert made.tolerated == [f"slow here, which is no reason to stop: {each}" for each in slow]
     assert made.dags == ["small"]
 
 
@@ -108,7 +108,7 @@ def test_a_file_that_is_broken_in_force_does_not_keep_another_dag_from_being_shi
 
 
 def test_a_fix_can_be_shipped_although_what_is_in_force_does_not_parse(project):
-    repository = create(project[1], project[0].folder)
+    repository = create_repository(project[1], project[0].folder)
     repository.fetch()
     made = planner(repository)(repository.commit("broken"), repository.commit("two"))
     assert [(each.dag_id, bool(each.why)) for each in made.changes] == [("small", True)]
@@ -119,7 +119,7 @@ def test_the_breaking_change_of_the_demonstration_is_one(tmp_path):
     project = Project(tmp_path)
     files = {f"dags/{name}": (PROJECT / "dags" / name).read_text() for name in ("q10_canary.py", "q10/seats.py")}
     project.commit("one", files)
-    repository = create(tmp_path / "dags.git", project.folder)
+    repository = create_repository(tmp_path / "dags.git", project.folder)
     new = repository.apply(repository.head(BRANCH), PATCH, "two")
     made = planner(repository)(repository.head(BRANCH), new)
     assert [(each.dag_id, each.why) for each in made.changes] == [("q10_canary", ("the task report is gone",))]

@@ -25,8 +25,8 @@ import sys
 sys.modules["airflow"] = None
 from include import refunds
 from datetime import date
-found = refunds.notices({ROWS!r}, date(2013, 6, 13), refunds.clock("2013-07-04T12:00:00Z"))
-print(refunds.send(found, lambda path, body: None), {{"sqlalchemy", "chdb", "httpx"}} & set(sys.modules))
+found = refunds.make_notices({ROWS!r}, date(2013, 6, 13), refunds.make_clock("2013-07-04T12:00:00Z"))
+print(refunds.send_notices(found, lambda path, body: None), {{"sqlalchemy", "chdb", "httpx"}} & set(sys.modules))
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
     assert done.stdout == "{'notices': 2, 'flights': 6, 'overdue': 2} set()\n", done.stderr

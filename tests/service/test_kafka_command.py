@@ -29,7 +29,7 @@ def answers(kafka, warehouse, monkeypatch):
 @pytest.mark.claim("5.3")
 def test_what_was_produced_is_on_the_topic_and_waits(answers, kafka):
     assert "7 messages in " in answers("produce", "--way", "sensor", "--count", "7", "--rate", "100")
-    bounds = broker.topic(kafka.options, broker.WAYS["sensor"]).bounds
+    bounds = broker.find_topic(kafka.options, broker.WAYS["sensor"]).bounds
     assert sum(high for _, high in bounds.values()) == 7
     accounts = {each["way"]: each for each in json.loads(answers("audit", "--no-xcom", "--json", code=1))}
     assert (accounts["sensor"]["messages"], accounts["sensor"]["lag"], accounts["sensor"]["lost"]) == (7, 7, [])
@@ -41,8 +41,8 @@ def test_what_was_produced_is_on_the_topic_and_waits(answers, kafka):
 @pytest.mark.claim("5.3")
 def test_what_is_lost_is_told_beside_the_one_document(answers, kafka):
     answers("produce", "--way", "sensor", "--count", "3")
-    now = broker.topic(kafka.options, broker.WAYS["sensor"])
-    broker.commit(kafka.options, broker.GROUPS["sensor"], broker.slices(now, {}))
+    now = broker.find_topic(kafka.options, broker.WAYS["sensor"])
+    broker.commit_offsets(kafka.options, broker.GROUPS["sensor"], broker.slices_to_read(now, {}))
     done = CliRunner().invoke(cli.app, ["kafka", "audit", "--no-xcom", "--json"])
     accounts = {each["way"]: each for each in json.loads(done.stdout)}
     assert (done.exit_code, len(accounts["sensor"]["lost"])) == (1, 3)
@@ -54,9 +54,11 @@ def test_dead_letters_are_listed_and_replayed(answers, kafka):
     assert "there is no dead letter" in answers("dead-letters")
     topic = broker.WAYS["event"]
     kafka_events.produce_all(kafka.options, topic, [(b"k", b"\xff")])
-    now = broker.topic(kafka.options, topic)
+    now = broker.find_topic(kafka.options, topic)
     with open_warehouse() as client:
-        process.process(kafka.options, client, broker.slices(now, process.positions(client, now)), "d/run")
+        process.process_slices(
+            kafka.options, client, broker.slices_to_read(now, process.next_offsets(client, now)), "d/run"
+        )
     (letter,) = json.loads(answers("dead-letters", "--json"))
     assert letter["reason"] == "not UTF-8: byte 0xff at 0"
     assert "not UTF-8" in answers("dead-letters")

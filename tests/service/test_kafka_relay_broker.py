@@ -19,16 +19,16 @@ def api(monkeypatch):
 
 @pytest.mark.claim("5.2")
 def test_messages_are_posted_once_each_with_retries_and_committed_after(api, kafka):
-    sent = list(kafka_events.events(5, "relay"))
+    sent = list(kafka_events.make_events(5, "relay"))
     kafka_events.produce_all(kafka.options, TOPIC, sent)
     api.answers = [503, None, 200, 500]
-    assert relay.relay(api.airflow, kafka.options, most=5) == 5
-    bounds = broker.topic(kafka.options, TOPIC).bounds
+    assert relay.relay_messages(api.airflow, kafka.options, most=5) == 5
+    bounds = broker.find_topic(kafka.options, TOPIC).bounds
     places = {f"kafka__{TOPIC}-{part}-{offset}" for part, (_, high) in bounds.items() for offset in range(high)}
     assert set(api.runs) == places
     assert api.asked == 5 + 3
     ends = {part: high for part, (_, high) in bounds.items() if high}
-    assert broker.committed(kafka.options, TOPIC, broker.GROUPS["webhook"]) == ends
+    assert broker.committed_offsets(kafka.options, TOPIC, broker.GROUPS["webhook"]) == ends
 
 
 @pytest.mark.claim("5.2")
@@ -36,11 +36,11 @@ def test_what_airflow_did_not_take_is_not_committed_and_comes_again(api, kafka, 
     kafka_events.produce_all(kafka.options, TOPIC, [(b"k", b"1"), (b"k", b"2")])
     monkeypatch.setattr(relay, "PATIENCE", 0.01)
     api.answers = [200] + [503] * 1000
-    with pytest.raises(relay.NotTaken):
-        relay.relay(api.airflow, kafka.options, most=2)
-    assert sum(broker.committed(kafka.options, TOPIC, broker.GROUPS["webhook"]).values()) == 1
+    with pytest.raises(relay.RunNotTaken):
+        relay.relay_messages(api.airflow, kafka.options, most=2)
+    assert sum(broker.committed_offsets(kafka.options, TOPIC, broker.GROUPS["webhook"]).values()) == 1
     api.answers = []
-    assert relay.relay(api.airflow, kafka.options, most=1) == 1
+    assert relay.relay_messages(api.airflow, kafka.options, most=1) == 1
     assert len(api.runs) == 2
 
 

@@ -12,7 +12,7 @@ GROUP = "answers-event"
 
 
 def committed(kafka, group: str = GROUP, topic: str = TOPIC) -> int:
-    return sum(broker.committed(kafka.options, topic, group).values())
+    return sum(broker.committed_offsets(kafka.options, topic, group).values())
 
 
 async def announced(producer, count: int) -> list:
@@ -41,7 +41,7 @@ def new_producer():
 
 @pytest.mark.claim("5.1")
 def test_arrivals_are_announced_by_partition_and_committed_only_once_they_are_stored(kafka):
-    kafka_events.produce_all(kafka.options, TOPIC, kafka_events.events(30, "t"))
+    kafka_events.produce_all(kafka.options, TOPIC, kafka_events.make_events(30, "t"))
 
     async def scenario() -> None:
         producer = new_producer()
@@ -51,7 +51,7 @@ def test_arrivals_are_announced_by_partition_and_committed_only_once_they_are_st
             await producer.advance([acked(payload)])
         await producer.aclose()
         places = {(event["partition"], n) for event, _ in events for n in range(event["first"], event["last"] + 1)}
-        bounds = broker.topic(kafka.options, TOPIC).bounds
+        bounds = broker.find_topic(kafka.options, TOPIC).bounds
         assert places == {(part, offset) for part, (_, high) in bounds.items() for offset in range(high)}
         assert len(events) < 30, "not an event a message"
 
@@ -61,7 +61,7 @@ def test_arrivals_are_announced_by_partition_and_committed_only_once_they_are_st
 
 @pytest.mark.claim("5.1")
 def test_what_a_killed_triggerer_had_announced_is_announced_again(kafka):
-    kafka_events.produce_all(kafka.options, TOPIC, kafka_events.events(12, "t"))
+    kafka_events.produce_all(kafka.options, TOPIC, kafka_events.make_events(12, "t"))
 
     async def scenario() -> int:
         producer = new_producer()
@@ -88,7 +88,7 @@ def test_watching_outlives_a_missing_topic_and_a_broker_that_is_killed(kafka, ka
         kafka_broker.kill()
         await asyncio.to_thread(kafka_broker.start)
         await asyncio.to_thread(broker.create_topics, kafka.options)
-        await asyncio.to_thread(kafka_events.produce_all, kafka.options, TOPIC, kafka_events.events(5, "late"))
+        await asyncio.to_thread(kafka_events.produce_all, kafka.options, TOPIC, kafka_events.make_events(5, "late"))
         assert await asyncio.wait_for(task, 60)
         await producer.aclose()
 
@@ -113,7 +113,7 @@ def test_the_trap_the_stock_trigger_commits_before_anybody_has_the_event(kafka, 
     from airflow.providers.apache.kafka.triggers.await_message import AwaitMessageTrigger
 
     topic = broker.WAYS["sensor"]
-    kafka_events.produce_all(kafka.options, topic, kafka_events.events(1, "stock"))
+    kafka_events.produce_all(kafka.options, topic, kafka_events.make_events(1, "stock"))
 
     async def first_event() -> None:
         trigger = AwaitMessageTrigger(topics=[topic], commit_offset=commit)
@@ -128,9 +128,9 @@ def test_the_trap_the_stock_trigger_commits_before_anybody_has_the_event(kafka, 
 
 @pytest.mark.claim("5.4")
 def test_the_schedule_of_kills_can_be_repeated_and_spares_no_part():
-    plan = kills.schedule(7, 20, 60)
-    assert plan == kills.schedule(7, 20, 60)
-    assert plan != kills.schedule(8, 20, 60)
+    plan = kills.make_schedule(7, 20, 60)
+    assert plan == kills.make_schedule(7, 20, 60)
+    assert plan != kills.make_schedule(8, 20, 60)
     assert len(plan) == 20
     assert [each.at for each in plan] == sorted(each.at for each in plan)
     assert 0 <= plan[0].at <= plan[-1].at <= 60

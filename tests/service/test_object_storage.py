@@ -3,7 +3,7 @@
 import pytest
 
 from include.chunks.config import DEFAULT
-from include.chunks.in_force import ConfigUnreadable, in_force
+from include.chunks.document import ConfigUnreadable, choose_version
 from plugins.object_storage import object_at
 from support import object_stores
 
@@ -34,17 +34,17 @@ def test_a_document_is_read_changed_broken_and_taken_away_in_every_store(stores,
     url = stores[scheme]
     good = DEFAULT.read_bytes()
     put(url, good)
-    first = in_force(object_at(url), tmp_path)
+    first = choose_version(object_at(url), tmp_path)
     assert (first["version"], first["url"]) == ("current", url)
     put(url, good.replace(b'"daily_delays"', b'"flights"'))
-    broken = in_force(object_at(url), tmp_path)
+    broken = choose_version(object_at(url), tmp_path)
     assert (broken["version"], broken["digest"]) == ("last good", first["digest"])
     assert broken["why"].startswith(f"{url} has an error:\n  $.layers: contains flights twice")
     put(url, good.replace(b"130", b"140"))
-    changed = in_force(object_at(url), tmp_path)
+    changed = choose_version(object_at(url), tmp_path)
     assert (changed["version"], changed["document"]["thresholds"]["spark_from_rows"]) == ("current", 140)
     object_at(url).unlink()
-    gone = in_force(object_at(url), tmp_path)
+    gone = choose_version(object_at(url), tmp_path)
     assert (gone["version"], gone["digest"]) == ("last good", changed["digest"])
     assert gone["why"].startswith(f"{url} cannot be read: there is no such object")
 
@@ -55,19 +55,19 @@ def test_a_store_that_is_down_leaves_the_last_good_version_in_force(monkeypatch,
         monkeypatch.setenv("AIRFLOW_CONN_SOON_GONE", connection)
         url = f"s3://soon_gone@{object_stores.BUCKET}/q03.json"
         put(url, DEFAULT.read_bytes())
-        before = in_force(object_at(url), tmp_path)
-    after = in_force(object_at(url), tmp_path)
+        before = choose_version(object_at(url), tmp_path)
+    after = choose_version(object_at(url), tmp_path)
     assert (after["version"], after["digest"]) == ("last good", before["digest"])
     assert "cannot be read: EndpointConnectionError" in after["why"]
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_huge_object_is_not_read_to_its_end(stores, scheme, tmp_path, monkeypatch):
-    from include.chunks import in_force as module
+    from include.chunks import document
 
     url = stores[scheme]
     put(url, b" " * 3_000_000)
-    assert len(module.read(object_at(url))) == module.LARGEST + 1
+    assert len(document.read_bytes(object_at(url))) == document.LARGEST_DOCUMENT + 1
     object_at(url).unlink()
 
 
@@ -86,4 +86,4 @@ def test_an_address_without_a_known_protocol_is_refused(url, says):
 
 def test_an_unknown_bucket_is_named(stores, tmp_path):
     with pytest.raises(ConfigUnreadable, match=r"s3://unit_s3@nobody/q03\.json cannot be read"):
-        in_force(object_at("s3://unit_s3@nobody/q03.json"), tmp_path)
+        choose_version(object_at("s3://unit_s3@nobody/q03.json"), tmp_path)

@@ -33,13 +33,13 @@ def settings(tmp_path_factory):
             yield settings
         finally:
             lifecycle.down(said.append)
-        assert processes.leftovers(settings) == []
+        assert processes.stack_processes(settings) == []
 
 
 @pytest.fixture
 def up(settings):
     """The same, once both parts answer."""
-    parts.wait_for("postgres", lambda: metadata.answers(settings), settings, 60, print)
+    parts.wait_for("postgres", lambda: metadata.is_answering(settings), settings, 60, print)
     parts.wait_for("parameter-store", lambda: lifecycle._parameters_answer(settings), settings, 60, print)
     return settings
 
@@ -89,7 +89,7 @@ def test_a_part_that_is_killed_comes_back(up):
     before = postgres.running(up.home / "postgres")
     os.kill(before, signal.SIGKILL)
     wait_for("PostgreSQL", lambda: postgres.running(up.home / "postgres") not in (None, before))
-    wait_for("its answer", lambda: metadata.answers(up))
+    wait_for("its answer", lambda: metadata.is_answering(up))
 
 
 @pytest.mark.parametrize("content", ["", "no number", "1\n", f"{2**22}\n"])
@@ -114,11 +114,11 @@ def test_secrets_are_listed_and_rotated_without_being_shown(up):
 
 
 def test_kafka_is_not_there_until_it_is_asked_for(up):
-    assert not kafka.answers(up.ports["kafka"])
+    assert not kafka.is_answering(up.ports["kafka"])
     assert "kafka" not in states(up)
     kafka.stop(up, "kafka")
-    assert kills._busy(up, "task") == kills._busy(up, "worker") == []
-    assert kills._strike(up, "kafka", None) is None
+    assert kills._task_processes(up, "task") == kills._task_processes(up, "worker") == []
+    assert kills._kill_part(up, "kafka", None) is None
 
 
 def test_kafka_is_started_killed_comes_back_and_is_stopped(up):
@@ -133,9 +133,9 @@ def test_kafka_is_started_killed_comes_back_and_is_stopped(up):
     pid = int(said[-1].rpartition("(")[2].rstrip(")"))
     assert said[-1].endswith(f"SIGKILL kafka ({pid})")
     wait_for("its end", lambda: not psutil.pid_exists(pid))
-    wait_for("the broker to come back", lambda: kafka.answers(up.ports["kafka"]), 60)
+    wait_for("the broker to come back", lambda: kafka.is_answering(up.ports["kafka"]), 60)
     kafka.stop(up, "kafka")
-    assert not kafka.answers(up.ports["kafka"])
+    assert not kafka.is_answering(up.ports["kafka"])
     assert "kafka" not in states(up)
     assert "does not answer" in answers("kafka", "down", code=1), "Airflow, whose DAGs it would pause"
 
@@ -147,12 +147,12 @@ def test_the_metadata_database_is_made_once_and_its_values_are_encrypted(up, mon
     for _ in range(2):
         metadata.prepare(up, said.append)
         assert said == ["creating the metadata database"]
-    texts = dict(fernet.texts(up))
+    texts = dict(fernet.encrypted_texts(up))
     assert len(texts) > 3
     assert {where.split()[0] for where in texts} == {"variable"}
     other = dotenv.KEYS["FERNET_KEY"]()
-    assert all(fernet.opens(text, up.secrets["FERNET_KEY"]) for text in texts.values())
-    assert not any(fernet.opens(text, other) for text in texts.values())
+    assert all(fernet.can_decrypt(text, up.secrets["FERNET_KEY"]) for text in texts.values())
+    assert not any(fernet.can_decrypt(text, other) for text in texts.values())
 
     # A container's scheduler is healthy as long as its heart beats.
     monkeypatch.setenv("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", up.database())
@@ -189,7 +189,7 @@ def test_a_command_that_is_refused_leaves_the_stack_of_another_as_it_is(up, argu
     assert "answers: " in done.stderr
     assert {part["part"]: part["pid"] for part in parts.status(up)} == before
     assert before["postgres"]
-    assert bundles.chosen(up.home) == "local"
+    assert bundles.dags_source(up.home) == "local"
 
 
 @pytest.mark.parametrize(("arguments", "number"), [(("up",), signal.SIGINT), (("demo", "q01"), signal.SIGTERM)])
@@ -200,7 +200,7 @@ def test_a_command_that_is_interrupted_leaves_the_stack_of_another_as_it_is(up, 
     server.suspend()
     try:
         command = subprocess.Popen([sys.executable, "-m", "answers", *arguments], cwd=PROJECT)
-        wait_for("the command to work on the stack", lambda: lifecycle.at_work(up) == "starting")
+        wait_for("the command to work on the stack", lambda: lifecycle.work_under_way(up) == "starting")
         assert "starting: 2 of 7 parts run" in answers("status", code=1)
         command.send_signal(number)
         assert command.wait(60) == 130
@@ -210,10 +210,10 @@ def test_a_command_that_is_interrupted_leaves_the_stack_of_another_as_it_is(up, 
 
 
 def test_a_stack_that_ran_before_is_nobodys_to_stop(up, monkeypatch):
-    assert processes.started_here(up)
+    assert processes.started_by_this_process(up)
     monkeypatch.setattr(processes, "THIS_PROCESS", "another one")
     before = processes.supervisor_process(up).pid
-    with lifecycle.stopping_what_it_starts(print):
+    with lifecycle.stop_if_started_within(print):
         pass
     assert processes.supervisor_process(up).pid == before
 
@@ -233,7 +233,7 @@ def test_a_stack_that_ran_before_is_nobodys_to_stop(up, monkeypatch):
     ],
 )
 def test_the_condition_of_the_stack_follows_from_its_parts(states, work, healthy, condition):
-    assert parts.condition([{"state": state} for state in states], work, healthy) == condition
+    assert parts.overall_state([{"state": state} for state in states], work, healthy) == condition
 
 
 def test_a_part_that_does_not_come_up_is_named_with_its_log(up):
@@ -244,27 +244,27 @@ def test_a_part_that_does_not_come_up_is_named_with_its_log(up):
 
 def test_a_second_supervisor_finds_what_a_killed_one_left(settings):
     """The last test of the file: it kills."""
-    left = processes.leftovers(settings)
-    assert processes.orphans(settings) == []
+    left = processes.stack_processes(settings)
+    assert processes.lost_processes(settings) == []
     processes.supervisor_process(settings).kill()
     wait_for("its end", lambda: processes.supervisor_process(settings) is None)
-    assert processes.orphans(settings)
+    assert processes.lost_processes(settings)
     said = []
-    with lifecycle.stopping_what_it_starts(said.append):
+    with lifecycle.stop_if_started_within(said.append):
         again = lifecycle._start_supervisor(settings, said.append)
         assert any("processes that a crash left behind" in line for line in said)
         assert not any(each.is_running() for each in left)
-        parts.wait_for("postgres", lambda: metadata.answers(again), again, 60, print)
+        parts.wait_for("postgres", lambda: metadata.is_answering(again), again, 60, print)
     assert said[-1] == "stopping the stack"
-    assert processes.leftovers(settings) == []
+    assert processes.stack_processes(settings) == []
 
 
 # -- the schedule of kills
 
 
 def test_a_schedule_of_kills_is_the_same_for_a_seed_and_spares_no_part():
-    plan = kills.schedule(7, 18, 60)
-    assert plan == kills.schedule(7, 18, 60) != kills.schedule(8, 18, 60)
+    plan = kills.make_schedule(7, 18, 60)
+    assert plan == kills.make_schedule(7, 18, 60) != kills.make_schedule(8, 18, 60)
     assert [each.at for each in plan] == sorted(each.at for each in plan)
     for first in range(0, 18, 6):
         assert {each.part for each in plan[first : first + 6]} == set(kills.PARTS)

@@ -41,9 +41,9 @@ def test_the_stack_has_its_dags_from_git_once_that_is_chosen(home, tmp_path):
     assert "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST" not in settings.environment()
     project = Project(tmp_path)
     commit = project.commit("one", {"dags/none.py": ""})
-    bundles.choose(home, project.folder, "git", running=False)
+    bundles.choose_dags_source(home, project.folder, "git", running=False)
     (bundle,) = json.loads(settings.environment()["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
     followed = Repository(Path(bundle["kwargs"]["repo_url"])).head(bundle["kwargs"]["tracking_ref"])
     assert followed == commit
-    bundles.choose(home, project.folder, None, running=True)
-    assert bundles.chosen(home) == "git"
+    bundles.choose_dags_source(home, project.folder, None, running=True)
+    assert bundles.dags_source(home) == "git"

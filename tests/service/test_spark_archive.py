@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from answers.stack import spark_archive
-from include.flights import spark_start
 from include.flights.spark import SMALL_JOB
+from plugins import spark_start
 from support import PROJECT, expected, wait_for
 from support.publishing import landed_day
 
@@ -72,11 +72,11 @@ def job(landed: str, environ: dict[str, str]) -> list[str]:
 @pytest.mark.claim("7.6")
 def test_a_days_job_takes_sparks_classes_from_the_archive_and_publishes_the_same(archives, tmp_path):
     environ = environment(archives)
-    archive = spark_start.find(SMALL_JOB, environ)
-    assert archive.stat().st_size <= spark_start.LIMIT
+    archive = spark_start.find_archive(SMALL_JOB, environ)
+    assert archive.stat().st_size <= spark_start.LARGEST_TOTAL
     assert sorted(file.name for file in archives.iterdir()) == sorted([archive.name, "lock", "log"])
     landed = landed_day(tmp_path, DAY)["folder"]
-    loaded = job(landed, environ | spark_start.prepare(SMALL_JOB, environ).variables)
+    loaded = job(landed, environ | spark_start.prepare_start(SMALL_JOB, environ).variables)
     shared, from_jars = ([line for line in loaded if f"source: {of}" in line] for of in ("shared objects", "file:"))
     assert len(shared) > 3000
     assert len(from_jars) < 0.1 * len(shared)
@@ -92,8 +92,8 @@ def test_a_jvm_that_is_given_a_bad_archive_all_the_same_runs_without_it(archives
     bad = tmp_path / "bad"
     if spoil == "foreign":
         bad.write_bytes(os.urandom(1 << 20))
-    option, _, _ = spark_start.prepare(SMALL_JOB, environ).variables["SPARK_SUBMIT_OPTS"].rpartition("=")
-    given = environ | spark_start.variables(archives, f"{option}={bad}", environ)
+    option, _, _ = spark_start.prepare_start(SMALL_JOB, environ).variables["SPARK_SUBMIT_OPTS"].rpartition("=")
+    given = environ | spark_start.start_variables(archives, f"{option}={bad}", environ)
     done = subprocess.run(["spark-submit", "--version"], env=given, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "version 4." in done.stderr
@@ -101,7 +101,9 @@ def test_a_jvm_that_is_given_a_bad_archive_all_the_same_runs_without_it(archives
 
 def test_where_the_archive_is_there_a_builder_has_nothing_to_do(archives):
     done = subprocess.run(BUILDER, env=environment(archives), cwd=PROJECT, capture_output=True, text=True)
-    assert done.stdout == f"Spark starts from {spark_start.find(SMALL_JOB, environment(archives))}\n", done.stderr
+    assert done.stdout == f"Spark starts from {spark_start.find_archive(SMALL_JOB, environment(archives))}\n", (
+        done.stderr
+    )
 
 
 @pytest.mark.claim("7.6")
@@ -126,5 +128,5 @@ def test_what_a_killed_builder_left_is_removed_by_the_next(tmp_path, monkeypatch
     (left / "archive").write_bytes(b"half of it")
     monkeypatch.setattr(spark_archive, "disk_available", lambda folder: 0)
     with spark_archive.only_builder(tmp_path) as lock, pytest.raises(OSError, match="are free"):
-        spark_archive.make(tmp_path, lock, gently=True)
+        spark_archive.make_archive(tmp_path, lock, gently=True)
     assert [file.name for file in tmp_path.iterdir()] == ["lock"], "and without room nothing is begun"

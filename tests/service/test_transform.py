@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from include.flights import light, transform
+from include.flights import engine, transform
 from include.flights import warehouse as loader
-from include.flights.feed import default_feed, land
+from include.flights.feed import default_feed, land_interval
 from support import expected, interval
 
 pytestmark = pytest.mark.claim("1.3")
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.claim("1.3")
 @pytest.fixture(scope="module")
 def landed(tmp_path_factory):
     """All of 2013, landed."""
-    return land(default_feed(), tmp_path_factory.mktemp("year"), *interval("2013-01-01", 365), run="year")
+    return land_interval(default_feed(), tmp_path_factory.mktemp("year"), *interval("2013-01-01", 365), run="year")
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def year(spark, landed):
 
 
 def test_the_engine_and_spark_agree_in_every_row_and_bit_of_the_year(year, landed, warehouse):
-    light.transform(warehouse, Path(landed["folder"]))
+    engine.transform_files(warehouse, Path(landed["folder"]))
     for table, key in loader.KEYS.items():
         by_spark = year[table].sort_values(list(key)).reset_index(drop=True)
         by_engine = pd.read_parquet(f"{landed['folder']}/transformed/{table}").sort_values(list(key))
@@ -97,7 +97,7 @@ def test_a_text_that_is_no_number_is_an_error_and_not_a_null(spark, tmp_path, ma
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    landed = land(make_feed(), tmp_path, *interval("2013-06-13"), run="bad")
+    landed = land_interval(make_feed(), tmp_path, *interval("2013-06-13"), run="bad")
     file = f"{landed['folder']}/landing/flights.parquet"
     table = pq.read_table(file)
     values = table["distance"].to_pylist()
@@ -110,7 +110,7 @@ def test_a_text_that_is_no_number_is_an_error_and_not_a_null(spark, tmp_path, ma
 @pytest.mark.claim("1.4")
 def test_an_attempt_never_touches_the_files_of_another(spark, tmp_path, make_feed):
     """The job of a killed task may end after its retry: both leave whole results, and the link leads to one of them."""
-    landed = land(make_feed(), tmp_path, *interval("2013-06-13"), run="twice")
+    landed = land_interval(make_feed(), tmp_path, *interval("2013-06-13"), run="twice")
     link = tmp_path / landed["folder"] / "transformed"
     transform.main(landed["folder"], spark)
     first = link.resolve()
@@ -136,7 +136,7 @@ def test_a_clock_that_happens_twice_is_decided_by_the_utc_hour(spark, tmp_path, 
             made.append(",".join(cells))
         return "\n".join([*lines, *made]) + "\n"
 
-    landed = land(make_feed("2013-11-03", flights=twice), tmp_path, *interval("2013-11-03"), run="fold")
+    landed = land_interval(make_feed("2013-11-03", flights=twice), tmp_path, *interval("2013-11-03"), run="fold")
     transform.main(landed["folder"], spark)
     flights = pd.read_parquet(f"{landed['folder']}/transformed/flights")
     ours = sorted(flights.loc[flights["source_row"] > landed["rows"] - 1, "sched_dep_utc"].astype(str))

@@ -34,7 +34,7 @@ def killed(*args):
         os.kill(os.getpid(), signal.SIGKILL)
 versions.replace_partition = killed
 client = clickhouse_connect.get_client(interface="chdb", path={str(HOME / "warehouse")!r})
-versions.rollback(client, date({DAY.year}, {DAY.month}, {DAY.day}), "task of a run")
+versions.rollback_day(client, date({DAY.year}, {DAY.month}, {DAY.day}), "task of a run")
 """
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == -9
     with open_warehouse() as client:
@@ -42,7 +42,7 @@ versions.rollback(client, date({DAY.year}, {DAY.month}, {DAY.day}), "task of a r
             with pytest.raises(AssertionError):
                 assert_live(client, "UA")
         by = "a person" if call == 2 else "task of a run"
-        assert versions.rollback(client, DAY, by)["to"] == 2
+        assert versions.rollback_day(client, DAY, by)["to"] == 2
         assert_live(client, "UA")
 
 
@@ -70,7 +70,7 @@ publish.publish_day(client, Path({str(folder)!r}), day, day, {rows}, "run")
     assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == -9
     with open_warehouse() as client:
         assert_live(client, "EV")
-        assert versions.rollback(client, DAY, "the oldest", to=1)["to"] == 1, "its slot was not overwritten"
+        assert versions.rollback_day(client, DAY, "the oldest", to=1)["to"] == 1, "its slot was not overwritten"
         publish(client, (folder, rows))
         assert_live(client, "DL")
         assert events(client)[-1] == ("publish", 5, 1)

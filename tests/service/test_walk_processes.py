@@ -3,7 +3,7 @@
 import pytest
 
 from answers.proof.catalog import Question, Step
-from answers.proof.walk import check
+from answers.proof.walk import check_walk
 
 EXPECTED = {"exit": 0, "seconds": 60}
 
@@ -11,7 +11,7 @@ EXPECTED = {"exit": 0, "seconds": 60}
 def problems(**step) -> list[str]:
     """Return the faults that a check finds in a step."""
     question = Question.model_construct(id="q01", walk=[Step.model_validate({"say": "Look."} | step)])
-    (played,) = check(question)
+    (played,) = check_walk(question)
     return played.problems
 
 

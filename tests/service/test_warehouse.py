@@ -14,7 +14,7 @@ import pytest
 
 from include.flights import transform
 from include.flights import warehouse as loader
-from include.flights.feed import default_feed, land
+from include.flights.feed import default_feed, land_interval
 from include.flights.publish import publish_day
 from support import HOME, contents, expected, interval, open_warehouse
 
@@ -28,7 +28,7 @@ def transformed(spark, tmp_path_factory):
 
     def make(day: str = DAY) -> tuple[Path, int]:
         if day not in made:
-            landed = land(default_feed(), tmp_path_factory.mktemp("day"), *interval(day), run=day)
+            landed = land_interval(default_feed(), tmp_path_factory.mktemp("day"), *interval(day), run=day)
             transform.main(landed["folder"], spark)
             made[day] = Path(landed["folder"]), landed["rows"]
         return made[day]
@@ -170,7 +170,7 @@ publish.publish_day(client, Path({str(folder)!r}), day, day, {rows}, "killed run
 def test_a_day_without_flights_empties_its_partition_and_no_other(warehouse, transformed, tmp_path, spark, make_feed):
     publish(warehouse, *transformed())
     publish(warehouse, *transformed("2013-03-10"), day="2013-03-10")
-    landed = land(make_feed("2013-06-14"), tmp_path, *interval(DAY), run="empty")
+    landed = land_interval(make_feed("2013-06-14"), tmp_path, *interval(DAY), run="empty")
     assert landed["rows"] == 0
     transform.main(landed["folder"], spark)
     report = publish(warehouse, Path(landed["folder"]), 0)

@@ -128,7 +128,7 @@ class Stack:
     def processes(self):
         from answers.stack import processes
 
-        return processes.leftovers(self.settings)
+        return processes.stack_processes(self.settings)
 
 
 @contextmanager

@@ -56,7 +56,7 @@ def test_ctrl_c_of_the_demonstration_leaves_nothing_behind(new_stack, tmp_path, 
     assert "Traceback" not in seen.read_text()
     assert stack.processes() == []
     assert not (stack.home / "supervisord.pid").exists()
-    assert bundles.chosen(stack.home) == "local"
+    assert bundles.dags_source(stack.home) == "local"
 
 
 def _come_in_order(text: str, lines: list[str]) -> bool:

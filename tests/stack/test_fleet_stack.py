@@ -9,15 +9,15 @@ from datetime import date, timedelta
 import pandas as pd
 import pytest
 
-from answers.operate.fleet import start, watch
+from answers.operate.fleet import start_day, watch_day
 from bench.transitions import Recorder, most_at_once, seconds_in
-from include.fleet.model import load
+from include.fleet.model import load_fleet
 from include.waiting import patience
 from support import expected, fleet, wait_for
 
 DAY, WHOLE_DAY, BAD_DAY = "2013-06-13", "2013-06-12", "2013-02-09"
 PART = "legacy"
-FLEET = load()
+FLEET = load_fleet()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -41,7 +41,7 @@ def part_of_a_day(stack, parsed):
 
 @pytest.mark.claim("4.1")
 def test_a_part_of_the_fleet_equals_pandas(stack, part_of_a_day):
-    assert_published(stack, DAY, part_of_a_day[0], FLEET.needed(PART), [PART])
+    assert_published(stack, DAY, part_of_a_day[0], FLEET.members_needed(PART), [PART])
 
 
 @pytest.mark.long("a part of the fleet; the whole fleet's DAGs, edges and totals in the dag and unit tiers")
@@ -96,7 +96,7 @@ def assert_pools(stack, changes: list) -> None:
 @pytest.mark.claim("4.3")
 @pytest.mark.claim("4.7")
 def test_sensors_wait_without_a_slot_and_empty_operators_take_none(part_of_a_day):
-    assert_waiting(part_of_a_day[1], FLEET.needed(PART))
+    assert_waiting(part_of_a_day[1], FLEET.members_needed(PART))
 
 
 def assert_waiting(changes: list, members) -> None:
@@ -121,10 +121,10 @@ def test_when_the_pool_opens_tasks_start_in_the_order_of_their_weights(stack):
     resize(0)
     recorder = Recorder(stack.settings)
     try:
-        start(airflow, lands, day)
+        start_day(airflow, lands, day)
         wait_for("all to want a slot", lambda: sum(c.state == "scheduled" for c in recorder.changes()) == len(lands))
         resize(1)
-        *_, states = watch(airflow, lands, day, 120)
+        *_, states = watch_day(airflow, lands, day, 120)
     finally:
         resize(2)
     assert {each.state for each in states} == {"success"}
@@ -169,7 +169,9 @@ def test_of_a_broken_carrier_the_dependants_fail_fast_and_the_others_finish(stac
         ("fleet_rollup_headline", "wait_for_transform_EV"),
     ):
         end = next(c.at for c in changes if (c.dag_id, c.task_id, c.state) == (dag_id, task_id, "failed"))
-        assert end - cause < timedelta(seconds=load().settings.sensor_timeout) / 2, "it waited for what had failed"
+        assert end - cause < timedelta(seconds=load_fleet().settings.sensor_timeout) / 2, (
+            "it waited for what had failed"
+        )
     carriers = stack.sql(f"SELECT DISTINCT carrier FROM warehouse.carrier_flights WHERE flight_date = '{BAD_DAY}'")
     assert {row["carrier"] for row in carriers} == {"UA", "B6"}
 
@@ -208,7 +210,7 @@ def test_ctrl_c_leaves_the_day_running_and_a_second_run_joins_it(stack):
     first = subprocess.Popen(
         stack.command(*args), env=stack.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    members = FLEET.needed("HA")
+    members = FLEET.members_needed("HA")
     path = f"/dags/{members[1].dag_id}/dagRuns?limit=100"
 
     def started() -> bool:

@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from include.alerts import misses
+from include.alerts import records
 from include.flights.feed import default_feed
 from support import expected, interval, wait_for
 
@@ -37,7 +37,7 @@ def finish(stack, run_id: str, dag_id: str = Q02):
 
 def recorded(stack, *run_ids: str) -> list[dict]:
     """The records of these runs' misses."""
-    return [each for each in misses.recorded(stack.home / "data") if each["run_id"] in run_ids]
+    return [each for each in records.recorded_misses(stack.home / "data") if each["run_id"] in run_ids]
 
 
 def notified(stack, *run_ids: str) -> list[dict]:

@@ -72,7 +72,7 @@ def test_under_sigkill_every_message_has_its_effect_once(stack, kafka):
 
     def messages(way: str):
         """As many as are asked for, and then a few a second while parts are still being killed."""
-        for number, message in enumerate(kafka_events.events(50_000, batch)):
+        for number, message in enumerate(kafka_events.make_events(50_000, batch)):
             if number >= MESSAGES * SHARE[way]:
                 if not killing.is_set():
                     return
@@ -89,7 +89,7 @@ def test_under_sigkill_every_message_has_its_effect_once(stack, kafka):
     threads = [threading.Thread(target=send, args=(way,)) for way in sent]
     for thread in threads:
         thread.start()
-    plan = kills.schedule(SEED, KILLS, MESSAGES / RATE, kills.PARTS if LONG else kills.QUICK)
+    plan = kills.make_schedule(SEED, KILLS, MESSAGES / RATE, kills.PARTS if LONG else kills.PARTS_MISSED_AT_ONCE)
     try:
         done = list(kills.carry_out(stack.settings, plan, SEED))
     finally:
@@ -119,7 +119,7 @@ def test_under_sigkill_every_message_has_its_effect_once(stack, kafka):
 def test_a_topic_that_is_delivered_again_starts_no_run_and_poison_has_its_reason(stack, kafka):
     topic = broker.WAYS["webhook"]
     poison = [(b"p", b"\xff\xfe"), (b"p", None)]
-    fine = list(kafka_events.events(2, uuid.uuid4().hex))
+    fine = list(kafka_events.make_events(2, uuid.uuid4().hex))
     kafka_events.produce_all(kafka, topic, [*poison, *fine])
     assert settled(stack)["webhook"]["lost"] == []
     airflow: Airflow = stack.airflow
@@ -133,16 +133,19 @@ def test_a_topic_that_is_delivered_again_starts_no_run_and_poison_has_its_reason
     from answers.stack.kafka import start, stop
 
     stop(stack.settings, "kafka-relay")
-    now = broker.topic(kafka, topic)
-    broker.commit(kafka, broker.GROUPS["webhook"], [broker.Slice(topic, part, 0, 0) for part in now.bounds])
+    now = broker.find_topic(kafka, topic)
+    broker.commit_offsets(kafka, broker.GROUPS["webhook"], [broker.Slice(topic, part, 0, 0) for part in now.bounds])
     start(stack.settings, "kafka-relay")
     ends = {part: high for part, (_, high) in now.bounds.items() if high}
-    wait_for("all to be relayed again", lambda: ends.items() <= broker.committed(kafka, topic, "answers-relay").items())
+    wait_for(
+        "all to be relayed again",
+        lambda: ends.items() <= broker.committed_offsets(kafka, topic, "answers-relay").items(),
+    )
     assert len(airflow.runs("q05_kafka_webhook")) == before
     log = (stack.home / "logs" / "kafka-relay.log").read_text()
     assert log.count(": known") >= before, "each of them was answered 409"
 
 
 def _places(kafka, topic: str) -> list[str]:
-    bounds = broker.topic(kafka, topic).bounds
+    bounds = broker.find_topic(kafka, topic).bounds
     return [f"{part}-{offset}" for part, (_, high) in bounds.items() for offset in range(high)]

@@ -188,7 +188,7 @@ def test_an_outage_is_told_retried_and_loses_nothing_and_the_next_task_has_the_n
 
 @pytest.mark.long("the rotation against a database, test_q06_fernet.py of the dag tier")
 def test_the_fernet_key_is_rotated_under_running_dags_with_no_failed_read(stack, run):
-    from answers.operate.fernet import opens, texts
+    from answers.operate.fernet import can_decrypt, encrypted_texts
 
     # Two values: what is some connection's password the API shows as ***.
     secret, shown = CANARY.format("at-rest"), CANARY.format("shown")
@@ -196,9 +196,9 @@ def test_the_fernet_key_is_rotated_under_running_dags_with_no_failed_read(stack,
     stack.airflow.request("POST", "/variables", json=variable)
     stack.airflow.add_connection("q06_at_rest", "http", password=secret, extra=json.dumps({"a": secret}))
     before = stack.settings.secrets["FERNET_KEY"]
-    texts_before = list(texts(stack.settings))
+    texts_before = list(encrypted_texts(stack.settings))
     assert len(texts_before) >= 3
-    assert all(text.startswith("gAAAA") and opens(text, before) for _, text in texts_before)
+    assert all(text.startswith("gAAAA") and can_decrypt(text, before) for _, text in texts_before)
 
     reads, over = [], threading.Event()
     airflow = stack.airflow
@@ -249,10 +249,10 @@ def test_the_fernet_key_is_rotated_under_running_dags_with_no_failed_read(stack,
     assert set(reads) == {(200, shown)}
 
     after = stack.settings.secrets["FERNET_KEY"]
-    rows = list(texts(stack.settings))
+    rows = list(encrypted_texts(stack.settings))
     assert len(rows) >= 3
     assert "," not in after
-    assert all(opens(text, after) and not opens(text, before) for _, text in rows)
+    assert all(can_decrypt(text, after) and not can_decrypt(text, before) for _, text in rows)
     found = {table: leaks(data, secret, shown) for table, data in dump(stack).items()}
     assert not any(found.values()), found
     for path in ("/variables/q06_at_rest", "/connections/q06_at_rest"):

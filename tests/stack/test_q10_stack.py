@@ -62,7 +62,7 @@ class Live:
     def __init__(self, stack, project: Project) -> None:
         self.stack, self.project = stack, project
         self.first = project.commit("one", files())
-        self.repository = bundles.create(stack.home / "dags.git", project.folder)
+        self.repository = bundles.create_repository(stack.home / "dags.git", project.folder)
         self.journal = Journal(stack.home / "deploys")
 
     @property

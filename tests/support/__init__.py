@@ -72,6 +72,11 @@ def copy_database(source: Path, target: Path) -> None:
         database.backup(copy)
 
 
+def copy_fresh_database(target: Path) -> None:
+    """Copy the fixture `metadata_database` as it was before any test: runs that others left would be found in it, too."""
+    copy_database(HOME / "fresh.db", target)
+
+
 @contextmanager
 def open_warehouse() -> Iterator[Any]:
     """A client of the embedded warehouse of this test session. Closed at the end, whatever still refers to it."""
@@ -101,7 +106,7 @@ def wait_for(what: str, ready, patience: float = 120, pause: float = 0.2, seen: 
 
 
 @contextmanager
-def meanwhile(work: Callable[[threading.Event], object]) -> Iterator[None]:
+def running_beside(work: Callable[[threading.Event], object]) -> Iterator[None]:
     """`work` in a thread of its own for as long as the block lasts: it ends once the event that it gets is set."""
     over = threading.Event()
     thread = threading.Thread(target=work, args=(over,))
@@ -150,7 +155,7 @@ def under_load(start: Callable[[str], object]) -> Iterator[list[str]]:
             runs.append(run_id)
             over.wait(4)  # a rate, not a wait for something
 
-    with meanwhile(load):
+    with running_beside(load):
         yield runs
 
 

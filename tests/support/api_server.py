@@ -11,7 +11,7 @@ import httpx
 
 from answers.stack import dotenv
 from answers.stack.settings import Settings
-from support import HOME, PROJECT, copy_database, wait_for
+from support import PROJECT, copy_fresh_database, wait_for
 
 # Stores DAGs as the DAG processor would, in the database of the environment.
 STORE = """
@@ -62,7 +62,7 @@ def running_server(
     :param path: that it is served below, as behind a proxy: "/airflow"
     """
     database = folder / "airflow.db"
-    copy_database(HOME / "airflow.db", database)
+    copy_fresh_database(database)
     server = ApiServer(database, path)
     server.store(files, bundle, version)
     Settings.load().write_passwords()

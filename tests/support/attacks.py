@@ -35,7 +35,7 @@ REFUSED_BY_THE_STORE = {
 }
 
 
-def misses(answers: dict[str, str], refused: dict[str, str], allowed: tuple[str, ...] = ALLOWED) -> dict[str, str]:
+def differences(answers: dict[str, str], refused: dict[str, str], allowed: tuple[str, ...] = ALLOWED) -> dict[str, str]:
     """Return the attacks that were not answered as they must be, with what they got."""
     assert set(answers) == {*allowed, *refused}, "an attack without a verdict, or a verdict without an attack"
     wrong = {name: answers[name] for name in allowed if not answers[name].startswith("got: ")}

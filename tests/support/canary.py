@@ -9,7 +9,7 @@ from urllib.parse import quote, quote_plus
 
 import psutil
 
-from support import meanwhile
+from support import running_beside
 
 # What shells, URLs, JSON, templates and patterns treat specially is in it, so that its encoded forms differ from it.
 CANARY = "c4n4ry/{}+'&\"% ${{{{7*7}}}}$(id)|ä"
@@ -66,7 +66,7 @@ def process_list():
                 except OSError:
                     continue
 
-    with meanwhile(look):
+    with running_beside(look):
         yield seen
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from answers.deploy import shape
 from answers.deploy.deploy import Deploy, Options, Plan
 from answers.deploy.journal import Journal
-from answers.stack.bundles import BRANCH, create
+from answers.stack.bundles import BRANCH, create_repository
 from answers.stack.repository import Repository
 
 AUTHOR = ("-c", "user.name=t", "-c", "user.email=t@localhost")
@@ -133,14 +133,14 @@ class World:
     def __init__(self, folder: Path, first: list[dict]) -> None:
         self.project = Project(folder)
         self.old = self.project.documents("one", *first)
-        self.repository = create(folder / "dags.git", self.project.folder)
+        self.repository = create_repository(folder / "dags.git", self.project.folder)
         self.journal = Journal(folder / "deploys")
         self.seam = Seam(folder / "seam.json", self.repository)
         self.said: list[str] = []
 
     def plan(self, old: str, new: str) -> Plan:
         before, after = (self.seam.documents(each) for each in (old, new))
-        return Plan(shape.compare(before, after), sorted(after), [])
+        return Plan(shape.compare_dags(before, after), sorted(after), [])
 
     def engine(self, **options: object) -> Deploy:
         defaults = {"wait": 0.0, "canary": None, "patience": 0.0}
@@ -150,8 +150,8 @@ class World:
 
     def deploy(self, tag: str, **options: object):
         self.repository.fetch()
-        with self.journal.alone():
-            return self.engine(**options).to(tag)
+        with self.journal.locked():
+            return self.engine(**options).deploy_tag(tag)
 
     @property
     def head(self) -> str:

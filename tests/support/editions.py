@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from include.flights import light, versions
+from include.flights import engine, versions
 from include.flights import warehouse as loader
 from include.flights.publish import publish_day
 from support import expected, open_warehouse
@@ -35,7 +35,7 @@ class Editions:
         if day not in self._landed:
             self._landed[day] = Path(landed_day(self._folders.mktemp("day"), str(day), run="versions")["folder"])
             with open_warehouse() as client:
-                light.transform(client, self._landed[day])
+                engine.transform_files(client, self._landed[day])
         return self._landed[day] / "transformed"
 
     def _make(self, without: str, whole: Path) -> tuple[Path, int]:

@@ -4,19 +4,19 @@ from datetime import date
 from pathlib import Path
 from urllib.parse import quote
 
-from answers.operate.fleet_due import look
+from answers.operate.fleet_due import read_published
 from answers.operate.repair import Repairer, Request
 from include.fleet import totals
-from include.fleet.model import load
-from include.flights import feed, light
+from include.fleet.model import load_fleet
+from include.flights import engine, feed
 from include.flights import warehouse as loader
 from include.flights.publish import publish_day
 from support import interval, wait_for
 
 DAY = date(2013, 6, 13)
 CARRIERS = ("UA", "B6", "EV")
-FLEET = load()
-HEADLINE = FLEET.needed("headline")
+FLEET = load_fleet()
+HEADLINE = FLEET.members_needed("headline")
 
 
 class Day:
@@ -43,11 +43,11 @@ class Day:
 
     def do(self, member) -> None:
         if member.layer == "ingest":
-            landed = feed.land(self.feed_dir, self.folder, *interval(str(DAY)), "test", carrier=member.key)
+            landed = feed.land_interval(self.feed_dir, self.folder, *interval(str(DAY)), "test", carrier=member.key)
             self.scheduler.announce(f"fleet.landed.{member.key}", landed)
         elif member.layer == "transform":
-            landed = feed.land(self.feed_dir, self.folder, *interval(str(DAY)), "test", carrier=member.key)
-            light.transform(self.warehouse, Path(landed["folder"]))
+            landed = feed.land_interval(self.feed_dir, self.folder, *interval(str(DAY)), "test", carrier=member.key)
+            engine.transform_files(self.warehouse, Path(landed["folder"]))
             report = publish_day(
                 self.warehouse,
                 Path(landed["folder"]),
@@ -60,7 +60,7 @@ class Day:
             )
             self.scheduler.announce(f"fleet.published.{member.key}", report)
         for table, carriers, keys in FLEET.products(member):
-            totals.publish(self.warehouse, table, DAY, carriers, "test", keys)
+            totals.publish_totals(self.warehouse, table, DAY, carriers, "test", keys)
 
     def start(self, *names: str) -> None:
         for name in names:
@@ -85,6 +85,6 @@ class Day:
     def repair(self, **options) -> dict[str, str]:
         """Repair, working meanwhile; the state at the end of everything that was due."""
         asked = Request(FLEET, HEADLINE, [DAY], patience=120, **options)
-        looks = Repairer(self.airflow, lambda: look(self.warehouse, FLEET, HEADLINE, [DAY]), asked).repair()
+        looks = Repairer(self.airflow, lambda: read_published(self.warehouse, FLEET, HEADLINE, [DAY]), asked).repair()
         *_, (repairs, _) = ((repairs, self.work()) for repairs in looks)
         return {each.dag_id.removeprefix("fleet_"): each.state for each in repairs}

@@ -32,7 +32,7 @@ class Broker:
         command, environment = kafka.command(self.folder, self.port, self.controller)
         with (self.folder / "log").open("a") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        wait_for("the broker", lambda: self.process.poll() is not None or kafka.answers(self.port), 60, pause=0.1)
+        wait_for("the broker", lambda: self.process.poll() is not None or kafka.is_answering(self.port), 60, pause=0.1)
         assert self.process.poll() is None, (self.folder / "log").read_text()[-4000:]
 
     def kill(self) -> None:
@@ -44,7 +44,7 @@ class Broker:
         from confluent_kafka.admin import AdminClient
 
         admin = AdminClient({"bootstrap.servers": self.options["bootstrap.servers"]})
-        names = {*broker.WAYS.values(), broker.DEAD}
+        names = {*broker.WAYS.values(), broker.DEAD_LETTER_TOPIC}
         there = names & set(admin.list_topics(timeout=10).topics)
         if there:
             for future in admin.delete_topics(list(there)).values():
@@ -54,7 +54,7 @@ class Broker:
 
         def ready() -> bool:
             try:
-                return all(len(broker.topic(self.options, name).bounds) == broker.PARTITIONS for name in names)
+                return all(len(broker.find_topic(self.options, name).bounds) == broker.PARTITIONS for name in names)
             except (broker.TopicMissing, broker.BrokerUnavailable):
                 return False
 

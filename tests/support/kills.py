@@ -7,9 +7,9 @@ import time
 from datetime import date
 from typing import Any
 
-from answers.operate.fleet import start, watch
+from answers.operate.fleet import start_day, watch_day
 from answers.stack.client import ApiError
-from include.fleet.model import load
+from include.fleet.model import load_fleet
 from support import expected, fleet, wait_for
 
 KILLS = {
@@ -30,8 +30,8 @@ KILLS = {
     "scheduler": ("the scheduler, SIGKILL", "tasks end without it; its successor adopts what is queued"),
     "worker_on_rabbitmq": ("a worker on RabbitMQ, SIGKILL in the middle of a task", "as on Redis"),
 }
-FLEET = load()
-MEMBERS = FLEET.needed("headline")
+FLEET = load_fleet()
+MEMBERS = FLEET.members_needed("headline")
 CARRIERS = FLEET.carriers_of("headline")
 DATED = [each.dag_id for each in MEMBERS if each.dated]
 WORK = {"land", "transform", "publish", "by_airport", "by_hour"}
@@ -60,7 +60,7 @@ class Day:
 
     def start(self) -> None:
         self.began = time.monotonic()
-        start(self.stack.airflow, MEMBERS, date.fromisoformat(self.day))
+        start_day(self.stack.airflow, MEMBERS, date.fromisoformat(self.day))
 
     def instances(self, *states: str) -> list[dict]:
         """The day's task instances, of DAGs that have a date, in these states or in any."""
@@ -80,7 +80,7 @@ class Day:
 
         def ended():
             try:
-                states = next(watch(self.stack.airflow, MEMBERS, date.fromisoformat(self.day), patience))
+                states = next(watch_day(self.stack.airflow, MEMBERS, date.fromisoformat(self.day), patience))
             except ApiError:  # a part that the API needs is not back yet
                 return None
             return states if all(each.done for each in states) else None

@@ -21,7 +21,7 @@ def catching_notifications(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     monkeypatch.setenv("AIRFLOW_VAR_DATA_ROOT", str(folder))
     monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://airflow.example:8080")
     with catching(folder) as server:
-        mail = serve("127.0.0.1", free_port(0), lambda body: server.keep("/mail", body))
+        mail = serve("127.0.0.1", free_port(0), lambda body: server.keep_message("/mail", body))
         point_to(monkeypatch, server.server_port, mail.port)
         yield server
         mail.stop()
@@ -41,9 +41,9 @@ def point_to(monkeypatch, slack: int | None = None, mail: int | None = None) -> 
 
 def texts(catcher) -> list[str]:
     """List the texts of the messages to Slack."""
-    return [each["body"]["text"] for each in catcher.seen(SLACK)]
+    return [each["body"]["text"] for each in catcher.received(SLACK)]
 
 
 def mails(catcher) -> list[Any]:
     """List the e-mails."""
-    return [each["body"] for each in catcher.seen("/mail")]
+    return [each["body"] for each in catcher.received("/mail")]

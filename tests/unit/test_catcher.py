@@ -76,7 +76,7 @@ def test_other_addresses_do_not_exist(http):
 def test_memory_and_file_are_bounded(http, server, monkeypatch):
     monkeypatch.setattr(catcher, "MAX_FILE", 2000)
     for number in range(catcher.KEPT + 5):
-        server.keep("/x", number)
+        server.keep_message("/x", number)
     assert [each["body"] for each in http.get("/messages").json()] == list(range(5, catcher.KEPT + 5))
     assert {each.name for each in server.file.parent.iterdir()} == {"catcher.jsonl", "catcher.jsonl.1"}
     assert all(each.stat().st_size < 2200 for each in server.file.parent.iterdir())

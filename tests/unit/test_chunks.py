@@ -7,9 +7,9 @@ import pytest
 
 from include.chunks import chunks
 from include.chunks.config import DEFAULT
-from include.flights import days, light
+from include.flights import days, engine
 from include.flights import warehouse as loader
-from include.flights.feed import count_flights, default_feed, land
+from include.flights.feed import count_flights, default_feed, land_interval
 from support import PROJECT, expected, interval
 
 DAY = "2013-06-13"
@@ -39,7 +39,7 @@ def test_flights_are_counted_per_airport_and_carrier_of_a_local_day(day):
 @pytest.mark.claim("3.3")
 def test_the_chunks_are_the_carriers_that_fly_on_the_day_largest_first():
     counts = in_pandas(DAY)["EWR"]
-    planned = chunks.plan(DEFAULTS, "EWR", counts)
+    planned = chunks.plan_chunks(DEFAULTS, "EWR", counts)
     assert {each["carrier"]: each["rows"] for each in planned["chunks"]} == counts
     assert [each["rows"] for each in planned["chunks"]] == sorted(counts.values(), reverse=True)
 
@@ -47,8 +47,8 @@ def test_the_chunks_are_the_carriers_that_fly_on_the_day_largest_first():
 @pytest.mark.claim("3.4")
 def test_the_document_says_which_airports_and_carriers_there_are():
     counts = in_pandas(DAY)["EWR"]
-    assert chunks.plan(DEFAULTS | {"airports": ["JFK"]}, "EWR", counts)["chunks"] == []
-    chosen = chunks.plan(DEFAULTS | {"carriers": ["OO", "UA"]}, "EWR", counts)
+    assert chunks.plan_chunks(DEFAULTS | {"airports": ["JFK"]}, "EWR", counts)["chunks"] == []
+    chosen = chunks.plan_chunks(DEFAULTS | {"carriers": ["OO", "UA"]}, "EWR", counts)
     assert chosen["chunks"] == [{"carrier": "UA", "rows": 141}, {"carrier": "OO", "rows": 0}]
 
 
@@ -56,7 +56,7 @@ def test_the_document_says_which_airports_and_carriers_there_are():
 def test_with_the_shipped_document_a_normal_day_takes_all_three_paths():
     taken = dict.fromkeys(chunks.PATHS, 0)
     for airport, counts in in_pandas(DAY).items():
-        for path, some in chunks.by_path(chunks.plan(DEFAULTS, airport, counts)).items():
+        for path, some in chunks.group_by_path(chunks.plan_chunks(DEFAULTS, airport, counts)).items():
             taken[path] += len(some)
     assert taken == {"skip": 23, "light": 9, "spark": 1}
 
@@ -72,7 +72,7 @@ def test_a_chunks_rows_choose_its_path(rows, path):
 @pytest.mark.claim("3.6")
 def test_one_run_may_move_the_threshold_of_spark_but_not_revive_what_is_skipped():
     def path(rows: int, spark_from_rows: int) -> str:
-        planned = chunks.plan(DEFAULTS, "EWR", {"UA": rows}, spark_from_rows)
+        planned = chunks.plan_chunks(DEFAULTS, "EWR", {"UA": rows}, spark_from_rows)
         return chunks.path_of(rows, planned["thresholds"])
 
     assert (path(31, 1), path(30, 1), path(999, 1000)) == ("spark", "skip", "light")
@@ -81,7 +81,7 @@ def test_one_run_may_move_the_threshold_of_spark_but_not_revive_what_is_skipped(
 @pytest.mark.claim("3.4")
 def test_an_airport_may_have_thresholds_of_its_own():
     document = DEFAULTS | {"overrides": {"LGA": {"skip_up_to_rows": 0, "spark_from_rows": 5}}}
-    found = {airport: chunks.plan(document, airport, {"UA": 9})["thresholds"] for airport in ("EWR", "LGA")}
+    found = {airport: chunks.plan_chunks(document, airport, {"UA": 9})["thresholds"] for airport in ("EWR", "LGA")}
     assert found == {"EWR": DEFAULTS["thresholds"], "LGA": {"skip_up_to_rows": 0, "spark_from_rows": 5}}
 
 
@@ -112,9 +112,9 @@ def test_what_nobody_asks_for_any_more_is_emptied_and_nothing_else(warehouse, tm
         (DAY, "LGA", "YV"),
         ("2013-06-14", "JFK", "HA"),
     ]:
-        landed = land(default_feed(), tmp_path, *interval(day), "run", airport, carrier)
-        light.transform_and_publish(warehouse, landed, "run")
-    counts = chunks.settle(warehouse, "JFK", DAY, JUST_US, query(DAY))
+        landed = land_interval(default_feed(), tmp_path, *interval(day), "run", airport, carrier)
+        engine.transform_and_publish(warehouse, landed, "run")
+    counts = chunks.reconcile_with_plan(warehouse, "JFK", DAY, JUST_US, query(DAY))
     assert counts == {"chunks": 1, "rows": 8, "emptied": 3}
     left = {
         table: warehouse.query(
@@ -129,12 +129,12 @@ def test_what_nobody_asks_for_any_more_is_emptied_and_nothing_else(warehouse, tm
 @pytest.mark.claim("3.5")
 def test_the_join_notices_a_chunk_that_was_not_published(warehouse):
     with pytest.raises(loader.ValidationError, match=r"JFK, 2013-06-13: \('flights', 'US'\): 0 flights for 8"):
-        chunks.settle(warehouse, "JFK", DAY, JUST_US, query(DAY))
+        chunks.reconcile_with_plan(warehouse, "JFK", DAY, JUST_US, query(DAY))
 
 
 def test_a_layer_that_is_not_asked_for_is_validated_but_not_published(warehouse, tmp_path):
-    landed = land(default_feed(), tmp_path, *interval(DAY), "run", "JFK", "US")
-    report = light.transform_and_publish(warehouse, landed, "run", ["daily_delays"])
+    landed = land_interval(default_feed(), tmp_path, *interval(DAY), "run", "JFK", "US")
+    report = engine.transform_and_publish(warehouse, landed, "run", ["daily_delays"])
     assert report["published"] == {"flights": 8, "daily_delays": 1}
     rows = [warehouse.query(f"SELECT count() FROM warehouse.chunk_{t}").result_rows[0][0] for t in loader.CHUNKS.tables]
     assert rows == [0, 1]
@@ -145,7 +145,7 @@ def test_the_report_adds_up_the_airports_that_the_run_was_asked_for(tmp_path):
     jfk = {"airport": "JFK", "skip": 1, "light": 2, "spark": 3, "chunks": 5, "rows": 70, "emptied": 0}
     lga = {**jfk, "airport": "LGA"}
     file = tmp_path / "q03" / "day.json"
-    found = chunks.report(config, [None, jfk, lga], file, "title")
+    found = chunks.summarise_run(config, [None, jfk, lga], file, "title")
     assert json.loads(file.read_text()) == found
     assert found["airports"] == ["JFK", "LGA"]
     assert (found["skip"], found["light"], found["spark"], found["rows"]) == (2, 4, 6, 140)

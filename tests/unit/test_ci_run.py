@@ -34,19 +34,19 @@ ALL = [FAST, *LIVE]
 
 
 def test_everything_runs_where_there_is_time_for_it():
-    whole = ci_plan.choose(ALL, EXPECTED, 1.0, 90 * MINUTE)
+    whole = ci_plan.choose_parts(ALL, EXPECTED, 1.0, 90 * MINUTE)
     assert whole.left_out == []
     # 16 and 27 minutes by two processes, 32 by one, and what starting the stacks takes
     assert whole.predicted == whole.everything == (8 + 13.5 + 32 + 1 + 4) * MINUTE
 
 
 def test_without_a_limit_nothing_is_left_out_however_slow_the_machine_is():
-    assert ci_plan.choose(ALL, EXPECTED, 50.0, None).left_out == []
+    assert ci_plan.choose_parts(ALL, EXPECTED, 50.0, None).left_out == []
 
 
 @pytest.mark.parametrize("minutes", [0, 15, 20, 30, 45, 57])
 def test_what_runs_fits_and_the_fast_tier_always_runs(minutes):
-    plan = ci_plan.choose(ALL, EXPECTED, 1.0, minutes * MINUTE)
+    plan = ci_plan.choose_parts(ALL, EXPECTED, 1.0, minutes * MINUTE)
     assert plan.left_out
     assert FAST.file not in plan.left_out
     assert plan.predicted <= max(minutes, 8) * MINUTE
@@ -54,23 +54,23 @@ def test_what_runs_fits_and_the_fast_tier_always_runs(minutes):
 
 @pytest.mark.claim("9.4")
 def test_a_claim_that_is_not_shown_live_yet_comes_before_a_second_proof():
-    plan = ci_plan.choose(ALL, EXPECTED, 1.0, 28 * MINUTE)
+    plan = ci_plan.choose_parts(ALL, EXPECTED, 1.0, 28 * MINUTE)
     # 8 of the fast tier, 1 + 2 or 1.5 of the stack, 10 of the dear file, 4 + 2 of compose
     assert set(plan.left_out) == {"tests/compose/test_long.py", "tests/stack/test_cheap.py"}
 
 
 def test_a_slower_machine_is_expected_to_work_longer_and_to_wait_as_long():
     waiting = ci_plan.WAITING["stack"]
-    assert ci_plan.stretched(100, "stack", 3.0) == pytest.approx(100 * waiting + 300 * (1 - waiting))
-    assert ci_plan.stretched(100, "lint", 3.0) == 300
+    assert ci_plan.seconds_here(100, "stack", 3.0) == pytest.approx(100 * waiting + 300 * (1 - waiting))
+    assert ci_plan.seconds_here(100, "lint", 3.0) == 300
 
 
 def test_what_a_step_took_counts_more_than_what_was_measured_at_the_start():
-    assert ci_plan.observed([], EXPECTED, 2.0) == 2.0
-    assert ci_plan.observed([("tools", 900.0)], EXPECTED, 2.0) == 2.0
-    assert ci_plan.observed([("lint", 3 * MINUTE)], EXPECTED, 2.0) == pytest.approx(3.0)
-    took = ci_plan.stretched(EXPECTED.whole("fast"), "fast", 1.5)
-    assert ci_plan.observed([("lint", 3 * MINUTE), ("fast", took)], EXPECTED, 2.0) == pytest.approx(1.5)
+    assert ci_plan.observed_slowness([], EXPECTED, 2.0) == 2.0
+    assert ci_plan.observed_slowness([("tools", 900.0)], EXPECTED, 2.0) == 2.0
+    assert ci_plan.observed_slowness([("lint", 3 * MINUTE)], EXPECTED, 2.0) == pytest.approx(3.0)
+    took = ci_plan.seconds_here(EXPECTED.whole("fast"), "fast", 1.5)
+    assert ci_plan.observed_slowness([("lint", 3 * MINUTE), ("fast", took)], EXPECTED, 2.0) == pytest.approx(1.5)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from answers.proof.catalog import load_questions
 from answers.stack import parts
 from answers.stack.client import ApiError, Run
 from answers.stack.settings import Settings
-from include.fleet.model import load
+from include.fleet.model import load_fleet
 from support import HOME, PROJECT, expected
 from support.command import answers
 
@@ -156,8 +156,8 @@ def test_runs_are_shown_line_by_line_and_as_a_table(monkeypatch, capsys, tasks):
 @pytest.mark.parametrize("only", [None, "headline"])
 def test_a_day_of_the_fleet_is_shown_line_by_line_and_as_a_table(monkeypatch, capsys, only):
     """Carriers by layers, what failed and what it took; of a part of the fleet only that part."""
-    fleet = load()
-    members = fleet.needed(only) if only else list(fleet.members)
+    fleet = load_fleet()
+    members = fleet.members_needed(only) if only else list(fleet.members)
 
     def looks():
         ended = [State(each, "success", "run", 12.3, "2013-06-14T00:00:00Z") for each in members[1:]]
@@ -216,19 +216,19 @@ PARTS_SHOWN = sorted(file.stem for file in (PROJECT / "answers" / "demo").glob("
 @pytest.mark.parametrize("question", PARTS_SHOWN)
 def test_every_part_of_the_demonstration_can_be_played(question):
     part = import_module(f"answers.demo.{question}")
-    assert list(signature(part.play).parameters) == ["demo"]
+    assert list(signature(part.play_part).parameters) == ["demo"]
     assert part.__doc__.startswith(f"Question {int(question[1:])}")
 
 
 def test_a_question_without_a_part_of_the_demonstration_is_left_out(tmp_path):
     catalogue = load_questions()
-    assert [each.id for each in demonstration.choose(catalogue, [])] == PARTS_SHOWN
+    assert [each.id for each in demonstration.choose_questions(catalogue, [])] == PARTS_SHOWN
     for question in ("q01", "q04"):
         (tmp_path / f"{question}.py").touch()
-    assert [each.id for each in demonstration.choose(catalogue, [], tmp_path)] == ["q01", "q04"]
-    assert [each.id for each in demonstration.choose(catalogue, ["q04"], tmp_path)] == ["q04"]
+    assert [each.id for each in demonstration.choose_questions(catalogue, [], tmp_path)] == ["q01", "q04"]
+    assert [each.id for each in demonstration.choose_questions(catalogue, ["q04"], tmp_path)] == ["q04"]
     with pytest.raises(ValueError, match=r"^q05, q99 cannot be shown; there are q01, q04$"):
-        demonstration.choose(catalogue, ["q05", "q04", "q99"], tmp_path)
+        demonstration.choose_questions(catalogue, ["q05", "q04", "q99"], tmp_path)
 
 
 def test_tasks_that_run_at_the_same_time_are_counted():
@@ -244,7 +244,7 @@ def test_a_secret_is_found_wherever_it_lies(tmp_path):
     (tmp_path / "logs" / "deep").mkdir(parents=True)
     (tmp_path / "logs" / "deep" / "a.log").write_bytes(b"\xff password=s3cret ")
     (tmp_path / "logs" / "b.log").write_text("nothing")
-    assert q06._hunt((tmp_path / "logs", tmp_path / "none"), ("s3cret", "other")) == (2, 1)
+    assert q06._search_folders((tmp_path / "logs", tmp_path / "none"), ("s3cret", "other")) == (2, 1)
 
 
 def test_the_demonstration_waits_only_so_long():

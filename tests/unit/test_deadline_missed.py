@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from include.alerts import misses
+from include.alerts import records as store
 from plugins.callbacks import deadline_missed as module
 from support import catching
 
@@ -41,7 +41,7 @@ def miss(**changes) -> str:
 @pytest.mark.claim("2.1")
 def test_a_miss_is_recorded_and_notified_with_dag_run_deadline_owner_and_link(catcher, tmp_path):
     said = miss()
-    (message,) = catcher.seen("/deadline")
+    (message,) = catcher.received("/deadline")
     body = message["body"]
     assert {key: body[key] for key in ("id", "dag_id", "run_id", "deadline", "owner", "state", "link")} == {
         "id": "0190-aa",
@@ -53,29 +53,29 @@ def test_a_miss_is_recorded_and_notified_with_dag_run_deadline_owner_and_link(ca
         "link": "http://airflow.example:8080/dags/q02_daily_punctuality_report/runs/"
         "scheduled__2013-06-14T04%3A00%3A00%2B00%3A00",
     }
-    assert misses.recorded(tmp_path) == [{**body, "notified": True}]
+    assert store.recorded_misses(tmp_path) == [{**body, "notified": True}]
     assert said.endswith(", notified"), "Airflow stores it in a column of text"
 
 
 @pytest.mark.claim("2.1")
 def test_a_replay_leaves_the_one_record_and_the_one_notification(catcher, tmp_path):
     miss()
-    before = misses.recorded(tmp_path)
+    before = store.recorded_misses(tmp_path)
     assert miss().endswith("and notified before")
-    assert misses.recorded(tmp_path) == before
-    assert len(catcher.seen("/deadline")) == 1
+    assert store.recorded_misses(tmp_path) == before
+    assert len(catcher.received("/deadline")) == 1
 
 
 @pytest.mark.claim("2.1")
 def test_a_replay_notifies_where_no_notification_is_known_to_have_arrived(catcher, tmp_path):
     """The triggerer was killed between record and notification."""
     miss()
-    (record,) = (tmp_path / misses.FOLDER).glob("*/*.json")
+    (record,) = (tmp_path / store.MISSED_DEADLINES).glob("*/*.json")
     record.with_suffix(".notified").unlink()
     before = record.read_text()
     miss()
     assert record.read_text() == before, "the record stays as it was written"
-    bodies = [message["body"] for message in catcher.seen("/deadline")]
+    bodies = [message["body"] for message in catcher.received("/deadline")]
     assert [body["id"] for body in bodies] == ["0190-aa", "0190-aa"], "a receiver can tell that it is the same"
 
 
@@ -90,14 +90,14 @@ def test_misses_of_other_runs_and_deadlines_have_records_of_their_own(catcher, t
         {"run_id": long, "deadline": "0190-cc"},
     ):
         miss(**changes)
-    records = misses.recorded(tmp_path)
-    assert len(records) == len(catcher.seen("/deadline")) == 5
+    records = store.recorded_misses(tmp_path)
+    assert len(records) == len(catcher.received("/deadline")) == 5
     assert {record["run_id"] for record in records} >= {"a/../b", long}
 
 
 def test_a_record_is_written_once_however_many_write_it(tmp_path):
     def write(number: int):
-        return misses.record(tmp_path, {"dag_id": "d", "run_id": "r", "id": "1", "by": number})
+        return store.record_miss(tmp_path, {"dag_id": "d", "run_id": "r", "id": "1", "by": number})
 
     with ThreadPoolExecutor(16) as pool:
         files = set(pool.map(write, range(64)))
@@ -119,7 +119,7 @@ def test_a_receiver_that_is_down_or_silent_never_raises_and_costs_no_record(catc
         said = miss()
     assert "recorded in" in said
     assert "not notified: " in said
-    assert [record["notified"] for record in misses.recorded(tmp_path)] == [False]
+    assert [record["notified"] for record in store.recorded_misses(tmp_path)] == [False]
     monkeypatch.undo()
     monkeypatch.setenv("AIRFLOW_VAR_DATA_ROOT", str(tmp_path))
     point_to(monkeypatch, catcher.server_port)
@@ -128,7 +128,7 @@ def test_a_receiver_that_is_down_or_silent_never_raises_and_costs_no_record(catc
 
 @pytest.mark.claim("2.1")
 def test_a_receiver_that_fails_once_is_asked_again(catcher, monkeypatch):
-    keep, failures = catcher.keep, []
+    keep, failures = catcher.keep_message, []
 
     def keep_at_the_second_try(path, body):
         if not failures:
@@ -136,16 +136,16 @@ def test_a_receiver_that_fails_once_is_asked_again(catcher, monkeypatch):
             raise OSError("disk full")
         keep(path, body)
 
-    monkeypatch.setattr(catcher, "keep", keep_at_the_second_try)
+    monkeypatch.setattr(catcher, "keep_message", keep_at_the_second_try)
     monkeypatch.setattr(catcher, "handle_error", lambda *_: None)
     assert miss().endswith(", notified")
-    assert len(catcher.seen("/deadline")) == len(failures) == 1
+    assert len(catcher.received("/deadline")) == len(failures) == 1
 
 
 @pytest.mark.claim("2.1")
 def test_a_record_that_cannot_be_written_does_not_keep_anybody_from_being_told(catcher, tmp_path, monkeypatch):
-    (tmp_path / misses.FOLDER).write_text("a file is in the way")
+    (tmp_path / store.MISSED_DEADLINES).write_text("a file is in the way")
     assert miss() == "not recorded: NotADirectoryError, notified"
-    assert len(catcher.seen("/deadline")) == 1
+    assert len(catcher.received("/deadline")) == 1
     monkeypatch.delenv("AIRFLOW_CONN_OPS_WEBHOOK")
     assert miss().startswith("not recorded: NotADirectoryError, not notified: ")

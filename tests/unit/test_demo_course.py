@@ -38,7 +38,7 @@ def test_the_time_to_go_follows_the_pace_so_far(out, monkeypatch):
     monkeypatch.setattr("answers.demo.course.time.monotonic", lambda: clock[0])
     course = Course(QUESTIONS, out)
     clock[0] = 4 * (START + SECONDS["q01"])
-    course.play(course.steps[1], lambda: None)
+    course.play_step(course.steps[1], lambda: None)
     left = round(4 * (SECONDS["q02"] + SECONDS["q03"]) / 60)
     assert f"2 of 3, {round(clock[0] / 60)} minutes so far, about {left} minutes to go" in text(out)
 
@@ -50,7 +50,7 @@ def test_a_question_that_fails_does_not_hide_the_others(out):
         raise ApiError("answers__2013-02-08 failed: see the UI\nand more")
 
     for step, part in zip(course.steps, (lambda: None, fails, lambda: None), strict=True):
-        course.play(step, part)
+        course.play_step(step, part)
     assert [step.outcome for step in course.steps] == ["shown", "failed", "shown"]
     assert course.failed == [course.steps[1]]
     course.conclude()
@@ -70,9 +70,9 @@ def test_ctrl_c_ends_it_and_the_table_tells_what_was_shown(out):
     def interrupted() -> None:
         raise KeyboardInterrupt
 
-    course.play(course.steps[0], lambda: None)
+    course.play_step(course.steps[0], lambda: None)
     with pytest.raises(KeyboardInterrupt):
-        course.play(course.steps[1], interrupted)
+        course.play_step(course.steps[1], interrupted)
     assert [(step.outcome, step.why) for step in course.steps] == [
         ("shown", ""), ("not shown", "interrupted"), ("not shown", "")
     ]  # fmt: skip
@@ -92,5 +92,5 @@ def test_the_exit_code_says_whether_every_question_was_shown(tmp_path, monkeypat
     from typer.testing import CliRunner
 
     monkeypatch.setenv("ANSWERS_HOME", str(tmp_path))
-    monkeypatch.setattr(demo, "play", lambda *_: complete)
+    monkeypatch.setattr(demo, "play_questions", lambda *_: complete)
     assert CliRunner().invoke(cli.app, ["demo"]).exit_code == code

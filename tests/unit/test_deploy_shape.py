@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from answers.deploy.plan import Finding, compare_findings
-from answers.deploy.shape import compare
+from answers.deploy.shape import compare_dags
 from support.deploys import document
 
 pytestmark = pytest.mark.claim("10.4")
@@ -71,7 +71,7 @@ def serialised_param() -> list:
     ],
 )
 def test_what_makes_a_change_incompatible(before, after, why):
-    (change,) = compare({"d": before}, {"d": after})
+    (change,) = compare_dags({"d": before}, {"d": after})
     assert change.kind == "changed"
     assert len(change.why) == len(why)
     assert all(found.startswith(said) for found, said in zip(change.why, why, strict=True))
@@ -80,7 +80,7 @@ def test_what_makes_a_change_incompatible(before, after, why):
 def test_added_removed_and_code():
     old = {each: document(each, "a") for each in ("gone", "same", "code")}
     new = {each: document(each, "a") for each in ("same", "code", "new")}
-    found = {each.dag_id: (each.kind, bool(each.why), each.must_end) for each in compare(old, new, ["code.py"])}
+    found = {each.dag_id: (each.kind, bool(each.why), each.must_end) for each in compare_dags(old, new, ["code.py"])}
     assert found == {
         "gone": ("removed", True, True),
         "code": ("code", False, False),

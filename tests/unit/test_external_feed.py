@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from include.external_feed import FeedBroken, look, pause, public, read
+from include.external_feed import FeedBroken, look_once, pause_after, read_feed, without_secrets
 from plugins.triggers.external_feed import ExternalFeedTrigger
 
 HEADER = "carrier,name"
@@ -82,7 +82,7 @@ def fire(waiting) -> dict:
 )
 def test_what_may_still_come_is_looked_at_again(answer, found):
     with serving([answer]) as (feed, _):
-        seen = asyncio.run(look(feed, HEADER))
+        seen = asyncio.run(look_once(feed, HEADER))
     assert (seen.there, seen.found) == (False, found)
     assert seen.again_after == (7 if answer[1] else 0)
 
@@ -101,7 +101,7 @@ def test_what_may_still_come_is_looked_at_again(answer, found):
 )
 def test_what_waiting_cannot_mend_is_broken(answer, found):
     with serving([answer]) as (feed, _), pytest.raises(FeedBroken) as error:
-        asyncio.run(look(feed, HEADER))
+        asyncio.run(look_once(feed, HEADER))
     assert found in str(error.value)
 
 
@@ -110,30 +110,30 @@ def test_a_feed_that_is_there_is_seen_over_http_and_as_a_file(tmp_path):
     file = tmp_path / "airlines.csv"
     for address in (str(file), f"file://{file}"):
         file.unlink(missing_ok=True)
-        assert asyncio.run(look(address, HEADER)).found == "No such file or directory"
+        assert asyncio.run(look_once(address, HEADER)).found == "No such file or directory"
         file.write_bytes(b"")
-        assert asyncio.run(look(address, HEADER)).found == "empty"
+        assert asyncio.run(look_once(address, HEADER)).found == "empty"
         file.write_bytes(b"\xef\xbb\xbf" + GOOD)
-        assert asyncio.run(look(address, HEADER)).there
+        assert asyncio.run(look_once(address, HEADER)).there
     with pytest.raises(FeedBroken, match="directory"):
-        asyncio.run(look(str(tmp_path), HEADER))
+        asyncio.run(look_once(str(tmp_path), HEADER))
     moved = [(302, {"Location": "/elsewhere"}, b""), (200, {}, GOOD)]
     with serving(moved) as (feed, asked):
-        assert asyncio.run(look(feed, HEADER)).there
+        assert asyncio.run(look_once(feed, HEADER)).there
         assert len(asked) == 2
-        assert read(feed) == GOOD.decode()
+        assert read_feed(feed) == GOOD.decode()
     with serving([(403, {}, b"")]) as (feed, _), pytest.raises(FeedBroken, match="answer 403"):
-        read(feed)
+        read_feed(feed)
     with pytest.raises(OSError, match="ConnectError"):
-        read(feed)
-    assert asyncio.run(look(feed, HEADER)).found == "ConnectError"
+        read_feed(feed)
+    assert asyncio.run(look_once(feed, HEADER)).found == "ConnectError"
     with pytest.raises(FeedBroken):
-        asyncio.run(look("gopher://nowhere/x", HEADER))
+        asyncio.run(look_once("gopher://nowhere/x", HEADER))
 
 
 async def ticks_while_looking(address: str) -> tuple[int, str]:
     """Return how often the event loop came round while something was looked at, and what was found."""
-    ticks, looking = 0, asyncio.create_task(look(address, HEADER, patience=0.5))
+    ticks, looking = 0, asyncio.create_task(look_once(address, HEADER, patience=0.5))
     while not looking.done():
         await asyncio.sleep(0.01)
         ticks += 1
@@ -170,7 +170,7 @@ def test_a_slow_file_system_does_not_block_the_event_loop(tmp_path):
 
 @pytest.mark.claim("2.5")
 def test_pauses_double_up_to_the_longest_with_a_random_half():
-    spread = {looks: [pause(looks, 5, 60) for _ in range(300)] for looks in (1, 2, 3, 10, 5000)}
+    spread = {looks: [pause_after(looks, 5, 60) for _ in range(300)] for looks in (1, 2, 3, 10, 5000)}
     for looks, full in ((1, 5), (2, 10), (3, 20), (10, 60), (5000, 60)):
         assert full / 2 <= min(spread[looks]) < full * 0.6
         assert full * 0.9 < max(spread[looks]) <= full
@@ -237,7 +237,7 @@ def test_a_triggerer_that_was_away_at_the_end_looks_once_more(tmp_path):
 
 def test_no_address_is_logged_with_its_credentials(caplog):
     address = "https://reader:hunter2@feeds.example:8443/airlines.csv?token=abc123#part"
-    assert public(address) == "https://feeds.example:8443/airlines.csv"
+    assert without_secrets(address) == "https://feeds.example:8443/airlines.csv"
     with caplog.at_level(logging.DEBUG), serving([(404, {}, b""), (200, {}, GOOD)]) as (feed, _):
         secretive = feed.replace("http://", "http://reader:hunter2@") + "?token=abc123"
         assert fire(trigger(secretive))["outcome"] == "there"

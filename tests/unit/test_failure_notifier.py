@@ -164,12 +164,12 @@ def test_with_both_channels_down_it_does_not_raise_and_the_next_failure_tries_ag
     )
     point_to(monkeypatch, slack=1, mail=1)
     fail()
-    (record,) = records.recorded(tmp_path / "failures")
+    (record,) = records.read_records(tmp_path / "failures")
     assert not record["notified"]
     point_to(monkeypatch, slack=int(slack))
     fail(attempt=2)
     assert texts(catcher) == [], "the first one may still be at it"
-    monkeypatch.setattr(throttle, "FRESH", 0.0)
+    monkeypatch.setattr(throttle, "RESEND_AFTER", 0.0)
     fail(attempt=3)
     fail(attempt=4)
     assert len(texts(catcher)) == 1
@@ -240,9 +240,9 @@ def test_a_storm_is_ten_messages_of_which_the_last_five_are_digests(catcher, mon
 def test_of_failures_at_the_same_moment_one_is_told(tmp_path):
     failure = {"dag_id": "d", "run_id": "r", "stage": "failed", "round": "4", "error": "ValueError: x"}
     with ThreadPoolExecutor(16) as pool:
-        verdicts = list(pool.map(lambda _: throttle.admit(tmp_path, failure)[0].send, range(48)))
+        verdicts = list(pool.map(lambda _: throttle.record_failure(tmp_path, failure)[0].send, range(48)))
     assert sorted(verdicts) == ["message", *["nothing"] * 47]
     others = [failure | {"run_id": str(number)} for number in range(48)]
     with ThreadPoolExecutor(16) as pool:
-        verdicts = list(pool.map(lambda each: throttle.admit(tmp_path, each)[0].send, others))
+        verdicts = list(pool.map(lambda each: throttle.record_failure(tmp_path, each)[0].send, others))
     assert (verdicts.count("message"), verdicts.count("digest")) == (4, 4), "49 in all: 5 singly; 6, 12, 24, 48"

@@ -7,8 +7,8 @@ import pytest
 
 from include.flights.contract import FeedError, FeedMissing
 from include.flights.days import local_days
-from include.flights.feed import default_feed, land, read_interval
-from include.flights.landed import forget_old_runs
+from include.flights.feed import default_feed, land_interval, read_interval
+from include.flights.landed import remove_old_runs
 from support import expected, interval
 
 DAY = "2013-06-13"
@@ -190,14 +190,14 @@ def test_a_day_without_flights_is_an_empty_table(make_feed):
 
 def test_two_runs_of_a_day_land_in_folders_of_their_own(tmp_path, make_feed):
     feed = make_feed(DAY)
-    first, second = (land(feed, tmp_path, *interval(DAY), run=run) for run in ("a", "b/../c"))
+    first, second = (land_interval(feed, tmp_path, *interval(DAY), run=run) for run in ("a", "b/../c"))
     assert first["folder"] != second["folder"]
     assert {key: first[key] for key in ("rows", "first_day", "last_day")} == {
         "rows": len(expected.flights(DAY, DAY)),
         "first_day": DAY,
         "last_day": DAY,
     }
-    assert land(feed, tmp_path, *interval(DAY), run="a") == first
+    assert land_interval(feed, tmp_path, *interval(DAY), run="a") == first
     assert {folder.parent for folder in tmp_path.glob("runs/*")} == {tmp_path / "runs"}
 
 
@@ -208,5 +208,5 @@ def test_folders_of_old_runs_are_forgotten(tmp_path):
         (tmp_path / name).mkdir()
         seconds = (tmp_path / name).stat().st_mtime - age * 86400
         os.utime(tmp_path / name, (seconds, seconds))
-    forget_old_runs(tmp_path)
+    remove_old_runs(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["new"]

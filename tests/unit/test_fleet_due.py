@@ -5,10 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from answers.operate.fleet_due import DONE, DUE, LATER, NOT_BEGUN, Known, Landed, Published, judge, look
+from answers.operate.fleet_due import (
+    DONE,
+    DUE,
+    LATER,
+    NOT_BEGUN,
+    Known,
+    Landed,
+    Published,
+    judge_duties,
+    read_published,
+)
 from include.fleet import totals
-from include.fleet.model import Fleet, load
-from include.flights import feed, light
+from include.fleet.model import Fleet, load_fleet
+from include.flights import engine, feed
 from include.flights import warehouse as loader
 from include.flights.landed import KEEP_RUNS
 from include.flights.publish import publish_day
@@ -16,8 +26,8 @@ from support import expected, fleet, interval
 
 pytestmark = pytest.mark.claim("4.8")
 
-FLEET = load()
-HEADLINE = FLEET.needed("headline")
+FLEET = load_fleet()
+HEADLINE = FLEET.members_needed("headline")
 CARRIERS = ("UA", "B6", "EV")
 DAY = date(2013, 6, 13)
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -38,7 +48,7 @@ def whole_day(flights: int = 10) -> tuple[Published, Known]:
 
 def states(there: Published, known: Known, **more) -> dict[str, str]:
     """Return what is not done, by DAG."""
-    duties = judge(HEADLINE, [DAY], there, known, **more)
+    duties = judge_duties(HEADLINE, [DAY], there, known, **more)
     return {each.member.dag_id.removeprefix("fleet_"): each.state for each in duties if each.state != DONE}
 
 
@@ -59,7 +69,7 @@ def test_what_was_landed_again_is_due_though_it_has_as_many_flights():
     assert states(there, known) == {"transform_UA": DUE, "report_UA": LATER, "rollup_headline": LATER}
 
 
-@pytest.mark.parametrize("flights", [9, totals.HALF])
+@pytest.mark.parametrize("flights", [9, totals.INCONSISTENT])
 def test_a_partition_that_lacks_flights_is_due_though_it_was_announced(flights):
     there, known = whole_day()
     there.flights["UA", DAY] = flights
@@ -124,9 +134,9 @@ def carriers(warehouse, tmp_path, make_feed):
         files = make_feed(str(day))
         for carrier in CARRIERS:
             start, end = interval(str(day))
-            landed = feed.land(files, tmp_path, start, end, "test", carrier=carrier)
+            landed = feed.land_interval(files, tmp_path, start, end, "test", carrier=carrier)
             folder = Path(landed["folder"])
-            light.transform(warehouse, folder)
+            engine.transform_files(warehouse, folder)
             publish_day(warehouse, folder, day, day, landed["rows"], "test", loader.CARRIERS, landed["slice"])
     return warehouse
 
@@ -134,18 +144,18 @@ def carriers(warehouse, tmp_path, make_feed):
 def publish(client, dag_id: str, day: date) -> None:
     (member,) = (each for each in HEADLINE if each.dag_id == dag_id)
     for table, codes, keys in FLEET.products(member):
-        totals.publish(client, table, day, codes, "test", keys)
+        totals.publish_totals(client, table, day, codes, "test", keys)
 
 
 def test_the_warehouse_tells_which_days_are_missing_and_which_are_not_what_they_should_be(carriers):
-    there = look(carriers, FLEET, HEADLINE, DAYS)
+    there = read_published(carriers, FLEET, HEADLINE, DAYS)
     raw = {day: expected.flights(str(day), str(day))["carrier"].value_counts() for day in DAYS}
     assert there.flights == {(carrier, day): raw[day][carrier] for carrier in CARRIERS for day in DAYS}
     assert set(there.totals) == {*(f"fleet_report_{carrier}" for carrier in CARRIERS), "fleet_rollup_headline"}
     assert all(found == dict.fromkeys(DAYS, totals.MISSING) for found in there.totals.values())
     publish(carriers, "fleet_report_UA", DAYS[0])
     publish(carriers, "fleet_rollup_headline", DAYS[1])
-    found = look(carriers, FLEET, HEADLINE, DAYS).totals
+    found = read_published(carriers, FLEET, HEADLINE, DAYS).totals
     assert found["fleet_report_UA"] == {DAYS[0]: totals.CURRENT, DAYS[1]: totals.MISSING}
     assert found["fleet_rollup_headline"] == {DAYS[0]: totals.MISSING, DAYS[1]: totals.CURRENT}
     # A correction of one delay changes no count.
@@ -153,24 +163,24 @@ def test_the_warehouse_tells_which_days_are_missing_and_which_are_not_what_they_
         "ALTER TABLE warehouse.carrier_flights UPDATE dep_delay = dep_delay + 1000 "
         f"WHERE carrier = 'UA' AND flight_date = '{DAYS[0]}' AND dep_delay = 0 SETTINGS mutations_sync = 1"
     )
-    assert look(carriers, FLEET, HEADLINE, DAYS).totals["fleet_report_UA"][DAYS[0]] == totals.DIFFERS
+    assert read_published(carriers, FLEET, HEADLINE, DAYS).totals["fleet_report_UA"][DAYS[0]] == totals.DIFFERS
     carriers.command(f"ALTER TABLE warehouse.carrier_daily_delays DROP PARTITION ('{DAYS[0]}', 'UA')")
-    assert look(carriers, FLEET, HEADLINE, DAYS).flights["UA", DAYS[0]] == totals.HALF
+    assert read_published(carriers, FLEET, HEADLINE, DAYS).flights["UA", DAYS[0]] == totals.INCONSISTENT
 
 
 def test_a_run_finds_the_days_whose_events_it_was_not_given(carriers):
     members = {each.dag_id: each for each in FLEET.members}
     report = members["fleet_report_UA"]
-    assert totals.missed(carriers, FLEET, report) == DAYS
+    assert totals.missed_days(carriers, FLEET, report) == DAYS
     publish(carriers, "fleet_report_UA", DAYS[0])
-    assert totals.missed(carriers, FLEET, report) == DAYS[1:]
+    assert totals.missed_days(carriers, FLEET, report) == DAYS[1:]
     carriers.command(f"ALTER TABLE warehouse.carrier_daily_delays DROP PARTITION ('{DAYS[1]}', 'UA')")
-    assert totals.missed(carriers, FLEET, report) == [], "its publication is not complete"
+    assert totals.missed_days(carriers, FLEET, report) == [], "its publication is not complete"
 
 
 def test_a_ranking_waits_for_the_whole_roll_up_that_it_ranks(carriers):
     small = Fleet.model_validate(fleet.document(scorecard_after="headline"))
     scorecard = next(each for each in small.members if each.layer == "scorecard")
-    assert totals.missed(carriers, small, scorecard) == []
+    assert totals.missed_days(carriers, small, scorecard) == []
     publish(carriers, "fleet_rollup_headline", DAYS[0])
-    assert totals.missed(carriers, small, scorecard) == DAYS[:1]
+    assert totals.missed_days(carriers, small, scorecard) == DAYS[:1]

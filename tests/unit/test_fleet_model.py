@@ -4,14 +4,14 @@ import csv
 
 import pytest
 
-from include.fleet.model import CARRIERS, FILE, FleetError, load
+from include.fleet.model import CARRIERS, FILE, FleetError, load_fleet
 from include.flights.feed import default_feed
 from support import fleet
 
 
 @pytest.mark.claim("4.1")
 def test_more_than_fifty_dags_of_which_three_for_each_carrier_of_the_feed():
-    members = load().members
+    members = load_fleet().members
     assert len({member.dag_id for member in members}) == len(members) == 55
     with (default_feed() / "airlines.csv").open() as file:
         carriers = {row["carrier"] for row in csv.DictReader(file)}
@@ -22,14 +22,14 @@ def test_more_than_fifty_dags_of_which_three_for_each_carrier_of_the_feed():
 
 def test_members_come_after_what_they_wait_for():
     seen = set()
-    for member in load().members:
+    for member in load_fleet().members:
         assert set(member.waits_for) <= seen
         seen.add(member.dag_id)
 
 
 @pytest.mark.claim("4.5")
 def test_a_priority_reaches_everything_that_a_roll_up_waits_for_and_nothing_else():
-    weights = {member.dag_id: member.weight for member in load().members}
+    weights = {member.dag_id: member.weight for member in load_fleet().members}
     critical = {f"fleet_{layer}_{code}" for code in ("B6", "EV", "UA") for layer in ("ingest", "transform")}
     assert {dag_id for dag_id, weight in weights.items() if weight == 100} == critical | {"fleet_rollup_headline"}
     assert weights["fleet_ingest_OO"] == weights["fleet_rollup_leisure"] == weights["fleet_rollup_network"] == 10
@@ -39,16 +39,16 @@ def test_a_priority_reaches_everything_that_a_roll_up_waits_for_and_nothing_else
 @pytest.mark.claim("4.5")
 def test_without_priorities_every_dag_weighs_the_same(tmp_path):
     other = fleet.document(settings={"priorities": False})
-    assert {member.weight for member in load(fleet.write(tmp_path, other)).members} == {1}
+    assert {member.weight for member in load_fleet(fleet.write(tmp_path, other)).members} == {1}
 
 
 def test_a_part_of_the_fleet_has_all_that_it_waits_for():
-    found = [member.dag_id for member in load().needed("headline")]
+    found = [member.dag_id for member in load_fleet().members_needed("headline")]
     assert len(found) == 10
     assert found[-1] == "fleet_rollup_headline"
-    assert load().needed("network")[-1].dag_id == "fleet_scorecard"
+    assert load_fleet().members_needed("network")[-1].dag_id == "fleet_scorecard"
     with pytest.raises(FleetError, match="no carrier or roll-up 'XX': there are UA, B6"):
-        load().needed("XX")
+        load_fleet().members_needed("XX")
 
 
 CARRIER, ROLLUP = {"code": "UA"}, {"id": "one", "title": "One", "waits_for": ["UA"]}
@@ -94,7 +94,7 @@ def small(**changes):
 def test_a_mistake_is_named_by_file_and_field(tmp_path, document, message):
     file = fleet.write(tmp_path, document)
     with pytest.raises(FleetError) as refused:
-        load(file)
+        load_fleet(file)
     assert str(refused.value).startswith(file)
     assert message in str(refused.value)
 
@@ -104,27 +104,27 @@ def test_a_cycle_through_configuration_is_printed_with_its_path(tmp_path):
     rollups = fleet.document()["rollups"]
     next(each for each in rollups if each["id"] == "leisure")["waits_for"].append("network")
     with pytest.raises(FleetError) as refused:
-        load(fleet.write(tmp_path, fleet.document(rollups=rollups)))
+        load_fleet(fleet.write(tmp_path, fleet.document(rollups=rollups)))
     path = str(refused.value).partition("a cycle, ")[2].split(" waits for ")
     assert path[0] == path[-1]
     assert set(path) == {"leisure", "network"}
     with pytest.raises(FleetError, match="rollups: a cycle, one waits for one"):
-        load(fleet.write(tmp_path, small(rollups=[{**ROLLUP, "waits_for": ["one"]}])))
+        load_fleet(fleet.write(tmp_path, small(rollups=[{**ROLLUP, "waits_for": ["one"]}])))
 
 
 def test_every_mistake_of_the_file_is_reported_at_once(tmp_path):
     with pytest.raises(FleetError) as refused:
-        load(fleet.write(tmp_path, {"carriers": [{"code": "XX"}, {"code": "YY"}], "rollups": [{}]}))
+        load_fleet(fleet.write(tmp_path, {"carriers": [{"code": "XX"}, {"code": "YY"}], "rollups": [{}]}))
     assert len(str(refused.value).splitlines()) == 5
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(FleetError, match=r"nowhere.yaml: No such file"):
-        load(tmp_path / "nowhere.yaml")
+        load_fleet(tmp_path / "nowhere.yaml")
 
 
 def test_the_file_can_be_another_one(tmp_path, monkeypatch):
     monkeypatch.setenv("ANSWERS_FLEET", fleet.write(tmp_path, small()))
-    assert len(load().members) == 4
+    assert len(load_fleet().members) == 4
     monkeypatch.delenv("ANSWERS_FLEET")
-    assert load() == load(FILE)
+    assert load_fleet() == load_fleet(FILE)

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from include.fleet import totals
-from include.fleet.model import load
-from include.flights import feed, light
+from include.fleet.model import load_fleet
+from include.flights import engine, feed
 from include.flights import warehouse as loader
 from include.flights.publish import publish_day
 from support import expected, fleet, interval
 
 DAY = "2013-06-13"
-FLEET = load()
+FLEET = load_fleet()
 LEGACY = FLEET.carriers_of("legacy")
 
 
@@ -22,16 +22,16 @@ def carriers(warehouse, tmp_path):
     """A client of a warehouse that has the day of some carriers."""
     start, end = interval(DAY)
     for carrier in ("UA", "DL", "AA", "US", "OO"):
-        landed = feed.land(feed.default_feed(), tmp_path, start, end, "test", carrier=carrier)
+        landed = feed.land_interval(feed.default_feed(), tmp_path, start, end, "test", carrier=carrier)
         folder = Path(landed["folder"])
-        light.transform(warehouse, folder)
+        engine.transform_files(warehouse, folder)
         day = date.fromisoformat(DAY)
         publish_day(warehouse, folder, day, day, landed["rows"], "test", loader.CARRIERS, landed["slice"])
     return warehouse
 
 
 def publish(client, table, carriers, **keys):
-    return totals.publish(client, table, date.fromisoformat(DAY), carriers, "test", keys)
+    return totals.publish_totals(client, table, date.fromisoformat(DAY), carriers, "test", keys)
 
 
 @pytest.mark.claim("4.1")

@@ -96,14 +96,14 @@ def outcome(parse, refusal):
 @often
 @given(any_of(PARTITIONS, json.loads(PARTITIONS)))
 def test_a_document_of_the_partitions(data):
-    found, why = outcome(lambda: partitions.parse(data, "s3://x"), partitions.ConfigInvalid)
+    found, why = outcome(lambda: partitions.parse_config(data, "s3://x"), partitions.ConfigInvalid)
     assert isinstance(found, partitions.Config) or "s3://x" in why
 
 
 @often
 @given(st.none() | any_of(EVENT, json.loads(EVENT)))
 def test_a_message_of_kafka(value):
-    event, why = outcome(lambda: events.parse(value), events.BadEvent)
+    event, why = outcome(lambda: events.parse_event(value), events.BadEvent)
     assert event.at.tzinfo if event else 0 < len(why) < 600
 
 
@@ -114,7 +114,7 @@ def test_a_message_of_kafka(value):
 def test_the_yaml_of_the_fleet(data, tmp_path):
     file = tmp_path / "fleet.yaml"
     file.write_bytes(data)
-    found, why = outcome(lambda: fleet.load(file), fleet.FleetError)
+    found, why = outcome(lambda: fleet.load_fleet(file), fleet.FleetError)
     assert found.members if found else str(file) in why
 
 
@@ -143,7 +143,7 @@ def test_the_configuration_of_the_checker(data, tmp_path):
     | bent(b"2013-07-03T12:00:00-04:00").map(lambda data: data.decode("latin-1"))
 )
 def test_the_clock_of_a_run(text):
-    found, why = outcome(lambda: refunds.clock(text), ValueError)
+    found, why = outcome(lambda: refunds.make_clock(text), ValueError)
     assert found().tzinfo if found else why
 
 

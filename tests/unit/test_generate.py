@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 from answers.cli.app import app
 from answers.operate import generate as generator
 from include.flights.contract import FeedError, FeedMissing
-from include.flights.feed import default_feed, land, read_interval
-from include.flights.generated import chunks
+from include.flights.feed import default_feed, land_interval, read_interval
+from include.flights.generated import read_chunks
 from support import expected, interval
 from support.command import answers
 
@@ -29,11 +29,11 @@ def feed(tmp_path_factory):
 
 @pytest.mark.claim("7.4")
 def test_control_totals_are_what_pandas_reads_in_the_file(feed):
-    (chunk,) = chunks(feed)
+    (chunk,) = read_chunks(feed)
     table = pd.read_csv(feed / DAY / "flights.csv")
     assert chunk.rows == len(table) == COPIES * len(expected.flights(DAY, DAY))
     assert chunk.cancelled == table["dep_time"].isna().sum() > 0
-    assert chunk.totals == {name: int(table[name].sum()) for name in generator.NUMBERS}
+    assert chunk.totals == {name: int(table[name].sum()) for name in generator.TOTALLED}
     assert chunk.raw_bytes == (feed / DAY / "flights.csv").stat().st_size
 
 
@@ -74,7 +74,7 @@ def test_the_same_arguments_make_the_same_bytes_and_fewer_copies_their_beginning
 @pytest.mark.claim("7.4")
 def test_parquet_and_csv_of_a_feed_hold_the_same_records(feed, tmp_path):
     (chunk,) = generator.generate(tmp_path, [date.fromisoformat(DAY)], COPIES, fmt="parquet")
-    (csv,) = chunks(feed)
+    (csv,) = read_chunks(feed)
     assert (chunk.control, chunk.raw_bytes) == (csv.control, csv.raw_bytes)
     for name, table in read_interval(tmp_path / DAY, *interval(DAY)).items():
         assert table.equals(read_interval(feed / DAY, *interval(DAY))[name]), name
@@ -85,7 +85,7 @@ def test_a_damaged_parquet_feed_is_named(tmp_path):
     file = tmp_path / DAY / "flights.parquet"
     file.write_bytes(file.read_bytes()[:2000])
     with pytest.raises(FeedError, match=r"flights\.parquet, after row 1: the file is truncated or damaged"):
-        land(tmp_path / DAY, tmp_path / "data", *interval(DAY), run="x")
+        land_interval(tmp_path / DAY, tmp_path / "data", *interval(DAY), run="x")
 
 
 @pytest.mark.claim("7.4")
@@ -117,7 +117,7 @@ def test_a_feed_that_was_interrupted_does_not_look_whole(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         generator.generate(tmp_path, [date.fromisoformat(DAY)], 1, progress=interrupt)
     with pytest.raises(FeedMissing, match="answers flights generate"):
-        chunks(tmp_path)
+        read_chunks(tmp_path)
 
 
 def test_the_command_makes_the_size_that_was_asked_for_and_says_it_as_json(tmp_path):

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from answers.operate import generate as generator
-from include.flights import feed, light
+from include.flights import engine, feed
 from include.flights import publish as publication
 from include.flights import warehouse as loader
-from include.flights.generated import verify
+from include.flights.generated import verify_totals
 from include.flights.publish import publish_day
 from support import interval
 
@@ -21,9 +21,9 @@ DAYS = ("2013-06-12", "2013-06-13")
 def chunks(warehouse, tmp_path):
     """Two generated days and what landed of them, transformed by the engine: [(chunk, landed)]."""
     made = generator.generate(tmp_path / "feed", [date.fromisoformat(day) for day in DAYS], copies=2)
-    landed = [feed.land(Path(chunk.folder), tmp_path, *interval(chunk.day), run="run") for chunk in made]
+    landed = [feed.land_interval(Path(chunk.folder), tmp_path, *interval(chunk.day), run="run") for chunk in made]
     for each in landed:
-        light.transform(warehouse, Path(each["folder"]))
+        engine.transform_files(warehouse, Path(each["folder"]))
     return list(zip(made, landed, strict=True))
 
 
@@ -34,16 +34,16 @@ def publish(client, chunk, landed):
 
 @pytest.mark.claim("7.4")
 def test_chunks_of_one_run_that_are_published_at_the_same_time_do_not_meet(warehouse, chunks, monkeypatch):
-    validate, (first, second) = publication.validate, chunks
+    validate, (first, second) = publication.validate_staged, chunks
 
     def meanwhile(*args):
-        monkeypatch.setattr(publication, "validate", validate)
+        monkeypatch.setattr(publication, "validate_staged", validate)
         publish(warehouse, *second)
         return validate(*args)
 
-    monkeypatch.setattr(publication, "validate", meanwhile)
+    monkeypatch.setattr(publication, "validate_staged", meanwhile)
     publish(warehouse, *first)
-    assert verify(warehouse, [chunk for chunk, _ in chunks])["rows"] == sum(chunk.rows for chunk, _ in chunks)
+    assert verify_totals(warehouse, [chunk for chunk, _ in chunks])["rows"] == sum(chunk.rows for chunk, _ in chunks)
 
 
 @pytest.mark.claim("7.4")
@@ -54,14 +54,14 @@ def test_each_total_that_is_another_one_is_named(warehouse, chunks):
     for wrong in ({"rows": chunk.rows + 1}, {"cancelled": chunk.cancelled - 1}):
         (name,) = wrong
         with pytest.raises(loader.ValidationError, match=rf"^{chunk.day}: {name} is \d+, should be {wrong[name]}$"):
-            verify(warehouse, [replace(chunk, **wrong)])
-    for name in generator.NUMBERS:
+            verify_totals(warehouse, [replace(chunk, **wrong)])
+    for name in generator.TOTALLED:
         off = replace(chunk, totals=chunk.totals | {name: chunk.totals[name] + 1})
         with pytest.raises(loader.ValidationError, match=f"^{chunk.day}: {name} is"):
-            verify(warehouse, [off])
+            verify_totals(warehouse, [off])
 
 
 def test_a_day_that_is_not_there_at_all_is_named(warehouse, chunks):
     loader.create_tables(warehouse, loader.GENERATED)
     with pytest.raises(loader.ValidationError, match="2013-06-12: rows is 0, should be"):
-        verify(warehouse, [chunk for chunk, _ in chunks])
+        verify_totals(warehouse, [chunk for chunk, _ in chunks])

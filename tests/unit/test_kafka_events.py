@@ -5,12 +5,12 @@ from datetime import UTC, datetime
 import pytest
 
 from include.flight_status import broker
-from include.flight_status.events import LARGEST_EVENT, BadEvent, parse
+from include.flight_status.events import LARGEST_EVENT, BadEvent, parse_event
 from support.kafka_broker import event
 
 
 def test_an_event_is_what_its_schema_says():
-    got = parse(event())
+    got = parse_event(event())
     assert (got.event_id, got.flight, got.status) == ("e1", "2013-06-13/UA1545/EWR", "departed")
     assert got.at == datetime(2013, 6, 13, 9, 15, tzinfo=UTC)
 
@@ -32,11 +32,11 @@ def test_an_event_is_what_its_schema_says():
 )
 def test_what_is_no_event_says_why(value, reason):
     with pytest.raises(BadEvent) as caught:
-        parse(value)
+        parse_event(value)
     assert reason in str(caught.value)
 
 
 def test_a_commit_beyond_the_end_or_before_the_beginning_is_not_believed():
     now = broker.Topic("t", "i", {0: (10, 20), 1: (0, 5), 2: (0, 0), 3: (0, 7)})
-    wanted = {(each.partition, each.start, each.stop) for each in broker.slices(now, {0: 3, 1: 9, 3: 7})}
+    wanted = {(each.partition, each.start, each.stop) for each in broker.slices_to_read(now, {0: 3, 1: 9, 3: 7})}
     assert wanted == {(0, 10, 20), (1, 0, 5)}

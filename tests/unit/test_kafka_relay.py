@@ -19,17 +19,17 @@ def api(monkeypatch):
 
 @pytest.mark.claim("5.2")
 def test_the_runs_id_is_the_messages_place_and_a_repeated_delivery_is_success(api):
-    assert relay.post(api.airflow, PLACE) is True
-    assert relay.post(api.airflow, PLACE) is False
+    assert relay.post_run(api.airflow, PLACE) is True
+    assert relay.post_run(api.airflow, PLACE) is False
     assert api.runs == {RUN: PLACE}
 
 
 @pytest.mark.claim("5.2")
 def test_a_topic_made_again_has_other_messages_at_the_same_offsets(api):
-    relay.post(api.airflow, PLACE)
+    relay.post_run(api.airflow, PLACE)
     second = PLACE | {"topic_id": "second"}
-    assert relay.post(api.airflow, second) is True
-    assert relay.post(api.airflow, second) is False
+    assert relay.post_run(api.airflow, second) is True
+    assert relay.post_run(api.airflow, second) is False
     assert api.runs == {RUN: PLACE, f"{RUN}__second": second}
 
 
@@ -37,8 +37,8 @@ def test_a_topic_made_again_has_other_messages_at_the_same_offsets(api):
 @pytest.mark.parametrize("answer", [500, 503, 404, 429, None], ids=str)
 def test_an_answer_that_another_try_may_change_is_no_success(api, answer):
     api.answers = [answer]
-    with pytest.raises(relay.NotTaken):
-        relay.post(api.airflow, PLACE)
+    with pytest.raises(relay.RunNotTaken):
+        relay.post_run(api.airflow, PLACE)
     assert api.runs == {}
 
 

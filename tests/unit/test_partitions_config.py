@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from include.chunks import config as shape
-from include.chunks.config import ConfigInvalid, parse
+from include.chunks.config import ConfigInvalid, parse_config
 from support.chunk_document import GOOD, changed
 
 WRONG = [
@@ -61,21 +61,21 @@ WRONG = [
 def test_every_wrong_field_is_named_by_its_json_path(path, value, where, says):
     document = changed(path, value)
     with pytest.raises(ConfigInvalid) as caught:
-        parse(json.dumps(document).encode(), "s3://config/q03.json")
+        parse_config(json.dumps(document).encode(), "s3://config/q03.json")
     text = str(caught.value)
     assert text.startswith("s3://config/q03.json has ")
     (line,) = [line for line in text.splitlines() if line.startswith(f"  {where}: ")]
     assert says in line
     assert text.splitlines()[-1] == "Mend it; config.schema.json beside the code describes the document."
     cross_field = path == "thresholds.spark_from_rows" and value == 30
-    assert cross_field or list(jsonschema.Draft202012Validator(shape.schema()).iter_errors(document))
+    assert cross_field or list(jsonschema.Draft202012Validator(shape.json_schema()).iter_errors(document))
 
 
 @pytest.mark.claim("3.4")
 def test_all_errors_are_reported_at_once():
     document = changed("version", 3) | {"layers": ["x"], "airports": []}
     with pytest.raises(ConfigInvalid, match="has 3 errors") as caught:
-        parse(json.dumps(document).encode(), "file:///q03.json")
+        parse_config(json.dumps(document).encode(), "file:///q03.json")
     assert [line.split(":")[0].strip() for line in str(caught.value).splitlines()[1:4]] == [
         "$.version",
         "$.airports",
@@ -91,7 +91,7 @@ GARBLED = {
     "two documents": (b"{}\n{}", "line 2, column 1: not JSON: Extra data"),
     "UTF-16": (json.dumps(GOOD).encode("utf-16"), "not UTF-8: byte 0xff at offset 0"),
     "Latin-1": (b'{"version": "\xe9"}', "not UTF-8: byte 0xe9 at offset 13"),
-    "huge": (b" " * (shape.LARGEST + 1), "larger than 16384 bytes"),
+    "huge": (b" " * (shape.LARGEST_DOCUMENT + 1), "larger than 16384 bytes"),
     "NaN": (b'{"version": NaN}', "NaN is no number in JSON"),
     "deep": (b"[" * 9000, "nested too deeply"),
     "deep inside a field": (b'{"version": ' + b"[" * 700 + b"]" * 700 + b"}", "has an error"),
@@ -107,7 +107,7 @@ GARBLED = {
 @pytest.mark.parametrize(("data", "says"), GARBLED.values(), ids=GARBLED)
 def test_what_is_no_document_is_refused_with_its_reason(data, says):
     with pytest.raises(ConfigInvalid) as caught:
-        parse(data, "file:///q03.json")
+        parse_config(data, "file:///q03.json")
     assert says in str(caught.value)
 
 
@@ -122,23 +122,23 @@ def test_what_is_no_document_is_refused_with_its_reason(data, says):
 )
 def test_any_bytes_are_a_document_or_a_clear_error(data):
     with contextlib.suppress(ConfigInvalid):
-        assert parse(data, "somewhere").airports
+        assert parse_config(data, "somewhere").airports
 
 
 @pytest.mark.claim("3.4")
 def test_the_published_schema_is_that_of_the_model_and_a_valid_one():
     assert shape.SCHEMA.read_text() == shape.schema_text(), "run: python -m include.chunks.config"
-    jsonschema.Draft202012Validator.check_schema(shape.schema())
+    jsonschema.Draft202012Validator.check_schema(shape.json_schema())
 
 
 @pytest.mark.parametrize("document", [GOOD, json.loads(shape.DEFAULT.read_text())], ids=["good", "default"])
 def test_a_good_document_keeps_schema_and_model(document):
-    jsonschema.validate(document, shape.schema())
-    found = parse(json.dumps(document).encode(), "x")
+    jsonschema.validate(document, shape.json_schema())
+    found = parse_config(json.dumps(document).encode(), "x")
     assert found.airports == document["airports"]
     assert found.thresholds_of("EWR").spark_from_rows == document["thresholds"]["spark_from_rows"]
 
 
 def test_an_override_holds_at_its_airport_alone():
-    found = parse(json.dumps(GOOD).encode(), "x")
+    found = parse_config(json.dumps(GOOD).encode(), "x")
     assert (found.thresholds_of("JFK").spark_from_rows, found.thresholds_of("EWR").spark_from_rows) == (1, 130)

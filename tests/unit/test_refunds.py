@@ -39,7 +39,7 @@ def at(instant: str):
     ],
 )
 def test_a_refund_is_overdue_once_its_last_day_has_ended_in_new_york(instant, days_left):
-    for notice in refunds.notices(ROWS, DAY, at(instant)):
+    for notice in refunds.make_notices(ROWS, DAY, at(instant)):
         assert (notice["pay_by"], notice["days_left"]) == ("2013-07-03", days_left)
 
 
@@ -51,7 +51,7 @@ def test_a_refund_is_overdue_once_its_last_day_has_ended_in_new_york(instant, da
 def test_the_days_left_depend_on_the_instant_alone_not_on_where_the_clock_stands(local, zone):
     instant = local.replace(tzinfo=NEW_YORK).astimezone(UTC)
     elsewhere = instant.astimezone(timezone(timedelta(minutes=zone)))
-    (notice,) = refunds.notices(ROWS[:1], DAY, lambda: elsewhere)
+    (notice,) = refunds.make_notices(ROWS[:1], DAY, lambda: elsewhere)
     there = instant.astimezone(NEW_YORK).date()  # an hour that spring skips is another local time
     assert notice["days_left"] == (date(2013, 7, 3) - there).days
 
@@ -59,16 +59,16 @@ def test_the_days_left_depend_on_the_instant_alone_not_on_where_the_clock_stands
 @pytest.mark.claim("9.2")
 def test_without_another_clock_it_is_the_machines():
     before = datetime.now(UTC)
-    now = refunds.clock("")()
+    now = refunds.make_clock("")()
     assert before <= now <= datetime.now(UTC)
-    assert refunds.clock()() >= now, "it goes on"
+    assert refunds.make_clock()() >= now, "it goes on"
 
 
 @pytest.mark.claim("9.2")
 def test_a_clock_that_stands_still_needs_an_offset():
-    assert refunds.clock("2013-07-03T12:00:00-04:00")() == datetime(2013, 7, 3, 16, tzinfo=UTC)
+    assert refunds.make_clock("2013-07-03T12:00:00-04:00")() == datetime(2013, 7, 3, 16, tzinfo=UTC)
     with pytest.raises(ValueError, match="2013-07-03T12:00:00 has no offset from UTC"):
-        refunds.clock("2013-07-03T12:00:00")
+        refunds.make_clock("2013-07-03T12:00:00")
 
 
 # -- the receiver
@@ -76,8 +76,8 @@ def test_a_clock_that_stands_still_needs_an_offset():
 
 def test_every_notice_is_posted_with_an_id_of_its_own():
     posted = []
-    found = refunds.notices(ROWS, DAY, at("2013-07-04T12:00:00-04:00"))
-    assert refunds.send(found, lambda *call: posted.append(call)) == {"notices": 2, "flights": 6, "overdue": 2}
+    found = refunds.make_notices(ROWS, DAY, at("2013-07-04T12:00:00-04:00"))
+    assert refunds.send_notices(found, lambda *call: posted.append(call)) == {"notices": 2, "flights": 6, "overdue": 2}
     assert [path for path, _ in posted] == ["/refunds"] * 2
     assert [(body["id"], body["cancelled"], body["late"]) for _, body in posted] == [
         ("2013-06-13-B6", 3, 2),
@@ -95,13 +95,13 @@ def test_a_notice_that_is_refused_keeps_no_other_back_and_is_an_error():
         posted.append(body["carrier"])
 
     with pytest.raises(ConnectionError, match=r"1 of 2 notices were not taken: B6 \(answer 503\)"):
-        refunds.send(refunds.notices(ROWS, DAY, at("2013-06-14T12:00:00Z")), post)
+        refunds.send_notices(refunds.make_notices(ROWS, DAY, at("2013-06-14T12:00:00Z")), post)
     assert posted == ["UA"]
 
 
 def test_an_error_that_is_no_receivers_is_not_taken_for_one():
     with pytest.raises(TypeError):
-        refunds.send(refunds.notices(ROWS, DAY, at("2013-06-14T12:00:00Z")), lambda path: None)
+        refunds.send_notices(refunds.make_notices(ROWS, DAY, at("2013-06-14T12:00:00Z")), lambda path: None)
 
 
 @pytest.mark.claim("9.2")
@@ -110,7 +110,7 @@ def test_the_real_post_raises_what_the_stand_in_raises(tmp_path):
     with catching(tmp_path) as server:
         post = poster(receiver(host="127.0.0.1", port=server.server_port))
         post("/refunds", {"id": "x"})
-        assert [each["body"] for each in server.seen("/refunds")] == [{"id": "x"}]
+        assert [each["body"] for each in server.received("/refunds")] == [{"id": "x"}]
         server.behaviour = {"path": "/refunds", "code": 503}
         with pytest.raises(ConnectionError, match="answer 503"):
             post("/refunds", {"id": "y"})
@@ -149,7 +149,7 @@ def test_a_connection_without_an_address_is_named(host):
 def test_the_real_post_reaches_a_receiver_below_a_path(tmp_path):
     with catching(tmp_path) as server:
         poster(receiver(host=f"http://127.0.0.1:{server.server_port}/hooks"))("refunds", {"id": "x"})
-        assert [each["body"] for each in server.seen("/hooks/refunds")] == [{"id": "x"}]
+        assert [each["body"] for each in server.received("/hooks/refunds")] == [{"id": "x"}]
 
 
 # -- the warehouse
@@ -175,7 +175,7 @@ def test_what_is_owed_equals_pandas(warehouse):
             if sum(counts):
                 wanted[carrier] = counts
         assert len(wanted) > 5
-        found = refunds.owed(warehouse, day)
+        found = refunds.owed_refunds(warehouse, day)
         assert {row["carrier"]: (row["cancelled"], row["late"]) for row in found} == wanted
 
 
@@ -186,7 +186,7 @@ def test_three_hours_is_late_a_minute_less_is_not_and_a_punctual_airline_owes_no
     some["cancelled"] = False
     some["arr_delay"] = some["carrier"].map({"UA": 180.0, "B6": 179.0, "AA": None})
     insert(warehouse, some)
-    assert refunds.owed(warehouse, DAY) == [{"carrier": "UA", "cancelled": 0, "late": 2}]
+    assert refunds.owed_refunds(warehouse, DAY) == [{"carrier": "UA", "cancelled": 0, "late": 2}]
 
 
 @pytest.mark.parametrize("made", [False, True])
@@ -194,7 +194,7 @@ def test_a_day_that_is_not_published_says_what_to_run(warehouse, made):
     if made:
         loader.create_tables(warehouse)
     with pytest.raises(refunds.DayMissing, match="answers run q01 --date 2013-06-13"):
-        refunds.owed(warehouse, DAY)
+        refunds.owed_refunds(warehouse, DAY)
 
 
 # -- the tier

@@ -32,7 +32,7 @@ def test_nobody_waits_for_the_api_of_a_stopped_stack(stopped):
     ("work", "state"), [("starting", None), (None, "RUNNING"), (None, "STARTING"), (None, "UNKNOWN")]
 )
 def test_what_may_come_back_is_waited_for(stopped, work, state):
-    stopped.setattr(rest, "at_work", lambda stack: work)
+    stopped.setattr(rest, "work_under_way", lambda stack: work)
     stopped.setattr(rest, "supervisor_state", lambda stack, part: state)
     assert not rest.Rest()._is_stopped()
 

@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from answers.deploy.roll import SERVICES, RollError, Worker, roll
+from answers.deploy.roll import SERVICES, RollError, Worker, roll_workers
 from support import PROJECT
 
 pytestmark = pytest.mark.claim("10.3")
@@ -47,7 +47,7 @@ class Engine:
 
 def test_each_worker_goes_after_its_successor_is_healthy_and_there_are_never_fewer():
     engine = Engine(OLD, OLD)
-    assert [each["exit_code"] for each in roll(engine, "new", print)] == [0, 0]
+    assert [each["exit_code"] for each in roll_workers(engine, "new", print)] == [0, 0]
     assert engine.happened == [("added", 3), ("stopped", 2), ("added", 3), ("stopped", 2)]
     assert {each.image for each in engine.running} == {NEW}
 
@@ -55,7 +55,7 @@ def test_each_worker_goes_after_its_successor_is_healthy_and_there_are_never_few
 def test_the_workers_of_every_queue_are_replaced_each_by_one_of_its_own_service():
     engine = Engine(OLD)
     engine.running += [Worker(f"other-{number}", OLD, SERVICES[1]) for number in range(2)]
-    assert len(roll(engine, "new", print)) == 3
+    assert len(roll_workers(engine, "new", print)) == 3
     assert {each.image for each in engine.running} == {NEW}
     assert [each.service for each in engine.running] == [SERVICES[0], SERVICES[1], SERVICES[1]]
 
@@ -68,21 +68,21 @@ def test_every_service_of_compose_that_runs_workers_is_rolled():
 
 def test_a_roll_that_was_interrupted_goes_on_with_the_workers_that_are_left():
     engine = Engine(NEW, OLD)
-    roll(engine, "new", print)
+    roll_workers(engine, "new", print)
     assert engine.happened == [("added", 3), ("stopped", 2)]
-    assert roll(engine, "new", print) == []
+    assert roll_workers(engine, "new", print) == []
 
 
 def test_a_new_worker_that_is_not_healthy_is_removed_and_the_old_ones_stay():
     engine = Engine(OLD, OLD, healthy=False)
     with pytest.raises(RollError, match="the old ones go on: unhealthy"):
-        roll(engine, "new", print)
+        roll_workers(engine, "new", print)
     assert [each.image for each in engine.workers(running=False)] == [OLD, OLD]
 
 
 def test_an_image_that_does_not_exist_is_refused_with_what_makes_it():
     with pytest.raises(RollError, match="`IMAGE_TAG=newer docker compose build` makes it"):
-        roll(Engine(OLD), "newer", print)
+        roll_workers(Engine(OLD), "newer", print)
 
 
 def test_a_worker_gets_sigterm_alone_and_time_to_end_its_tasks():

@@ -55,7 +55,7 @@ def shop(tmp_path, monkeypatch):
 
 def found(shop, body: str, head: str = HEAD) -> list[str]:
     shop.write("tests/unit/test_price.py", head + TEST + body + "\n    assert price.total([1, 2]) == 3\n")
-    return seams.mocked(shop.root)
+    return seams.mocked_symbols(shop.root)
 
 
 @pytest.mark.claim("9.2")
@@ -87,7 +87,7 @@ def test_a_test_of_another_claim_may_replace_it(shop):
 
 @pytest.mark.claim("9.2")
 def test_no_test_of_this_project_mocks_what_it_proves():
-    assert seams.mocked() == []
+    assert seams.mocked_symbols() == []
     files = {PROJECT / test.file for test in anchors.claimed_tests()}
     everything = [each for file in files for each in seams.replacements(Path(file))]
     assert len(everything) > 10, "there are seams, and the check sees them"

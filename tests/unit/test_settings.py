@@ -64,7 +64,7 @@ def test_secrets_are_made_once(home):
 def test_a_stack_that_runs_is_not_given_other_dags(home, tmp_path):
     Settings.load()
     with pytest.raises(RepositoryError, match="runs with DAGs from local: `answers down` first"):
-        bundles.choose(home, tmp_path, "git", running=True)
+        bundles.choose_dags_source(home, tmp_path, "git", running=True)
     with pytest.raises(RepositoryError, match="--dags svn: should be local or git"):
-        bundles.choose(home, tmp_path, "svn", running=False)
-    assert bundles.chosen(home) == "local"
+        bundles.choose_dags_source(home, tmp_path, "svn", running=False)
+    assert bundles.dags_source(home) == "local"

@@ -162,14 +162,14 @@ def test_every_interval_gets_one_verdict_and_shares_stay_between_0_and_1(history
 
 @pytest.mark.claim("2.6")
 def test_verdicts_are_kept_in_the_warehouse_and_judging_again_replaces_them(warehouse):
-    from answers.operate.sla_store import write
+    from answers.operate.sla_store import write_verdicts
 
     slots = [slot(f"2013-06-{day}") for day in (13, 14, 17)]
     before = judge(slots, [run(slots[0], 5), run(slots[1], 5, "failed")], {DAG: WITHIN}, slots[2].end)
-    assert write(warehouse, before) == 2, "a pending one is not decided"
+    assert write_verdicts(warehouse, before) == 2, "a pending one is not decided"
     after = judge(slots, [run(slots[0], 5), run(slots[1], 29)], {DAG: WITHIN}, NOW)
     for _ in range(2):
-        assert write(warehouse, after) == 3
+        assert write_verdicts(warehouse, after) == 3
     columns = "toString(week), on_time, late, failed, missing, scheduled, compliance"
     sql = f"SELECT {columns} FROM warehouse.sla_compliance ORDER BY week"
     assert [tuple(row) for row in warehouse.query(sql).result_rows] == [
@@ -187,15 +187,15 @@ def test_verdicts_are_kept_in_the_warehouse_and_judging_again_replaces_them(ware
 
 @pytest.mark.claim("2.6")
 def test_the_plot_shows_every_week_and_the_exact_share(tmp_path):
-    from answers.operate.sla_plot import draw
+    from answers.operate.sla_plot import draw_compliance
 
     slots = [slot(str(date(2013, 6, 10) + timedelta(days=n))) for n in range(28)]
     rows = compliance(judge(slots, [run(each, 5) for each in slots[:27]], {DAG: WITHIN}, NOW))
     for ending in ("png", "svg"):
-        draw(rows, tmp_path / f"sla.{ending}")
+        draw_compliance(rows, tmp_path / f"sla.{ending}")
     assert (tmp_path / "sla.png").read_bytes().startswith(b"\x89PNG")
     text = (tmp_path / "sla.svg").read_text()
     for words in ("report: 96.4% on time, 27 of 28", "2013-W24", "2013-W27", "missing (1)"):
         assert f"<!-- {words} -->" in text
     with pytest.raises(ValueError, match="nothing to draw"):
-        draw([], tmp_path / "none.png")
+        draw_compliance([], tmp_path / "none.png")

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from answers.stack import spark_archive
-from include.flights import spark_start
 from include.flights.spark import LARGE_JOB, SMALL_JOB
+from plugins import spark_start
 
 
 @pytest.fixture
@@ -23,20 +23,20 @@ def machine(tmp_path):
 @pytest.fixture
 def archive(machine, tmp_path):
     """An archive for this machine, published as the builder does it."""
-    return publish(tmp_path, spark_start.key(SMALL_JOB, machine), b"classes" * 1000)
+    return publish(tmp_path, spark_start.archive_key(SMALL_JOB, machine), b"classes" * 1000)
 
 
 def publish(tmp_path, key, content):
     made = tmp_path / "made"
     made.write_bytes(content)
-    return spark_archive.publish(made, tmp_path / "archives", key)
+    return spark_archive.publish_archive(made, tmp_path / "archives", key)
 
 
 @pytest.mark.claim("7.6")
 def test_the_published_archive_is_found_for_the_flags_that_it_was_made_with(machine, archive):
-    assert spark_start.find(SMALL_JOB, machine) == archive
-    assert spark_start.find(LARGE_JOB, machine) is None
-    assert spark_start.find(SMALL_JOB, machine | {"SPARK_SUBMIT_OPTS": "-Xint"}) is None
+    assert spark_start.find_archive(SMALL_JOB, machine) == archive
+    assert spark_start.find_archive(LARGE_JOB, machine) is None
+    assert spark_start.find_archive(SMALL_JOB, machine | {"SPARK_SUBMIT_OPTS": "-Xint"}) is None
 
 
 def grown(archive):
@@ -65,13 +65,13 @@ def writable_by_others(archive):
 @pytest.mark.parametrize("spoil", [grown, cut, flipped, emptied, writable_by_others, os.remove])
 def test_an_archive_that_is_not_as_it_was_made_is_not_used(machine, archive, spoil):
     spoil(archive)
-    assert spark_start.prepare(SMALL_JOB, machine) == ({"SPARK_LAUNCHER_OPTS": spark_start.LAUNCHER}, None)
+    assert spark_start.prepare_start(SMALL_JOB, machine) == ({"SPARK_LAUNCHER_OPTS": spark_start.LAUNCHER}, None)
 
 
 def test_an_unreadable_archive_is_not_used(machine, archive):
     archive.unlink()
     archive.mkdir()  # root reads every file
-    assert spark_start.find(SMALL_JOB, machine) is None
+    assert spark_start.find_archive(SMALL_JOB, machine) is None
 
 
 @pytest.mark.claim("7.6")
@@ -87,16 +87,16 @@ def test_an_unreadable_archive_is_not_used(machine, archive):
 )
 def test_an_upgrade_of_java_or_spark_leaves_the_old_archive_aside(machine, archive, tmp_path, file, text):
     (tmp_path / file).write_text(text)
-    assert spark_start.find(SMALL_JOB, machine) is None
+    assert spark_start.find_archive(SMALL_JOB, machine) is None
 
 
 @pytest.mark.parametrize("gone", ["JAVA_HOME", "SPARK_HOME", "ANSWERS_SPARK_ARCHIVES"])
 def test_what_is_not_there_is_no_error(machine, archive, gone):
-    assert spark_start.find(SMALL_JOB, machine | {gone: "/nowhere"}) is None
+    assert spark_start.find_archive(SMALL_JOB, machine | {gone: "/nowhere"}) is None
 
 
 def test_switched_off_there_is_no_archive(machine, archive):
-    assert spark_start.find(SMALL_JOB, machine | {"ANSWERS_SPARK_ARCHIVES": "off"}) is None
+    assert spark_start.find_archive(SMALL_JOB, machine | {"ANSWERS_SPARK_ARCHIVES": "off"}) is None
 
 
 @pytest.mark.parametrize(
@@ -105,8 +105,8 @@ def test_switched_off_there_is_no_archive(machine, archive):
 def test_the_jvm_is_given_the_archive_in_its_own_way(machine, tmp_path, java, flag):
     (tmp_path / "java" / "release").write_text(f'JAVA_VERSION="{java}"\n')
     mine = machine | {"SPARK_SUBMIT_OPTS": "-Dmine=1", "SPARK_LAUNCHER_OPTS": "-Xint"}
-    archive = publish(tmp_path, spark_start.key(SMALL_JOB, mine), b"classes")
-    start = spark_start.prepare(SMALL_JOB, mine)
+    archive = publish(tmp_path, spark_start.archive_key(SMALL_JOB, mine), b"classes")
+    start = spark_start.prepare_start(SMALL_JOB, mine)
     assert start.variables["SPARK_SUBMIT_OPTS"] == f"-Dmine=1 -XX:{flag}={archive}"
     assert "SPARK_LAUNCHER_OPTS" not in start.variables, "the user's stay"
 
@@ -117,18 +117,18 @@ def test_sparks_defaults_still_count_though_their_folder_is_off_the_class_path(m
     defaults = tmp_path / "conf" / "spark-defaults.conf"
     defaults.touch()
     configured = machine | {"SPARK_CONF_DIR": str(defaults.parent)}
-    start = spark_start.prepare(SMALL_JOB, configured)
+    start = spark_start.prepare_start(SMALL_JOB, configured)
     assert start.properties_file == str(defaults)
     assert not os.path.exists(start.variables["SPARK_CONF_DIR"])
     (tmp_path / "conf" / "log4j2.properties").touch()
-    assert spark_start.prepare(SMALL_JOB, configured).properties_file is None
-    assert "SPARK_CONF_DIR" not in spark_start.prepare(SMALL_JOB, configured).variables, "nothing is hidden"
+    assert spark_start.prepare_start(SMALL_JOB, configured).properties_file is None
+    assert "SPARK_CONF_DIR" not in spark_start.prepare_start(SMALL_JOB, configured).variables, "nothing is hidden"
 
 
 @pytest.mark.claim("7.6")
 def test_the_longest_unused_archives_make_room(machine, archive, tmp_path, monkeypatch):
     size = archive.stat().st_size
-    monkeypatch.setattr(spark_start, "LIMIT", 2 * size)
+    monkeypatch.setattr(spark_start, "LARGEST_TOTAL", 2 * size)
     other = publish(tmp_path, "b" * 16, b"another" * 1000)
     for file, used in ((archive, 2000), (other, 1000)):
         os.utime(file, (used, used))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from include import waiting
-from include.waiting import Deadline, WaitedInVain, exactly, patience, wait_until
+from include.waiting import Deadline, WaitTimeout, exact_deadline, patience, wait_until
 from support import PROJECT
 
 
@@ -17,7 +17,7 @@ def measured(monkeypatch):
     times = []
     monkeypatch.delenv(waiting.VARIABLE, raising=False)
     monkeypatch.setattr(waiting, "_measured", None)
-    monkeypatch.setattr(waiting, "measure", lambda: times.append(1) or 3.0)
+    monkeypatch.setattr(waiting, "measure_slowness", lambda: times.append(1) or 3.0)
     return times
 
 
@@ -41,14 +41,14 @@ def test_a_wait_on_a_slow_machine_goes_on_for_as_many_times_longer(measured, clo
     assert wait_until(lambda: clock[0] > 1025, 10, "it", pause=1) is True
     assert len(measured) == 1
     clock[0] = 1000.0
-    with pytest.raises(WaitedInVain, match=r"^waited 30 s in vain for the broker\nits log$"):
+    with pytest.raises(WaitTimeout, match=r"^waited 30 s in vain for the broker\nits log$"):
         wait_until(lambda: False, 10, "the broker", pause=1, detail=lambda: "its log")
     assert clock[0] == 1030
 
 
 def test_seconds_that_a_person_asked_for_do_not_scale(measured, clock):
     with pytest.raises(KeyError, match="waited 10 s in vain for it"):
-        wait_until(lambda: False, exactly(10), "it", pause=1, error=KeyError)
+        wait_until(lambda: False, exact_deadline(10), "it", pause=1, error=KeyError)
     assert clock[0] == 1010
     assert not measured
 
@@ -89,13 +89,13 @@ def test_the_variable_overrides_what_is_measured(measured, clock, monkeypatch):
 
 def test_a_measurement_stands_for_a_while(measured, clock):
     assert (patience(1), patience(2), len(measured)) == (3, 6, 1)
-    clock[0] += waiting.FRESH + 1
+    clock[0] += waiting.MEASUREMENT_SECONDS + 1
     assert (patience(1), len(measured)) == (3, 2)
 
 
 def test_the_work_that_is_measured_takes_cpu_time_of_both_threads():
     before = time.process_time()
-    assert 1 <= waiting.measure() <= waiting.MOST
+    assert 1 <= waiting.measure_slowness() <= waiting.LARGEST_SLOWNESS
     assert time.process_time() > before
 
 

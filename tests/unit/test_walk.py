@@ -51,7 +51,7 @@ def test_a_walk_leads_nowhere_else_in_a_copy_with_a_mistake(fault):
 @pytest.mark.parametrize("question", ANSWERED, ids=lambda question: question.id)
 def test_a_walk_takes_three_minutes_and_eight_with_its_commands(question):
     words = sum(len(step.say.split()) for step in question.walk)
-    times = walk.length(question)
+    times = walk.walk_seconds(question)
     assert words / (170 / 60) <= times["said"] + len(question.walk)
     assert times["said"] <= 180
     assert times["whole"] <= 480

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from include.chunks.config import ConfigInvalid
-from include.chunks.in_force import LAST_GOOD, ConfigUnreadable, in_force
-from support import meanwhile
+from include.chunks.document import LAST_GOOD, ConfigUnreadable, choose_version
+from support import running_beside
 from support.chunk_document import GOOD, changed
 
 # -- the version in force
@@ -26,7 +26,7 @@ def document(tmp_path) -> Path:
 
 @pytest.mark.claim("3.4")
 def test_the_current_version_is_in_force_and_kept(document, tmp_path):
-    found = in_force(document, tmp_path)
+    found = choose_version(document, tmp_path)
     assert (found["version"], found["why"], found["url"]) == ("current", None, str(document))
     assert found["document"] == GOOD
     kept = json.loads((tmp_path / LAST_GOOD).read_text())
@@ -62,23 +62,23 @@ def wrong(file: Path) -> None:
     ],
 )
 def test_while_the_object_is_broken_the_last_good_version_stays_in_force(document, tmp_path, damage, says, caplog):
-    before = in_force(document, tmp_path)
+    before = choose_version(document, tmp_path)
     damage(document)
-    found = in_force(document, tmp_path)
+    found = choose_version(document, tmp_path)
     assert found["version"] == "last good"
     assert says in found["why"]
     assert {**found, "version": "current", "why": None} == before
     assert "the last good version stays in force" in caplog.text
-    assert in_force(document, tmp_path) == found, "and again, however often it is read"
+    assert choose_version(document, tmp_path) == found, "and again, however often it is read"
 
 
 @pytest.mark.claim("3.4")
 def test_a_mended_document_is_in_force_at_once(document, tmp_path):
-    in_force(document, tmp_path)
+    choose_version(document, tmp_path)
     wrong(document)
-    assert in_force(document, tmp_path)["version"] == "last good"
+    assert choose_version(document, tmp_path)["version"] == "last good"
     document.write_text(json.dumps(changed("layers", ["daily_delays"])))
-    found = in_force(document, tmp_path)
+    found = choose_version(document, tmp_path)
     assert (found["version"], found["document"]["layers"]) == ("current", ["daily_delays"])
 
 
@@ -87,7 +87,7 @@ def test_a_mended_document_is_in_force_at_once(document, tmp_path):
 def test_without_a_good_version_it_is_an_error(document, tmp_path, damage, error):
     damage(document)
     with pytest.raises(error, match="No good version is kept"):
-        in_force(document, tmp_path)
+        choose_version(document, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -101,23 +101,23 @@ def test_without_a_good_version_it_is_an_error(document, tmp_path, damage, error
     ids=["another threshold", "cut off", "a list", "no document"],
 )
 def test_a_kept_version_that_was_damaged_is_not_used(document, tmp_path, tamper):
-    in_force(document, tmp_path)
+    choose_version(document, tmp_path)
     kept = tmp_path / LAST_GOOD
     kept.write_text(tamper(kept.read_text()))
     gone(document)
     with pytest.raises(ConfigUnreadable):
-        in_force(document, tmp_path)
+        choose_version(document, tmp_path)
 
 
 def test_a_byte_order_mark_does_no_harm(document, tmp_path):
     document.write_bytes(b"\xef\xbb\xbf" + json.dumps(GOOD).encode())
-    first = in_force(document, tmp_path)
+    first = choose_version(document, tmp_path)
     gone(document)
-    assert in_force(document, tmp_path)["digest"] == first["digest"]
+    assert choose_version(document, tmp_path)["digest"] == first["digest"]
 
 
 def test_a_crash_while_a_version_is_kept_leaves_the_one_before(document, tmp_path, monkeypatch):
-    before = in_force(document, tmp_path)
+    before = choose_version(document, tmp_path)
     document.write_text(json.dumps(changed("layers", ["daily_delays"])))
 
     def crash(*args):
@@ -125,21 +125,21 @@ def test_a_crash_while_a_version_is_kept_leaves_the_one_before(document, tmp_pat
 
     monkeypatch.setattr(os, "fsync", crash)
     with pytest.raises(OSError, match="no space left"):
-        in_force(document, tmp_path)
+        choose_version(document, tmp_path)
     gone(document)
-    assert in_force(document, tmp_path)["document"] == before["document"]
+    assert choose_version(document, tmp_path)["document"] == before["document"]
     assert [file.name for file in (tmp_path / LAST_GOOD).parent.iterdir()] == [LAST_GOOD.name]
 
 
 def test_runs_that_start_together_never_see_half_a_version(document, tmp_path):
     def rewrite(stop: threading.Event) -> None:
         while not stop.is_set():
-            in_force(document, tmp_path)
+            choose_version(document, tmp_path)
 
-    in_force(document, tmp_path)
-    with meanwhile(rewrite):
+    choose_version(document, tmp_path)
+    with running_beside(rewrite):
         missing = tmp_path / "missing.json"
-        found = [in_force(missing, tmp_path)["version"] for _ in range(200)]
+        found = [choose_version(missing, tmp_path)["version"] for _ in range(200)]
     assert set(found) == {"last good"}
     assert stat.S_IMODE((tmp_path / LAST_GOOD).stat().st_mode) == 0o644
 
@@ -154,8 +154,8 @@ def test_the_largest_version_and_its_reason_fit_a_small_xcom(document, tmp_path)
         "layers": ["flights", "daily_delays"],
     }
     document.write_text(json.dumps(largest))
-    in_force(document, tmp_path)
+    choose_version(document, tmp_path)
     document.write_text(json.dumps({f"wrong{n}": n for n in range(500)}))
-    found = in_force(document, tmp_path)
+    found = choose_version(document, tmp_path)
     assert found["version"] == "last good"
     assert len(json.dumps(found)) < 2048

@@ -13,13 +13,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
-from include.chunks.config import LARGEST, Config, ConfigInvalid, parse
+from include.chunks.config import LARGEST_DOCUMENT, Config, ConfigInvalid, parse_config
 from include.files import write_atomically
 
 log = logging.getLogger(__name__)
 
 LAST_GOOD = Path("q03") / "last_good.json"  # below data_root, which all workers share
-WHY = 600  # characters of the reason that travel in the XCom; the log has all
+LONGEST_REASON = 600  # characters of the reason that travel in the XCom; the log has all
 
 
 class ConfigUnreadable(OSError):
@@ -33,7 +33,7 @@ class Source(Protocol):
         """Open it."""
 
 
-def in_force(source: Source, data_root: Path) -> dict[str, Any]:
+def choose_version(source: Source, data_root: Path) -> dict[str, Any]:
     """Read the document once and say which version is in force.
 
     :param source: where the document is; its text is its address
@@ -45,29 +45,29 @@ def in_force(source: Source, data_root: Path) -> dict[str, Any]:
     """
     kept = data_root / LAST_GOOD
     try:
-        data = read(source)
-        config = parse(data, str(source))
+        data = read_bytes(source)
+        config = parse_config(data, str(source))
     except (ConfigInvalid, ConfigUnreadable) as error:
         log.error("%s", error)
         if (good := _last_good(kept)) is None:
             raise type(error)(f"{error}\nNo good version is kept that could stay in force.") from error
         log.error("the last good version stays in force: %s of %s", good["digest"], good["url"])
-        why = f"{str(error)[:WHY]}…" if len(str(error)) > WHY else str(error)
+        why = f"{str(error)[:LONGEST_REASON]}…" if len(str(error)) > LONGEST_REASON else str(error)
         return {"version": "last good", "why": why, **good}
     found = _version(data, str(source), config)
-    _keep(kept, found, data)
+    _keep_last_good(kept, found, data)
     log.info("in force: %s of %s", found["digest"], source)
     return {"version": "current", "why": None, **found}
 
 
-def read(source: Source) -> bytes:
+def read_bytes(source: Source) -> bytes:
     """Read the bytes of the object, at most one more than a document may have.
 
     :raises ConfigUnreadable: naming the object and the reason
     """
     try:
         with source.open("rb") as stream:
-            data: bytes = stream.read(LARGEST + 1)
+            data: bytes = stream.read(LARGEST_DOCUMENT + 1)
     except Exception as error:  # each file system raises errors of its own library
         reason = "there is no such object" if isinstance(error, FileNotFoundError) else repr(error)
         raise ConfigUnreadable(
@@ -82,7 +82,7 @@ def _version(data: bytes, url: str, config: Config) -> dict[str, Any]:
     return {"digest": digest, "url": url[-200:], "document": document}
 
 
-def _keep(kept: Path, found: dict[str, Any], data: bytes) -> None:
+def _keep_last_good(kept: Path, found: dict[str, Any], data: bytes) -> None:
     """Make this version the last good one, atomically: a reader sees the old file or the new one, also after a crash."""
     content = json.dumps({"digest": found["digest"], "url": found["url"], "document": data.decode()}, indent=2)
     write_atomically(kept, content, durable=True)  # of mode 0644: another worker may run as another user
@@ -93,7 +93,7 @@ def _last_good(kept: Path) -> dict[str, Any] | None:
     try:
         record = json.loads(kept.read_text(encoding="utf-8"))
         data = record["document"].encode()
-        found = _version(data, record["url"], parse(data, str(kept)))
+        found = _version(data, record["url"], parse_config(data, str(kept)))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

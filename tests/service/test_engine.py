@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
-from include.flights import light
+from include.flights import engine
 from include.flights import warehouse as loader
 from support import expected
 from support.publishing import landed_day, publish
@@ -16,7 +16,7 @@ STORM, AUTUMN = "2013-06-13", "2013-11-03"  # in autumn an hour happens twice
 
 def publish_slice(client, folder: Path, day: str, layout, **slice: str):
     landed = landed_day(folder, day, **slice)
-    light.transform(client, Path(landed["folder"]))
+    engine.transform_files(client, Path(landed["folder"]))
     return publish(client, landed, layout)
 
 
@@ -31,7 +31,7 @@ def test_a_text_that_is_no_number_is_an_error(warehouse, tmp_path):
     frame.loc[3, "distance"] = "far"
     frame.to_parquet(file)
     with pytest.raises(DatabaseError, match="far"):
-        light.transform(warehouse, Path(landed["folder"]))
+        engine.transform_files(warehouse, Path(landed["folder"]))
     assert not (Path(landed["folder"]) / "transformed").exists()
 
 
@@ -63,7 +63,7 @@ def test_an_empty_slice_empties_its_partition_and_no_other(warehouse, tmp_path, 
     feed = make_feed(STORM, flights=lambda text: "".join(x for x in text.splitlines(True) if ",F9," not in x))
     landed = landed_day(tmp_path, STORM, feed=feed, carrier="F9")
     assert landed["rows"] == 0
-    light.transform(warehouse, Path(landed["folder"]))
+    engine.transform_files(warehouse, Path(landed["folder"]))
     publish(warehouse, landed, loader.CARRIERS)
     left = warehouse.query("SELECT DISTINCT carrier FROM warehouse.carrier_flights").result_rows
     assert left == [("DL",)]
@@ -71,7 +71,7 @@ def test_an_empty_slice_empties_its_partition_and_no_other(warehouse, tmp_path, 
 
 def test_rows_of_another_slice_are_not_published(warehouse, tmp_path):
     landed = landed_day(tmp_path, STORM, carrier="UA")
-    light.transform(warehouse, Path(landed["folder"]))
+    engine.transform_files(warehouse, Path(landed["folder"]))
     with pytest.raises(loader.ValidationError, match="carrier is that of the slice: not so in"):
         publish(warehouse, {**landed, "slice": {"carrier": "DL"}}, loader.CARRIERS)
     assert fingerprint(warehouse, "carrier_flights")[0] == 0

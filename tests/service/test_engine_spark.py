@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from include.flights import light, transform
+from include.flights import engine, transform
 from include.flights import warehouse as loader
 from include.flights.spark import SMALL_JOB
 from support import contents, expected
@@ -36,7 +36,7 @@ def test_spark_and_the_engine_publish_the_same_contents_bit_for_bit(warehouse, s
     publish(warehouse, landed)
     by_spark = contents(warehouse)
     warehouse.command("DROP DATABASE warehouse SYNC")
-    light.transform(warehouse, Path(landed["folder"]))
+    engine.transform_files(warehouse, Path(landed["folder"]))
     publish(warehouse, landed)
     assert len(by_spark["flights"]) > 50_000
     assert contents(warehouse) == by_spark
@@ -54,7 +54,7 @@ def published(client) -> dict:
 @pytest.mark.parametrize(("day", "carrier"), [(STORM, "UA"), ("2013-11-03", "EV"), (STORM, "OO")])
 def test_the_light_path_and_spark_publish_the_same_chunk_bit_for_bit(warehouse, spark, tmp_path, day, carrier):
     landed = landed_day(tmp_path, day, origin="EWR", carrier=carrier)
-    light.transform_and_publish(warehouse, landed, "light")
+    engine.transform_and_publish(warehouse, landed, "light")
     by_engine = published(warehouse)
     warehouse.command("DROP DATABASE warehouse SYNC")
     transform.main(landed["folder"], spark)

@@ -22,11 +22,11 @@ from typing import NamedTuple
 
 from include.files import user_cache
 
-LIMIT = 300 << 20  # bytes of all archives together
+LARGEST_TOTAL = 300 << 20  # bytes of all archives together
 FLAGS = "spark.driver.extraJavaOptions"
 DEFAULTS = "spark-defaults.conf"
 MIN_AOT = 25  # the first Java whose AOT cache is made in one step
-NAME = "{key}-{size}-{crc:08x}.archive"
+ARCHIVE_NAME = "{key}-{size}-{crc:08x}.archive"
 # The JVM that only prints the driver's command line ends before optimised code and parallel collection pay.
 LAUNCHER = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
 
@@ -38,13 +38,13 @@ class Start(NamedTuple):
     properties_file: str | None  # Spark's defaults, which it does not find by itself then
 
 
-def folder(environ: Mapping[str, str] = os.environ) -> Path | None:
+def archives_folder(environ: Mapping[str, str] = os.environ) -> Path | None:
     """Return the folder of the archives, in the user's cache unless another is named. None: ANSWERS_SPARK_ARCHIVES is `off`."""
     given = environ.get("ANSWERS_SPARK_ARCHIVES")
     return None if given == "off" else Path(given or user_cache() / "spark")
 
 
-def release(environ: Mapping[str, str] = os.environ) -> str:
+def java_release(environ: Mapping[str, str] = os.environ) -> str:
     """Return what the JVM of JAVA_HOME says of itself in its file `release`; empty where it says nothing."""
     try:
         return (Path(environ["JAVA_HOME"]) / "release").read_text()
@@ -52,18 +52,18 @@ def release(environ: Mapping[str, str] = os.environ) -> str:
         return ""
 
 
-def java_version(said: str) -> int:
+def java_version(release: str) -> int:
     """Return the major version that a file `release` names, 0 if none."""
-    found = re.search(r'^JAVA_VERSION="(\d+)', said, re.MULTILINE)
+    found = re.search(r'^JAVA_VERSION="(\d+)', release, re.MULTILINE)
     return int(found[1]) if found else 0
 
 
-def key(conf: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> str | None:
+def archive_key(conf: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> str | None:
     """Return what an archive for such jobs is named after: JVM, each of Spark's jars, flags. None: no archive is possible.
 
     The JVM refuses an archive that fits something else by itself. The key is there so that each finds its own.
     """
-    said, home = release(environ), spark_home(environ)
+    said, home = java_release(environ), spark_home(environ)
     if java_version(said) < 17 or home is None:
         return None
     jars = sorted((home / "jars").iterdir())
@@ -80,24 +80,24 @@ def spark_home(environ: Mapping[str, str] = os.environ) -> Path | None:
     return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
 
 
-def find(conf: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> Path | None:
+def find_archive(conf: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> Path | None:
     """Return the archive for such jobs, None where there is none that is whole and this user's or root's."""
     try:
-        archives = folder(environ)
-        wanted = key(conf, environ) if archives else None
+        archives = archives_folder(environ)
+        wanted = archive_key(conf, environ) if archives else None
         files = sorted(archives.glob(f"{wanted}-*.archive")) if archives and wanted else []
-        return next((file for file in files if _trusted(file) and _whole(file)), None)
+        return next((file for file in files if _is_trusted(file) and _is_whole(file)), None)
     except OSError:  # no folder that can be read, Spark's jars gone: the job says what there is to say
         return None
 
 
-def _trusted(file: Path) -> bool:
+def _is_trusted(file: Path) -> bool:
     """Tell whether nobody else could have written it: what is in it is executed."""
     status = file.stat()
     return status.st_uid in (0, os.getuid()) and not status.st_mode & 0o022
 
 
-def _whole(file: Path) -> bool:
+def _is_whole(file: Path) -> bool:
     """Tell whether the file has the bytes that its name promises."""
     _, size, crc = file.stem.split("-")
     return file.stat().st_size == int(size) and checksum(file) == int(crc, 16)
@@ -112,25 +112,25 @@ def checksum(file: Path) -> int:
     return found
 
 
-def prepare(conf: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> Start:
+def prepare_start(conf: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> Start:
     """Return how spark-submit is to start a job.
 
     :param conf: Spark's properties of the job, of which FLAGS counts
     :param environ: the environment that spark-submit would have
     """
     launcher = {} if environ.get("SPARK_LAUNCHER_OPTS") else {"SPARK_LAUNCHER_OPTS": LAUNCHER}
-    archive = find(conf, environ)
+    archive = find_archive(conf, environ)
     defaults = _defaults(environ) if archive else []
     if archive is None or defaults is None:
         return Start(launcher, None)
-    option = "-XX:AOTCache" if java_version(release(environ)) >= MIN_AOT else "-XX:SharedArchiveFile"
+    option = "-XX:AOTCache" if java_version(java_release(environ)) >= MIN_AOT else "-XX:SharedArchiveFile"
     with suppress(OSError):  # the image is read-only; elsewhere the longest unused archive goes first
         os.utime(archive)
-    started = launcher | variables(archive.parent, f"{option}={archive}", environ)
+    started = launcher | start_variables(archive.parent, f"{option}={archive}", environ)
     return Start(started, str(defaults[0]) if defaults else None)
 
 
-def variables(archives: Path, flag: str, environ: Mapping[str, str]) -> dict[str, str]:
+def start_variables(archives: Path, flag: str, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a job with one more flag for its JVM.
 
     Spark puts its folder of configuration first on the class path, and a JVM takes no archive with a folder that has

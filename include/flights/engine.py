@@ -7,24 +7,18 @@ of twelve.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-from include.flights.contract import CONTRACT, ROW
-from include.flights.transform import INPUTS, OUTPUTS, point_to
-from include.flights.warehouse import load_file
-
-if TYPE_CHECKING:
-    from clickhouse_connect.driver.client import Client
-from collections.abc import Collection, Mapping
 from datetime import date
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 
 from include.flights import publish, warehouse
+from include.flights.contract import CONTRACT, ROW
+from include.flights.transform import INPUTS, OUTPUTS, point_to
+from include.flights.warehouse import load_file
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -41,11 +35,11 @@ SETTINGS = {
 }
 
 # A column of the feed, by its `many`. What is computed of a dictionary's column is computed once for each of its values.
-TEXT = {False: "LowCardinality(Nullable(String))", True: "Nullable(String)"}
+TEXT_TYPES = {False: "LowCardinality(Nullable(String))", True: "Nullable(String)"}
 
 
 @contextmanager
-def computed(client: Client, folder: Path) -> Iterator[dict[str, int]]:
+def computed_tables(client: Client, folder: Path) -> Iterator[dict[str, int]]:
     """Transform what lies in FOLDER/landing into temporary tables, called as in OUTPUTS, that are dropped at the end.
 
     :param client: a ClickHouse server's or the embedded engine's, with a session
@@ -56,7 +50,7 @@ def computed(client: Client, folder: Path) -> Iterator[dict[str, int]]:
     for name in INPUTS:
         file = folder / "landing" / f"{name}.parquet"
         columns = pq.read_schema(file).names
-        types = {ROW: "UInt64"} | {column.name: TEXT[column.many] for column in CONTRACT[name].columns}
+        types = {ROW: "UInt64"} | {column.name: TEXT_TYPES[column.many] for column in CONTRACT[name].columns}
         typed = ", ".join(f"{column} {types[column]}" for column in columns)
         client.command(f"CREATE OR REPLACE TEMPORARY TABLE feed_{name} ({typed}) ENGINE = Memory")
         load_file(client, f"feed_{name}", columns, file)
@@ -70,14 +64,14 @@ def computed(client: Client, folder: Path) -> Iterator[dict[str, int]]:
         client.command(f"DROP TEMPORARY TABLE {table}")
 
 
-def transform(client: Client, folder: Path) -> dict[str, int]:
-    """As the Spark job: FOLDER/transformed leads to the result once it is complete. Errors are those of `computed`.
+def transform_files(client: Client, folder: Path) -> dict[str, int]:
+    """As the Spark job: FOLDER/transformed leads to the result once it is complete. Errors are those of `computed_tables`.
 
     :returns: rows written, per table
     """
     attempt = Path(tempfile.mkdtemp(prefix="attempt-", dir=folder))
     attempt.chmod(0o755)  # the tasks of another worker may run as another user
-    with computed(client, folder) as rows:
+    with computed_tables(client, folder) as rows:
         for output in OUTPUTS:
             target = attempt / output
             target.mkdir()
@@ -93,7 +87,7 @@ def transform_and_publish(
 ) -> dict[str, object]:
     """Transform what landed in the warehouse's own engine and publish it: the Spark path's work, at once.
 
-    :param landed: what `feed.land` returned for the chunk
+    :param landed: what `feed.land_interval` returned for the chunk
     :param run: identifies the DAG run
     :param layout: a key of `warehouse.LAYOUTS`
     :returns: what `publish_day` does
@@ -101,5 +95,5 @@ def transform_and_publish(
     """
     first, last = (date.fromisoformat(landed[edge]) for edge in ("first_day", "last_day"))
     chosen = (warehouse.LAYOUTS[layout], landed["slice"], layers)
-    with computed(client, Path(landed["folder"])):
+    with computed_tables(client, Path(landed["folder"])):
         return publish.publish_day(client, None, first, last, landed["rows"], run, *chosen)
