@@ -164,12 +164,12 @@ def _without_spark() -> list[str]:
     def execute(operator: Any, context: Any) -> None:
         import clickhouse_connect
 
-        from include.flights import light
+        from include.flights import engine as warehouse_engine
 
         started.append(operator.task_id)
         client = clickhouse_connect.get_client(interface="chdb", path=":memory:")
         try:
-            light.transform(client, Path(operator.application_args[0]))
+            warehouse_engine.transform_files(client, Path(operator.application_args[0]))
         finally:
             client.close()
 

@@ -97,7 +97,7 @@ def restore(day: str) -> int:
     client = _warehouse()
     try:
         past = versions.history(client, date.fromisoformat(day))
-        versions.rollback(client, date.fromisoformat(day), by="probe", to=past.current.version)
+        versions.rollback_day(client, date.fromisoformat(day), by="probe", to=past.current.version)
         return len({event.version for event in past.events})
     finally:
         client.close()

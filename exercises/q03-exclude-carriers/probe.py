@@ -67,14 +67,14 @@ def samples(carrier: str, other: str) -> dict[str, dict]:
 
 def read(document: dict, lists: dict, home: str) -> dict:
     """Read each document as a run does, with a good one kept: which version is in force, and why."""
-    from include.chunks.in_force import in_force
+    from include.chunks.document import choose_version
 
     file, found = Path(home, "sample.json"), {}
     for name, more in lists.items():
         file.write_text(json.dumps(document))
-        in_force(file, Path(home, "kept"))
+        choose_version(file, Path(home, "kept"))
         file.write_text(json.dumps(document | more))
-        found[name] = {key: in_force(file, Path(home, "kept"))[key] for key in ("version", "why")}
+        found[name] = {key: choose_version(file, Path(home, "kept"))[key] for key in ("version", "why")}
     return found
 
 
