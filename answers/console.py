@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from include.flights.warehouse import WarehouseUnavailable
+from include.waiting import Deadline, exact_deadline
 
 out = Console()
 err = Console(stderr=True)
@@ -65,3 +66,13 @@ def day_of(text: str) -> date:
     if day.year != 2013:
         raise ValueError(f"{text} lies outside of the data, which covers 2013-01-01 to 2013-12-31")
     return day
+
+
+def deadline_of_option(seconds: float | None, default: float) -> Deadline:
+    """Return the deadline of a command's option: a person's seconds as they are, the default's as the machine needs."""
+    return Deadline(default) if seconds is None else exact_deadline(seconds)
+
+
+def default_help(seconds: float) -> str:
+    """Word the end of an option's help: its default."""
+    return f" ({seconds:.0f}, more on a slower machine)."

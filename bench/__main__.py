@@ -13,6 +13,8 @@ scheduling  tasks/s and hop latency beside `airflow standalone`, Prefect and Dag
 celery   the same shapes on docker compose with one Celery worker and two, beside the embedded stack; needs Docker
 knobs    tasks/s and hop latency with each knob of the scheduler changed alone (BENCH_SCALE=0.25)
 spark_start  a day's Spark job with and without its class archive, by two Javas (BENCH_JAVA=machine,wheel; BENCH_PAIRS=3)
+page     the Answers page against its budgets: first paint, bytes, queries and ms of a poll; needs Chromium
+deploys  the longest pause between the starts of two tasks while a commit is deployed from Git, and taken back
 exercises  a check of each ticket for interviews: all of it, copying, probe, judge, and the steps of the probe
 integrity  the checker of DAG files against Airflow's own DagBag, on 50 and 1,000 generated files
 """
@@ -226,8 +228,10 @@ def stack() -> dict:
 def main() -> None:
     """Run what is asked for."""
     from bench.compose import celery
+    from bench.deploys import deploys
     from bench.exercises import exercises
     from bench.fleet import fleet, waiting
+    from bench.page import page
     from bench.plots import plots
     from bench.scheduling import knobs, scheduling
     from bench.spark_start import spark_start
@@ -243,6 +247,8 @@ def main() -> None:
         "celery": celery,
         "knobs": knobs,
         "spark_start": spark_start,
+        "page": page,
+        "deploys": deploys,
         "exercises": exercises,
     }
     parser = argparse.ArgumentParser(

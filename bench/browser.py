@@ -49,23 +49,23 @@ class Page:
                 result: dict[str, Any] = answer["result"]
                 return result
 
-    def text(self) -> str:
-        """Return what the page shows, as text."""
-        result = self.call("Runtime.evaluate", expression="document.body ? document.body.innerText : ''")["result"]
+    def text(self, document: str = "document") -> str:
+        """Return what a document of the page shows, as text: its own, or that of a frame, by an expression."""
+        result = self.call("Runtime.evaluate", expression=f"{document}?.body?.innerText || ''")["result"]
         return str(result["value"])
 
-    def show(self, address: str, wanted: list[str]) -> str:
-        """Open an address and wait until the page shows all that is wanted. Returns its text.
+    def show(self, address: str, wanted: list[str], document: str = "document") -> str:
+        """Open an address and wait until a document of the page shows all that is wanted. Returns its text.
 
         :raises TimeoutError: naming what is missing
         """
         self.call("Page.navigate", url=address)
 
         def missing() -> list[str]:
-            return [words for words in wanted if words not in self.text()]
+            return [words for words in wanted if words not in self.text(document)]
 
         wait_until(lambda: not missing(), PATIENCE, f"{address} to show all", detail=missing, error=TimeoutError)
-        return self.text()
+        return self.text(document)
 
     def picture(self, file: Path) -> None:
         """Write what the page shows to a PNG file."""

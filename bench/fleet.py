@@ -27,14 +27,17 @@ BUNDLES = [
 
 
 @contextmanager
-def live(**environment: str) -> Iterator[tuple]:
-    """Return a stack of its own: (settings, REST client)."""
+def live(dags: str | None = None, **environment: str) -> Iterator[tuple]:
+    """Return a stack of its own: (settings, REST client).
+
+    :param dags: "git" for DAGs from a repository
+    """
     with tempfile.TemporaryDirectory() as home:
         os.environ |= {"ANSWERS_HOME": f"{home}/stack", **environment}
         from answers.stack import lifecycle
         from answers.stack.client import Airflow
 
-        settings = lifecycle.up(lambda line: None)
+        settings = lifecycle.up(lambda line: None, dags=dags)
         try:
             yield settings, Airflow(settings.url, settings.secrets["ADMIN_PASSWORD"])
         finally:

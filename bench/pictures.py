@@ -30,6 +30,7 @@ from answers.stack.client import Airflow, ApiError
 from answers.stack.parts import StackError
 from answers.stack.settings import Settings
 from bench.browser import BrowserMissing, browser
+from bench.page import signed_in
 from bench.plots import plots
 from include.flights.days import midnight
 
@@ -43,6 +44,7 @@ TICKET, WRONG_ANSWER = (
     "by-the-clock",
 )  # what is played for the pictures of a check and of its report
 DAY = date(2013, 2, 10)
+FRAME = "document.querySelector('iframe')?.contentDocument"  # of the Answers page in Airflow's UI
 PROMETHEUS = "http://127.0.0.1:9090"
 # rich's frame without its web font, which would be fetched from the network whenever somebody looks.
 SVG = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" width="{width}" xmlns="http://www.w3.org/2000/svg">
@@ -74,18 +76,35 @@ def ui() -> list[Path]:
     *_, (run,) = airflow.watch(dag_id, [run_id], 1800)
     if run.state != "success":
         raise ApiError(f"{run_id} of {dag_id} failed: see {settings.url}")
-    sign_in = {"username": "admin", "password": settings.secrets["ADMIN_PASSWORD"]}
-    token = (
-        httpx.post(f"{settings.url}/auth/token", json=sign_in, trust_env=False)
-        .raise_for_status()
-        .json()["access_token"]
-    )
-    with browser(WIDTH, HEIGHT) as page:
-        page.call("Network.setCookie", name="_token", value=token, url=settings.url)
+    with signed_in(settings, WIDTH, HEIGHT) as page:
         wanted = [dag_id, run_id, f"{len(run.tasks)} Task Instances", *run.tasks]
         text = page.show(airflow.link(dag_id, run_id), wanted)
         page.picture(IMAGES / "ui.png")
     return [IMAGES / "ui.png", _beside("ui", text)]
+
+
+def answers() -> list[Path]:
+    """Take the Answers page in Airflow's frame: a question with its answer, and what its last runs left behind, in the dark.
+
+    A run of question 1 is made where it is missing.
+    """
+    settings, client = Settings.load(), Airflow()
+    dag_id = client.find_dag("q01")
+    for _ in client.watch(dag_id, [client.start(dag_id, DAY)], 1800):
+        pass
+    files = []
+    for name, theme, place, wanted in (
+        ("answers", "light", "title", ["The answer to say", "Claims"]),
+        ("evidence", "dark", "evidence", ["Live evidence", "landed"]),
+    ):
+        with signed_in(settings, WIDTH, HEIGHT) as page:
+            keep = f"localStorage.setItem('theme', '{theme}')"  # where Airflow's own switch keeps it
+            page.call("Page.addScriptToEvaluateOnNewDocument", source=keep)
+            text = page.show(f"{settings.url}/plugin/answers/answers/?q=q01", wanted, FRAME)
+            page.call("Runtime.evaluate", expression=f"{FRAME}.getElementById('{place}').scrollIntoView()")
+            page.picture(IMAGES / f"{name}.png")
+        files += [IMAGES / f"{name}.png", _beside(name, text)]
+    return files
 
 
 def prove() -> list[Path]:
@@ -188,6 +207,7 @@ def drawn() -> list[Path]:
 
 PICTURES: dict[str, Callable[[], list[Path]]] = {
     "ui": ui,
+    "answers": answers,
     "prove": prove,
     "exercise": exercise,
     "sla": sla,

@@ -1,12 +1,16 @@
-"""Writes files in one step: a reader sees the old file or the new one, also after a crash."""
+"""Writes files in one step, so that a reader sees the old file or the new one, also after a crash. Locks files."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
+
+from include.waiting import poll
 
 
 def user_cache() -> Path:
@@ -44,3 +48,29 @@ def write_atomically(file: Path, content: str, mode: int = 0o644, durable: bool 
         if durable:
             stream.flush()
             os.fsync(stream.fileno())
+
+
+@contextmanager
+def exclusive_lock(
+    file: Path, taken: Callable[[str], Exception], note: str | None = None, seconds: float = 0
+) -> Iterator[TextIO]:
+    """Hold the lock of a file for the block. It ends with the process, however that ends. Makes the file where it is missing.
+
+    :param taken: makes the error where another process holds the lock, from what that one has written into the file
+    :param note: is written into the file, for those who find it locked; None leaves the content as it is
+    :param seconds: to wait for the lock
+    :returns: the open file; a child process that inherits it holds the lock, too
+    """
+    with file.open("a+", encoding="utf-8") as stream:
+        for _ in poll(seconds, 0.01):
+            with suppress(BlockingIOError):
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+        else:
+            stream.seek(0)
+            raise taken(stream.read().strip())
+        if note is not None:
+            stream.truncate(0)
+            stream.write(note)
+            stream.flush()
+        yield stream

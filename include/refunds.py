@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from include.errors import PermanentError
+from include.errors import DayMissing, PermanentError
 from include.flights.days import ZONE
 
 if TYPE_CHECKING:
@@ -29,10 +29,6 @@ WHERE flight_date = {day:Date}
 GROUP BY carrier
 ORDER BY carrier
 """
-
-
-class DayMissing(PermanentError, ValueError):
-    """The warehouse has no flights of the day. The text says what to run."""
 
 
 class ClockInvalid(PermanentError, ValueError):

@@ -132,16 +132,6 @@ def exact_deadline(seconds: float) -> Deadline:
     return Deadline(seconds, scales=False)
 
 
-def deadline_of_option(seconds: float | None, default: float) -> Deadline:
-    """Return the deadline of a command's option: a person's seconds as they are, the default's as the machine needs."""
-    return Deadline(default) if seconds is None else exact_deadline(seconds)
-
-
-def default_help(seconds: float) -> str:
-    """Word the end of an option's help: its default."""
-    return f" ({seconds:.0f}, more on a slower machine)."
-
-
 def poll(seconds: float | Deadline, pause: float = 0.5) -> Iterator[Deadline]:
     """Yield the deadline once at least, and then after each pause until the time is up."""
     deadline = Deadline.of(seconds)

@@ -27,14 +27,13 @@ from answers.cli.rollback import rollback
 from answers.cli.secrets import app as secrets
 from answers.cli.sla import sla
 from answers.cli.walk import walk
-from answers.console import AsJson, days_of, err, out, print_progress, readable_errors
+from answers.console import AsJson, days_of, deadline_of_option, default_help, err, out, print_progress, readable_errors
 from answers.deploy.roll import command as roll
 from answers.interrupts import interruptible
 from answers.progress import show_runs
 from answers.proof.prove import prove
 from answers.stack.client import Airflow
 from answers.stack.settings import Settings
-from include.waiting import deadline_of_option, default_help
 
 app = typer.Typer(
     help="Interview questions on Airflow, answered by DAGs that run, with proof.",

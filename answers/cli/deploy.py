@@ -11,8 +11,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from answers.console import default_help
 from answers.interrupts import interruptible
-from include.waiting import default_help
 
 NONE = "none"
 

@@ -9,14 +9,13 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from answers.console import AsJson, day_of, days_of, err, out, readable_errors
+from answers.console import AsJson, day_of, days_of, deadline_of_option, default_help, err, out, readable_errors
 from answers.interrupts import interruptible
 from answers.operate.fleet_due import Published, read_published
 from answers.operate.repair import PAUSED, REPAIRED, Repair, Repairer, Request
 from answers.progress import show_fleet, show_repairs, table_of_repairs
 from answers.stack.client import Airflow
 from include.fleet.model import load_fleet
-from include.waiting import deadline_of_option, default_help
 
 app = typer.Typer(help="The fleet of question 4: more than fifty DAGs from one YAML file.", no_args_is_help=True)
 

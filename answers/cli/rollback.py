@@ -13,8 +13,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from answers.console import out, readable_errors
-from include.waiting import deadline_of_option, default_help
+from answers.console import deadline_of_option, default_help, out, readable_errors
 
 if TYPE_CHECKING:
     from include.flights.versions import History

@@ -134,7 +134,9 @@ def _show_excerpt(anchor: str, edit: bool) -> None:
     found = excerpt(anchor)
     out.print(f"[cyan]{escape(found.file)}:{found.line}[/]", highlight=False)
     lexer = Syntax.guess_lexer(found.file, found.text)
-    out.print(Syntax(found.text, lexer, line_numbers=True, start_line=found.line, word_wrap=True, theme="ansi_dark"))
+    lines = Syntax(found.text, lexer, line_numbers=True, start_line=found.first, word_wrap=True, theme="ansi_dark")
+    lines.highlight_lines = {found.line}
+    out.print(lines)
     editor = os.environ.get("VISUAL")
     if edit and not editor:
         err.print("answers: --edit opens the editor that $VISUAL names, and it is not set", style="yellow")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -12,11 +11,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from include.files import exclusive_lock
+
 ENDS = ("done", "rolled-back", "given-up")
 
 
 class JournalLocked(RuntimeError):
     """Another deploy holds the lock."""
+
+    def __init__(self, holder: str) -> None:
+        holder = holder or "another process"
+        super().__init__(f"{holder} deploys at this moment: wait for it, or see `answers deploy --status`")
 
 
 @dataclass
@@ -55,18 +60,7 @@ class Journal:
         :raises Busy: another process holds it
         """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (self.folder / "lock").open("a+") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.seek(0)
-                holder = lock.read().strip() or "another process"
-                raise JournalLocked(
-                    f"{holder} deploys at this moment: wait for it, or see `answers deploy --status`"
-                ) from None
-            lock.truncate(0)
-            lock.write(f"process {os.getpid()}")
-            lock.flush()
+        with exclusive_lock(self.folder / "lock", JournalLocked, f"process {os.getpid()}"):
             self._drop_cut_off_line()
             yield
 

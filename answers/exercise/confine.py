@@ -79,7 +79,7 @@ def leave_network() -> bool:
 
 
 def gather_orphans() -> None:
-    """Make this process the parent of what its descendants leave behind, so that nothing escapes `end_descendants`."""
+    """Make this process the parent of what its descendants leave behind, so that `kill_descendants` finds it."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
 
@@ -151,28 +151,3 @@ def _call(number: int, *arguments: int | bytes) -> int:
     if result < 0:
         raise OSError(ctypes.get_errno(), f"Landlock: {os.strerror(ctypes.get_errno())}")
     return result
-
-
-def end_descendants(pid: int, spare: Iterable[int] = ()) -> None:
-    """Kill everything that a process has started, however deep, and what that starts meanwhile. The process itself stays.
-
-    :param spare: processes that stay, with what they started.
-    """
-    import psutil
-
-    for _ in range(200):
-        try:
-            descendants = psutil.Process(pid).children(recursive=True)
-        except psutil.NoSuchProcess:
-            return
-        kept = set(spare)
-        for server in spare:
-            if psutil.pid_exists(server):
-                kept |= {child.pid for child in psutil.Process(server).children(recursive=True)}
-        alive = [each for each in descendants if each.pid not in kept and each.status() != psutil.STATUS_ZOMBIE]
-        if not alive:
-            return
-        for each in alive:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                each.kill()
-        psutil.wait_procs(alive, timeout=0.2)

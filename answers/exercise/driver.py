@@ -24,6 +24,7 @@ from types import ModuleType
 from typing import Any
 
 from answers.exercise import confine, steps
+from answers.process_tree import kill_descendants
 from include.waiting import Deadline, exact_deadline
 
 LARGEST = 20 << 20  # bytes of one result
@@ -93,7 +94,7 @@ class Driver:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            confine.end_descendants(os.getpid(), self.servers)
+            kill_descendants(os.getpid(), self.servers)
         if payload is None:
             return VALUE, _error("TimedOut", f"was still running after {seconds:.0f} s")
         if not payload:

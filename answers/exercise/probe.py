@@ -20,6 +20,7 @@ from typing import Any
 
 from answers.exercise import confine, steps
 from answers.exercise.driver import SECONDS, CannotTell, Driver, Recorded, load_module
+from answers.process_tree import kill_descendants
 
 _prepared = False  # whether this process has what `preload` imports
 
@@ -210,7 +211,7 @@ def main() -> None:
         ended, why = "cannot tell", f"{type(error).__name__}: {error}"
     except Exception:
         ended, why = "broken", traceback.format_exc()
-    confine.end_descendants(os.getpid())
+    kill_descendants(os.getpid())
     answer.write(json.dumps({"ended": ended, "why": why, "seals": p.seals, "costs": p.costs}) + "\n")
     answer.flush()
     os._exit(0)

@@ -20,6 +20,7 @@ from answers.exercise import confine
 from answers.exercise.catalogue import Ticket
 from answers.exercise.changes import CannotJudge
 from answers.exercise.warm import Forked, Warm
+from answers.process_tree import kill_tree
 from include.files import user_cache
 from include.waiting import Deadline, slowness
 
@@ -277,8 +278,7 @@ def end(process: Process) -> None:
     """End a driver with everything below it, whatever that does meanwhile."""
     if process.poll() is None:
         process.send_signal(signal.SIGSTOP)  # it starts nothing more, and stays the parent of orphans
-        confine.end_descendants(process.pid)
-        process.kill()
+        kill_tree(process.pid)
     process.wait()
     if process.stdout:
         process.stdout.close()

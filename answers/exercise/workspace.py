@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import fcntl
 import json
 import re
 import secrets
@@ -21,7 +20,7 @@ from answers.exercise.catalogue import ExerciseError, Ticket
 from answers.exercise.changes import git
 from answers.exercise.check import lay_overlay
 from answers.proof.copies import CopyError, hand_out
-from include.files import write_atomically
+from include.files import exclusive_lock, write_atomically
 
 START = "refs/answers/start"
 CHECKS = "refs/answers/checks/"
@@ -180,11 +179,8 @@ def alone(workspace: Workspace) -> Iterator[None]:
     """
     file = workspace.folder / ".answers" / "check.lock"
     file.parent.mkdir(exist_ok=True)
-    with file.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise ExerciseError(f"another check of {workspace.folder} is at work: wait for it, or end it") from None
+    refused = ExerciseError(f"another check of {workspace.folder} is at work: wait for it, or end it")
+    with exclusive_lock(file, lambda _: refused):
         yield
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -158,7 +159,13 @@ def evidence_of(request: Request, question_id: str, user: GetUserDep) -> Respons
     if not dags:
         raise HTTPException(403, "You may not read the runs of this question's DAG.")
     with create_session() as session:
-        return _reply(request, evidence(found, dags, session))
+        return _reply(request, evidence(found, dags, session, _data_root()))
+
+
+def _data_root() -> Path | None:
+    """Return the folder that all runs share, by the Variable of the environment: asking Airflow would be a query more."""
+    folder = os.environ.get("AIRFLOW_VAR_DATA_ROOT")
+    return Path(folder) if folder else None
 
 
 @router.get("/of-dag/{dag_id}", response_model=None)

@@ -5,15 +5,26 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from answers.exercise.catalogue import ExerciseError, load_all
 from answers.page import plots
-from answers.page.evidence import dags_of
+from answers.page.evidence import dags_of, filled, has_all
 from answers.proof.anchors import ClaimedTest, claimed_tests
-from answers.proof.catalog import ROOT, CatalogError, Claim, Fault, Question, Step, load_faults, load_questions
+from answers.proof.catalog import (
+    QUESTIONS,
+    ROOT,
+    CatalogError,
+    Claim,
+    Fault,
+    Question,
+    Step,
+    load_faults,
+    load_questions,
+)
 from answers.proof.excerpts import excerpt
 from answers.proof.results import CHANGED, Now, load_results, results_path, tree_digest, with_states
 from answers.proof.walk import seconds_of, sentences
@@ -21,6 +32,14 @@ from answers.proof.walk import seconds_of, sentences
 ROOMS = (".ci", ".github", "answers", "bench", "config", "dags", "deploy", "include", "packages", "plugins", "tests")
 PROVEN, PROVEN_THEN, FAILING, NOT_PROVEN = "proven", f"proven, {CHANGED}", "failing", "not proven"
 LOOKS_APART = 1.0  # seconds: pages that ask at once look at the files once
+MAKES_RUNS = (
+    "answers run ",
+    "answers fleet run ",
+    "answers kafka up",
+    "answers kafka produce ",
+    "answers flights generate ",
+)
+PROGRAMS = re.compile(r"`((?:answers|make|docker|pytest|python|curl|kubectl|[A-Z_]+=\S+) [^`]*)`")
 ANYWHERE_ELSE = "none"  # the digest of a tree that nobody can compare: an image has no list of the project's files
 
 
@@ -32,37 +51,40 @@ class Site:
 
     def __init__(self, root: Path = ROOT) -> None:
         self.root = root
-        self._lock = threading.Lock()
+        self._lock, self._catalogue = threading.Lock(), threading.Lock()
         self._seen: object = None
         self._looked = -LOOKS_APART
-        self._known: tuple[dict[str, Any], dict[str, Question]] | None = None
+        self._known: dict[str, Any] | None = None
+        self._questions: tuple[object, dict[str, Question]] = (None, {})
 
     def documents(self) -> dict[str, Any]:
         """Return every document of the page by its path: `questions`, `questions/q01`, `plots/throughput`.
 
         :raises CatalogError: a file of the catalogue is wrong. The message names the file and the line or field.
         """
-        return self._read()[0]
-
-    def question(self, id_: str) -> Question | None:
-        """Return a question of the catalogue; None where there is none of this id.
-
-        :raises CatalogError: a file of the catalogue is wrong.
-        """
-        return self._read()[1].get(id_)
-
-    def _read(self) -> tuple[dict[str, Any], dict[str, Question]]:
         with self._lock:  # two requests at once read the project once
             if self._known and time.monotonic() - self._looked < LOOKS_APART:
                 return self._known
             seen = fingerprint(self.root)
             if self._known is None or seen != self._seen:
                 self._known = None
-                found = load_questions(self.root)
-                self._known = documents(self.root, found), {each.id: each for each in found}
+                self._known = documents(self.root, load_questions(self.root))
                 self._seen = seen
             self._looked = time.monotonic()
             return self._known
+
+    def question(self, id_: str) -> Question | None:
+        """Return a question of the catalogue; None where there is none of this id.
+
+        Looks at the files of the questions alone: the page polls, and a look at the whole project takes longer than the queries.
+
+        :raises CatalogError: a file of the catalogue is wrong.
+        """
+        with self._catalogue:
+            seen = tuple((str(file), _stat(file)) for file in _files(self.root / QUESTIONS))
+            if seen != self._questions[0]:
+                self._questions = seen, {each.id: each for each in load_questions(self.root)}
+            return self._questions[1].get(id_)
 
 
 def fingerprint(root: Path) -> object:
@@ -169,9 +191,16 @@ def question(
         "words": len((each.answer or "").split()),
         "then_now": [pair.model_dump() for pair in each.then_now],
         "claims": [claim(one, root, results.get(one.id, {}), tests.get(one.id, [])) for one in each.claims],
+        "makes": makes_runs(each),
         "plots": plots.of_question(each.id, root),
         "walk": [_step(root, step) for step in each.walk],
     }
+
+
+def makes_runs(each: Question) -> list[str]:
+    """Return the commands that leave something to see of a question: those of its walk, else a day's run."""
+    walked = [command for step in each.walk for command in step.commands if command.startswith(MAKES_RUNS)]
+    return list(dict.fromkeys(walked)) or [f"answers run {each.id} --date 2013-06-13"]
 
 
 def _step(root: Path, step: Step) -> dict[str, Any]:
@@ -192,6 +221,8 @@ def claim(one: Claim, root: Path, result: dict[str, Any], tests: list[ClaimedTes
         "id": one.id,
         "text": one.text,
         "see": one.see,
+        "commands": PROGRAMS.findall(one.see),
+        "measured": measured(one, root),
         "live": one.tier == "live",
         "state": state,
         "reason": result.get("reason") if state != PROVEN else None,
@@ -210,8 +241,21 @@ def _anchor(root: Path, anchor: str) -> dict[str, Any]:
     try:
         found = excerpt(anchor, root)
     except CatalogError as error:
-        return {"anchor": anchor, "file": anchor.partition(":")[0], "line": None, "text": str(error)}
-    return {"anchor": anchor, "file": found.file, "line": found.line, "text": found.text}
+        return {"anchor": anchor, "file": anchor.partition(":")[0], "line": None, "first": None, "text": str(error)}
+    return asdict(found)
+
+
+def measured(one: Claim, root: Path) -> list[dict[str, str]]:
+    """Return what was measured of a claim, with its source. A record that is missing or lacks a value says nothing."""
+    said = []
+    for each in (each for each in one.evidence if each.results):
+        try:
+            result, about = plots.record(root, each.results or "")
+        except plots.UNREADABLE:
+            continue
+        if has_all(each, result):
+            said.append({"text": filled(each, [result], {}), "source": f"{plots.RESULTS}/{each.results}.json: {about}"})
+    return said
 
 
 def _short(each: dict[str, Any]) -> dict[str, Any]:

@@ -1,13 +1,16 @@
-"""Says what the last runs of a question left behind, from the metadata database: three queries, whatever the number of runs.
+"""Says what the last runs of a question left behind, in the metadata database and in documents below the data root.
 
-The warehouse is not opened: the embedded one belongs to one process at a time, and every task would wait for the API server.
-What is said of tables comes from what the tasks returned.
+The database is asked three queries, however many runs there are. The warehouse is not opened: the embedded one belongs to
+one process at a time, and every task would wait for the API server. What is said of tables comes from what the tasks returned.
 """
 
 from __future__ import annotations
 
 import json
+import os
+import re
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from answers.proof.catalog import Evidence, Question
@@ -20,31 +23,41 @@ if TYPE_CHECKING:
 RUNS = 10
 SENTENCES = 3  # a claim's, of the newest days
 LONGEST = 200  # characters of a value
+LARGEST = 64 * 1024  # bytes of a document
 
 
 def dags_of(question: Question) -> list[str]:
     """List the ids of the DAGs whose runs are evidence of a question: those that its claims name, else its own."""
-    own = question.dag.rpartition("/")[2].removesuffix(".py") if question.dag else None
-    named = [each.dag or own for claim in question.claims for each in claim.evidence] or [own]
+    own = _own_dag(question)
+    named = [each.dag or own for claim in question.claims for each in claim.evidence if not each.results] or [own]
     return [dag for dag in dict.fromkeys(named) if dag]
 
 
-def evidence(question: Question, dags: list[str], session: Session) -> dict[str, Any]:
+def _own_dag(question: Question) -> str | None:
+    return question.dag.rpartition("/")[2].removesuffix(".py") if question.dag else None
+
+
+def evidence(question: Question, dags: list[str], session: Session, data_root: Path | None = None) -> dict[str, Any]:
     """Return the last runs of these DAGs, and a sentence for each claim and day that they are evidence of.
 
     :param dags: those of `dags_of` that the reader may see.
+    :param data_root: the folder that all runs share; no document is read when None.
     """
     runs = _runs(dags, session)
     pairs = [(run.dag_id, run.run_id) for run in runs]
     tasks = _tasks(pairs, session) if pairs else {}
     returned = _returned(question, pairs, session) if pairs else {}
     shown = [_shown(run, tasks.get((run.dag_id, run.run_id), [])) for run in runs]
-    said = [
-        {"claim": claim.id, "text": text}
-        for claim in question.claims
-        for each in claim.evidence
-        for text in _sentences(each, each.dag, shown, returned)
-    ]
+
+    def told(each: Evidence) -> tuple[str, list[str]]:
+        if each.task:
+            return f"returned by {each.task}", _sentences(each, each.dag, shown, returned)
+        if each.file and data_root and (each.dag or _own_dag(question)) in dags:
+            return f"from {each.file}, below the data root", _of_files(each, data_root)
+        return "", []
+
+    known = [(claim.id, *told(each)) for claim in question.claims for each in claim.evidence]
+    said = [{"claim": id_, "text": text, "source": source} for id_, source, texts in known for text in texts]
     return {"question": question.id, "dags": dags, "runs": shown, "said": said}
 
 
@@ -86,7 +99,7 @@ def _returned(question: Question, pairs: list[tuple[str, str]], session: Session
     from airflow.models.xcom import XComModel
     from sqlalchemy import select, tuple_
 
-    tasks = {each.task for claim in question.claims for each in claim.evidence}
+    tasks = {each.task for claim in question.claims for each in claim.evidence if each.task}
     if not tasks:
         return {}
     query = select(XComModel.dag_id, XComModel.run_id, XComModel.task_id, XComModel.value).where(
@@ -129,7 +142,7 @@ def _sentences(
     """
     by_day: dict[str, list[tuple[int, Any]]] = {}
     for run in runs:
-        value = returned.get((run["dag"], run["run"], each.task))
+        value = returned.get((run["dag"], run["run"], each.task or ""))
         if dag in (None, run["dag"]) and value is not None:
             tries = max((task["tries"] for task in run["tasks"] if task["task"] == each.task), default=1)
             by_day.setdefault(run["day"], []).append((tries, value))
@@ -137,14 +150,43 @@ def _sentences(
     for day, values in by_day.items():
         n = sum(tries for tries, _ in values)
         if n >= each.at_least:
-            names = {"n": n, "day": day} | {
-                name: _told(_inside(value, name) for _, value in values) for name in each.show
-            }
-            text = each.says
-            for name, value in names.items():  # not str.format, which would follow attributes
-                text = text.replace(f"{{{name}}}", str(value))
-            said.append(text)
+            said.append(filled(each, [value for _, value in values], {"n": n, "day": day}))
     return said[:SENTENCES]
+
+
+def _of_files(each: Evidence, data_root: Path) -> list[str]:
+    """Return what the catalogue says of the newest document that fits its pattern.
+
+    A document that is too large, no JSON, or lacks a value says nothing. Nor does one that a link leads to from outside of the
+    folder: tasks may write there, and the API server may read more than they.
+    """
+    try:
+        newest, *others = sorted(data_root.glob(each.file or ""), key=os.path.getmtime, reverse=True)
+        if not newest.resolve().is_relative_to(data_root.resolve()) or newest.stat().st_size > LARGEST:
+            return []
+        document = json.loads(newest.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none is there, or it has gone meanwhile
+        return []
+    n = 1 + len(others)
+    if n < each.at_least or not has_all(each, document):
+        return []
+    return [filled(each, [document], {"n": n})]
+
+
+def has_all(each: Evidence, value: Any) -> bool:
+    """Tell whether a value has everything that is shown of it."""
+    return all(_inside(value, name) is not None for name in each.show)
+
+
+def filled(each: Evidence, values: list[Any], names: dict[str, Any]) -> str:
+    """Return the sentence of the catalogue with its names replaced.
+
+    :param values: that have what is shown; one for each run.
+    :param names: further ones.
+    """
+    names = {name: _told(_inside(value, name) for value in values) for name in each.show} | names
+    # At one go, and not by str.format: a value that has braces in it stays as it is, and no attribute is followed.
+    return re.sub(r"\{([^}]*)\}", lambda found: str(names[found[1]]), each.says)
 
 
 def _told(values: Iterable[Any]) -> str:

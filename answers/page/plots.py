@@ -9,6 +9,7 @@ from typing import Any
 RESULTS = "bench/results"
 HISTORY = "docs/images/sla.txt"
 WEEK = re.compile(r"^(\S+): (\d+) of (\d+) on time", re.MULTILINE)
+UNREADABLE = (OSError, ValueError, KeyError, TypeError, AttributeError)  # what a damaged record raises
 Bars = list[tuple[str, float]]
 
 
@@ -75,11 +76,20 @@ def of_question(question_id: str, root: Path) -> list[str]:
     return [name for name, plot in plots(root).items() if plot["question"] == question_id]
 
 
+def record(root: Path, name: str) -> tuple[dict[str, Any], str]:
+    """Return what a benchmark recorded, and by which command, where and when.
+
+    :raises OSError, ValueError, KeyError, TypeError, AttributeError: it is missing, cut off, or of another form (UNREADABLE)
+    """
+    document = json.loads((root / RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+    machine = document["machine"]
+    return document["result"], f"{machine['command']}, {machine['cpus']} CPUs, {machine['at'][:10]}"
+
+
 def _recorded(root: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, (question, title, unit, bars, goal) in PLOTS.items():
         try:
-            document = json.loads((root / RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-            result, machine = document["result"], document["machine"]
+            result, made = record(root, name)
             yield (
                 name,
                 {
@@ -90,10 +100,10 @@ def _recorded(root: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                     "bars": [{"label": label, "value": float(value)} for label, value in bars(result)],
                     "goal": {"label": "the goal", "value": float(result[goal])} if goal else None,
                     "source": f"{RESULTS}/{name}.json",
-                    "made": f"{machine['command']}, {machine['cpus']} CPUs, {machine['at'][:10]}",
+                    "made": made,
                 },
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except UNREADABLE:
             continue
 
 

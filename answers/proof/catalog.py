@@ -66,21 +66,28 @@ def _listed(value: Any) -> Any:
 
 
 class Evidence(Strict):
-    """Says in a sentence what the runs of a DAG left behind, from what one of their tasks returned."""
+    """Says in a sentence what can be seen of a claim: what a task returned, what runs left in a file, what was measured."""
 
     dag: Text | None = None
     """The DAG's id; the question's own DAG when None."""
-    task: Text
+    task: Text | None = None
+    """The task that returned the values."""
+    file: Annotated[Text, AfterValidator(_inside_project)] | None = None
+    """A pattern of JSON documents below the data root; the newest one has the values: `failures/*/*.json`."""
+    results: Annotated[str, StringConstraints(pattern=r"^\w+$")] | None = None
+    """The record of a measurement that has the values: `q07_kills` for bench/results/q07_kills.json."""
     show: Annotated[list[Text], Field(min_length=1)]
-    """Names in the returned value, dotted for what is inside: `published.flights`."""
+    """Names in the value or document, dotted for what is inside: `published.flights`."""
     at_least: Annotated[int, Field(ge=1)] = 1
-    """So many tries of the task there must be for a day before there is a sentence about it."""
+    """So many tries of the task there must be for a day, or so many files, before there is a sentence about it."""
     says: Text
-    """The sentence. `{n}` is the number of tries, `{day}` the run's local day, `{published.flights}` a shown value."""
+    """The sentence, with shown values in braces. `{n}` is the number of tries or files, `{day}` a task's local day."""
 
     @model_validator(mode="after")
     def _names_what_it_shows(self) -> Self:
-        known = {"n", "day", *self.show}
+        if sum(kind is not None for kind in (self.task, self.file, self.results)) != 1:
+            raise ValueError("evidence has one source: task, file or results")
+        known = {"n", *self.show} - ({"n"} if self.results else set()) | ({"day"} if self.task else set())
         if unknown := sorted(set(re.findall(r"\{([^}]*)\}", self.says)) - known):
             raise ValueError(f"says: {', '.join(unknown)} should be one of {', '.join(sorted(known))}")
         return self

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import xmlrpc.client
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ from answers.stack.processes import (
 )
 from answers.stack.repository import RepositoryError
 from answers.stack.settings import PROJECT, Settings
+from include.files import exclusive_lock
 from include.waiting import poll
 
 CLIENTS_OF_API = ("scheduler", "dag-processor", "triggerer", "kafka-relay")
@@ -168,21 +169,13 @@ def stop_if_started_within(say: Say = print) -> Iterator[None]:
             choose_dags(dags_before)
 
 
-@contextmanager
-def _one_at_a_time(home: Path, work: str) -> Iterator[None]:
+def _one_at_a_time(home: Path, work: str) -> AbstractContextManager[object]:
     """Let one command at a time start or stop the stack.
 
     :param work: "starting" or "stopping", for `work_under_way`
     """
-    with (home / "lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise StackError(f"another `answers up` or `answers down` works on {home}: wait for it") from None
-        lock.truncate(0)
-        lock.write(work)
-        lock.flush()
-        yield
+    refused = StackError(f"another `answers up` or `answers down` works on {home}: wait for it")
+    return exclusive_lock(home / "lock", lambda _: refused, work)
 
 
 def work_under_way(settings: Settings) -> str | None:

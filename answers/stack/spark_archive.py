@@ -11,7 +11,6 @@ removed by the next one.
 from __future__ import annotations
 
 import argparse
-import fcntl
 import os
 import shutil
 import subprocess
@@ -24,8 +23,10 @@ from pathlib import Path
 import psutil
 
 from answers.interrupts import interruptible
+from answers.process_tree import kill_tree
 from answers.stack.preflight import disk_available, memory_available
 from answers.stack.settings import PROJECT
+from include.files import exclusive_lock
 from include.flights.days import midnight
 from include.flights.spark import SMALL_JOB
 from plugins import spark_start
@@ -39,19 +40,21 @@ class ArchiveImpossible(RuntimeError):
     """There is no archive, and the next attempt would end alike. The text says why."""
 
 
+class AnotherBuilder(RuntimeError):
+    """Another process makes the archive."""
+
+
 @contextmanager
-def only_builder(archives: Path) -> Iterator[int | None]:
-    """Hold the right to write into the folder, as an open file; None where another process has it.
+def only_builder(archives: Path) -> Iterator[int]:
+    """Hold the right to write into the folder, as an open file.
 
     The job inherits the file: while the job of a killed builder still runs, nobody begins another one.
+
+    :raises AnotherBuilder: another process has it
     """
     archives.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (archives / "lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield None
-            return
+    refused = AnotherBuilder("another process makes the class archive")
+    with exclusive_lock(archives / "lock", lambda _: refused) as lock:
         yield lock.fileno()
 
 
@@ -140,16 +143,7 @@ def _run_job(landed: str, variables: dict[str, str], lock: int, gently: bool) ->
             if status := job.wait():
                 raise subprocess.CalledProcessError(status, command[:1])
         finally:
-            _kill(job.pid)
-
-
-def _kill(pid: int) -> None:
-    """Kill a process with all that it has started."""
-    with suppress(psutil.NoSuchProcess):
-        job = psutil.Process(pid)
-        for process in (*job.children(recursive=True), job):
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+            kill_tree(job.pid)
 
 
 def _lowest_priority(pid: int) -> None:
@@ -182,12 +176,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return print("ANSWERS_SPARK_ARCHIVES=off: no class archive is made")
     try:
         with interruptible(), only_builder(archives) as lock:
-            reason = reason_against(archives) if lock else "another process makes the class archive"
-            if lock is None or reason:
+            if reason := reason_against(archives):
                 return print(reason)
             if not now:
                 wait_until_idle()
             print(f"Spark starts from {make_archive(archives, lock, gently=not now)} from now on")
+    except AnotherBuilder as error:
+        print(error)
     except ArchiveImpossible as error:
         (archives / f"{spark_start.archive_key(SMALL_JOB)}.impossible").write_text(str(error))
         raise SystemExit(f"no class archive: {error}") from None

@@ -1,7 +1,6 @@
 """Scenarios and recorder for dags/q08_failure_matrix.py: how a task may end, and which parts of Airflow notice it.
 
-`observed_effects` reads the records back. bench/results/failure_matrix.json is what a live stack showed. docs/q08.md has its
-table.
+bench/results/failure_matrix.json is what a live stack showed. docs/q08.md has its table.
 """
 
 from __future__ import annotations
@@ -25,13 +24,6 @@ SCENARIOS = {
     "sigterm": "SIGTERM of the task's process",
     "sigkill": "SIGKILL of the task's process",
     "sigkill_worker": "SIGKILL of the task and its worker",
-}
-EFFECTS = {
-    "task_callback": "task callback",
-    "dag_callback": "DAG callback",
-    "teardown": "teardown",
-    "one_failed": "`one_failed` task",
-    "deadline": "deadline",
 }
 SLEEP_SECONDS = 25.0  # seconds; longer than any timeout of the matrix
 
@@ -65,32 +57,3 @@ def run_scenario(scenario: str) -> str:
 def record_effect(data_root: Path, dag_id: str, run_id: str, effect: str, seen: dict[str, Any]) -> None:
     """Record that an effect of a failure was seen in a run."""
     records.write_once(records.record_path(data_root / FOLDER, dag_id, run_id, effect), seen | {"effect": effect})
-
-
-def observed_effects(data_root: Path, dag_id: str, run_id: str) -> dict[str, str]:
-    """Return the effects that were seen in a run: effect -> the process that it happened in."""
-    folder = records.record_path(data_root / FOLDER, dag_id, run_id, "x").parent
-    found = [
-        each for each in records.read_records(folder.parent) if (each["dag_id"], each["run_id"]) == (dag_id, run_id)
-    ]
-    seen = {each["effect"]: each["process"] for each in found}
-    if any((each["dag_id"], each["run_id"]) == (dag_id, run_id) for each in records.recorded_misses(data_root)):
-        seen["deadline"] = "triggerer"
-    return seen
-
-
-def matrix_table(rows: dict[str, dict[str, Any]]) -> str:
-    """Write the matrix as Markdown.
-
-    :param rows: scenario -> {"state" of the run, "effects": {effect: process}}
-    """
-    lines = [" | ".join(["| how the task ends", *EFFECTS.values(), "run |"]), "|---" * (len(EFFECTS) + 2) + "|"]
-    for scenario, title in SCENARIOS.items():
-        seen = rows[scenario]["effects"]
-        cells = [_cell(seen.get(effect)) for effect in EFFECTS]
-        lines.append(" | ".join([f"| {title}", *cells, f"{rows[scenario]['state']} |"]))
-    return "\n".join(lines) + "\n"
-
-
-def _cell(process: str | None) -> str:
-    return "no" if process is None else f"yes, in the {process}" if process == "DAG processor" else "yes"

@@ -6,20 +6,19 @@ State is on the disk that all of the platform's processes share: a record for ea
 
 from __future__ import annotations
 
-import fcntl
 import json
 import re
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from include.alerts import records
-from include.waiting import poll
+from include.files import exclusive_lock
 
 FOLDER = "failures"
 STORM_SIZE = 5  # messages in a WINDOW that are sent singly
@@ -101,13 +100,8 @@ def _count_in_storm(storm: dict[str, Any], dag_id: str, now: float) -> Verdict:
 @contextmanager
 def _locked_storm(file: Path) -> Iterator[dict[str, Any]]:
     """Give the state of the storm, and write it back at the end. Its lock goes with a process that is killed."""
-    with file.open("a+", encoding="utf-8") as stream:
-        for _ in poll(LOCK_PATIENCE, 0.01):
-            with suppress(BlockingIOError):
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-        else:
-            raise BlockingIOError(f"{file} is locked by others")
+    refused = BlockingIOError(f"{file} is locked by others")
+    with exclusive_lock(file, lambda _: refused, seconds=LOCK_PATIENCE) as stream:
         stream.seek(0)
         try:
             state = json.loads(stream.read())

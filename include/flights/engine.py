@@ -18,7 +18,6 @@ import pyarrow.parquet as pq
 from include.flights import publish, warehouse
 from include.flights.contract import CONTRACT, ROW
 from include.flights.transform import INPUTS, OUTPUTS, point_to
-from include.flights.warehouse import load_file
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -53,7 +52,7 @@ def computed_tables(client: Client, folder: Path) -> Iterator[dict[str, int]]:
         types = {ROW: "UInt64"} | {column.name: TEXT_TYPES[column.many] for column in CONTRACT[name].columns}
         typed = ", ".join(f"{column} {types[column]}" for column in columns)
         client.command(f"CREATE OR REPLACE TEMPORARY TABLE feed_{name} ({typed}) ENGINE = Memory")
-        load_file(client, f"feed_{name}", columns, file)
+        warehouse.load_file(client, f"feed_{name}", columns, file)
     rows = {}
     for output in OUTPUTS:
         query = (SQL / f"{output}.sql").read_text()

@@ -7,13 +7,12 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from include.errors import PermanentError
+from include.errors import DayMissing
 from include.files import write_atomically
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
-AIRLINES = "carrier,name"  # the first line of the register of airlines
 # Rows are (origin, carrier); a mean over departed flights is put together again by how many departed.
 BY_CARRIER = """
 SELECT
@@ -26,10 +25,6 @@ WHERE d.flight_date = {day:Date}
 GROUP BY carrier
 ORDER BY delay DESC NULLS FIRST, carrier
 """
-
-
-class DayMissing(PermanentError, ValueError):
-    """The warehouse has nothing for the day. The text says what to run."""
 
 
 def airline_names(register: str) -> dict[str, str]:

@@ -47,9 +47,13 @@ def test_a_question_is_shown_word_for_word_and_for_everybody(page, question):
     shown = page.js("[...doc.querySelectorAll('#answer > p')].map((p) => p.textContent)")
     assert [spoken(text) for text in shown if text.strip()] == [spoken(part) for part in question.answer.split("\n\n")]
     claims = page.js("[...doc.querySelectorAll('article')].map((each) => each.textContent)")
-    for claim, text in zip(question.claims, claims, strict=True):
+    heads = page.js("[...doc.querySelectorAll('article h3')].map((each) => each.textContent)")
+    for claim, text, head in zip(question.claims, claims, heads, strict=True):
         assert spoken(claim.text) in spoken(text)
-        assert any(word in text for word in ("proven", "failing")), "the state is said by a word"
+        assert any(word in head for word in ("proven", "failing")), "the state is said by a word"
+    sections = page.js("[...doc.querySelectorAll('section > h2')].map((each) => each.textContent)")
+    assert page.js("[...doc.querySelectorAll('.jumps a')].map((each) => each.textContent)") == sections
+    assert page.js("[...doc.querySelectorAll('.jumps a')].every((each) => doc.querySelector(each.hash))")
     assert page.troubles() == []
 
 
@@ -86,6 +90,18 @@ def test_a_rehearsal_hides_the_answer_and_gives_it_sentence_by_sentence(page):
     page.js("doc.activeElement.blur()")
     page.key("Space")
     page.wait(f"{hidden} === {sentences - 1}", "the first sentence")
+
+
+def test_a_walk_shows_the_lines_that_its_step_speaks_of(page):
+    question = QUESTIONS[0]
+    show(page, question)
+    step = "[...doc.querySelectorAll('#walk li')].find((each) => each.getClientRects().length && each.querySelector('.spoken'))"
+    for expected in question.walk[:3]:
+        assert spoken(expected.say) == spoken(page.js(f"{step}.querySelector('.spoken').textContent"))
+        anchored = page.js(f"{step}.querySelector('pre .here').innerText")
+        assert "with DAG(" in anchored or expected.show.rpartition(":")[2] in anchored
+        assert page.js(f"{step}.querySelector('pre').getClientRects().length") == 1, "open at once"
+        page.js("[...doc.querySelectorAll('#walk button')].find((each) => each.textContent === 'Next').click()")
 
 
 def test_plots_are_drawn_with_the_same_numbers_in_a_table(page):

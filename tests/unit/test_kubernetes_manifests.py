@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
+from answers.deploy import roll
 from answers.stack import dotenv
 from support import PROJECT
 
@@ -129,7 +130,7 @@ def test_a_roll_never_has_fewer_workers_and_gives_them_time_to_end_their_tasks()
     worker = of_kind("Deployment")["airflow-worker"]["spec"]
     assert worker["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}}
     spec = worker["template"]["spec"]
-    assert spec["terminationGracePeriodSeconds"] == 600
+    assert spec["terminationGracePeriodSeconds"] == roll.GRACE, "as `answers roll` grants it"
     (container,) = spec["containers"]
     assert container["command"][:3] == ["airflow", "celery", "worker"], "it gets the SIGTERM, no shell in between"
     assert container["readinessProbe"]["exec"]["command"][-1] == "worker", "ready means that it answers on the broker"

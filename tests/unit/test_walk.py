@@ -76,10 +76,22 @@ def test_a_step_that_cannot_be_played_is_refused(step, message):
         Step.model_validate(step)
 
 
-def test_what_is_shown_of_a_run_is_in_the_sentence():
-    given = {"task": "publish", "show": ["rows"], "says": "{n} of {day}: {rows} and {others}"}
-    with pytest.raises(ValidationError, match="others should be one of day, n, rows"):
-        catalog.Evidence.model_validate(given)
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"task": "publish", "says": "{n} of {day}: {rows} and {others}"}, "others should be one of day, n, rows"),
+        ({"file": "a/*.json", "says": "{n} of {day}: {rows}"}, "day should be one of n, rows"),
+        ({"results": "knobs", "says": "{n}: {rows}"}, "n should be one of rows"),
+        ({"says": "{rows}"}, "one source: task, file or results"),
+        ({"task": "publish", "results": "knobs", "says": "{rows}"}, "one source: task, file or results"),
+        ({"file": "../secrets.env", "says": "{rows}"}, "inside the project"),
+        ({"file": "/etc/passwd", "says": "{rows}"}, "inside the project"),
+        ({"results": "../prove", "says": "{rows}"}, "should match pattern"),
+    ],
+)
+def test_evidence_says_what_it_has_from_one_source(given, message):
+    with pytest.raises(ValidationError, match=message):
+        catalog.Evidence.model_validate({"show": ["rows"]} | given)
 
 
 def test_a_walk_without_a_terminal_tells_every_step_and_runs_nothing(answers):
@@ -101,8 +113,8 @@ def test_a_walk_may_begin_at_any_step(answers, word):
     (question,) = [each for each in QUESTIONS if each.id == "q04"]
     assert [step["step"] for step in document["steps"]] == list(range(3, len(question.walk) + 1))
     assert document["steps"][0]["say"] == question.walk[2].say
-    line = document["steps"][0]["excerpt"]
-    assert line["text"].splitlines()[0] == (PROJECT / line["file"]).read_text().splitlines()[line["line"] - 1]
+    lines = document["steps"][0]["excerpt"]
+    assert lines["text"].splitlines()[0] == (PROJECT / lines["file"]).read_text().splitlines()[lines["first"] - 1]
 
 
 def test_what_they_ask_comes_with_the_claim_that_answers_it(answers):

@@ -70,8 +70,12 @@ function mark(state) {
   return el("span", { class: `state ${CLASSES[state]}` }, shape, state);
 }
 
-function copier(text, label) {
-  return el("button", { type: "button", class: "small", "aria-label": `Copy ${label || text}`, on: () => copy(text) }, "Copy");
+function copier(text, shownAs = "Copy") {
+  return el("button", { type: "button", class: "small", "aria-label": `${shownAs}: ${text}`, on: () => copy(text) }, shownAs);
+}
+
+function command(text) {
+  return el("div", { class: "row" }, el("code", {}, text), copier(text));
 }
 
 async function copy(text) {
@@ -100,8 +104,12 @@ function table(caption, heads, rows, kind) {
   return el("div", { class: "scroll", role: "region", "aria-label": caption, tabindex: "0" }, made);
 }
 
-function code(text, label) {
-  return el("pre", { tabindex: "0", role: "region", "aria-label": label }, el("code", {}, text));
+function source(each, where) { // its lines with their numbers, and a mark at the one that is meant
+  const lines = each.text.split("\n").map((line, at) => {
+    const number = el("span", { class: "at", "aria-hidden": "true" }, each.first ? String(each.first + at) : "");
+    return el("span", { class: each.first + at === each.line ? "line here" : "line" }, number, `${line}\n`);
+  });
+  return el("pre", { tabindex: "0", role: "region", "aria-label": `Lines of ${where}` }, el("code", {}, ...lines));
 }
 
 function section(id, title, ...children) {
@@ -187,18 +195,18 @@ function answer(question) {
   return section("answer", "The answer to say", el("div", { class: "row" }, start, about), controls, result, ...paragraphs);
 }
 
-function anchor(each) {
+function anchor(each, open) {
   const where = each.line ? `${each.file}:${each.line}` : each.file;
   const name = each.anchor.slice(each.file.length + 1);
-  const lines = code(each.text, `Lines of ${where}`);
-  const copies = el("div", { class: "row" }, copier(where), copier(`code -g ${where}`));
-  return el("li", {}, el("details", {}, el("summary", {}, el("code", {}, where), ` ${name}`), lines, copies));
+  const copies = el("div", { class: "row" }, copier(where, "Copy place"), copier(`code -g ${where}`, "Copy editor command"));
+  return el("li", {}, el("details", { open }, el("summary", {}, el("code", {}, where), ` ${name}`), source(each, where), copies));
 }
 
 function tests(claim) {
-  const passed = claim.tests.filter((test) => test.outcome === "passed");
-  const took = passed.reduce((sum, test) => sum + test.seconds, 0);
-  const told = passed.length ? `Tests: ${passed.length} of ${claim.tests.length} passed, ${time(took)}` : `Tests: ${claim.tests.length}, not run here`;
+  const ran = claim.tests.filter((test) => test.seconds !== null);
+  const passed = ran.filter((test) => test.outcome === "passed").length;
+  const took = ran.reduce((sum, test) => sum + test.seconds, 0);
+  const told = ran.length ? `Tests: ${passed} of ${claim.tests.length} passed, ${time(took)}` : `Tests: ${claim.tests.length}, not run here`;
   const list = claim.tests.map((test) => el("li", {}, el("code", {}, test.id), ` ${test.outcome} `, copier(`pytest ${test.id.split("[")[0]}`)));
   return el("details", {}, el("summary", {}, told), el("ul", {}, ...list));
 }
@@ -206,25 +214,36 @@ function tests(claim) {
 function faults(claim) {
   if (!claim.faults.length) return null;
   const caught = claim.faults.filter((fault) => fault.state.startsWith("caught")).length;
+  const tried = claim.faults.some((fault) => fault.state !== "not run");
+  const told = tried ? `Mistakes caught: ${caught} of ${claim.faults.length}` : `Mistakes: ${claim.faults.length}, not tried here`;
   const list = claim.faults.map((fault) => el("li", {}, `${fault.title}: ${fault.state}`));
-  return el("details", {}, el("summary", {}, `Mistakes caught: ${caught} of ${claim.faults.length}. Show them`), el("ul", {}, ...list));
+  return el("details", {}, el("summary", {}, `${told}. Show them`), el("ul", {}, ...list));
+}
+
+function see(claim) { // each of its commands with a button
+  const text = say(claim.see);
+  const commands = [...text.querySelectorAll("code")].filter((each) => claim.commands.includes(each.textContent));
+  commands.forEach((each) => each.after(" ", copier(each.textContent)));
+  return text;
 }
 
 function article(claim) {
   const why = [claim.reason, claim.changed.length ? `Changed: ${claim.changed.join(", ")}` : null,
     claim.elsewhere_changed ? "Other code has changed since." : null].filter(Boolean);
   return el("article", { id: `claim-${claim.id}`, tabindex: "-1" },
-    el("h3", {}, `${claim.id} `, mark(claim.state), claim.live ? " · needs a live stack" : null),
+    el("div", { class: "row apart" }, el("h3", {}, `${claim.id} `, mark(claim.state), claim.live ? " · needs a live stack" : null),
+      el("button", { type: "button", class: "small", on: () => copy(address(shown, `claim-${claim.id}`)) }, `Copy link to ${claim.id}`)),
     el("p", {}, say(claim.text)),
     why.length ? el("p", { class: "soft" }, why.join(" ")) : null,
-    el("ul", { class: "plain" }, ...claim.anchors.map(anchor)),
+    el("ul", { class: "plain" }, ...claim.anchors.map((each) => anchor(each))),
     tests(claim), faults(claim),
-    el("h4", {}, "See it yourself"), el("p", {}, say(claim.see)), el("div", { class: "row" }, copier(claim.see, `how to see ${claim.id}`),
-      el("button", { type: "button", class: "small", on: () => copy(address(shown, `claim-${claim.id}`)) }, `Copy link to ${claim.id}`)));
+    ...claim.measured.map((each) => el("p", {}, el("strong", {}, "Measured: "), each.text, " ", el("span", { class: "soft" }, each.source))),
+    el("h4", {}, "See it yourself"), el("p", {}, see(claim)));
 }
 
-function runs(found) {
-  const said = found.said.map((each) => el("li", {}, `${each.text} (claim ${each.claim}, from what the task returned)`));
+function runs(found, makes) {
+  const said = found.said.map((each) => el("li", {}, `${each.text} `,
+    el("span", { class: "soft" }, "claim ", el("a", { href: `#claim-${each.claim}` }, each.claim), `, ${each.source}`)));
   const rows = found.runs.map((run) => {
     const path = `dags/${encodeURIComponent(run.dag)}/runs/${encodeURIComponent(run.run)}`;
     const tasks = run.tasks.map((task) => {
@@ -234,8 +253,9 @@ function runs(found) {
     const list = el("details", {}, el("summary", {}, plural(tasks.length, "task")), el("ul", {}, ...tasks));
     return [run.day, el("span", {}, airflow(path, run.run) || run.run, el("br"), el("span", { class: "soft" }, run.dag)), run.state, run.seconds ?? "", list];
   });
-  const nothing = el("p", {}, "Nothing has run yet. This makes some: ", el("code", {}, `answers run ${found.question} --date 2013-06-13`));
-  return rows.length ? [el("ul", {}, ...said), table("The last runs, from Airflow's database", ["day", "run", "state", "seconds", "tasks"], rows)] : [nothing];
+  const nothing = [el("p", {}, "Nothing has run yet. This makes something to see:"), ...makes.map(command)];
+  const runs = rows.length ? [table("The last runs, from Airflow's database", ["day", "run", "state", "seconds", "tasks"], rows)] : nothing;
+  return [said.length ? el("ul", {}, ...said) : null, ...runs].filter(Boolean);
 }
 
 function svg(name, attributes, ...children) {
@@ -248,14 +268,15 @@ function svg(name, attributes, ...children) {
 function figure(plot) {
   const most = Math.max(...plot.bars.map((bar) => bar.value), plot.goal ? plot.goal.value : 0) || 1;
   const width = Math.max(260, Math.min(680, $("body").clientWidth));
-  const many = plot.bars.length > 15; // columns without a name each; the table has them
+  const many = plot.bars.length > 15; // columns, of which the first and the last have a name; the table has all
   const parts = [];
-  const height = many ? 160 : plot.bars.length * 40;
+  const height = many ? 172 : plot.bars.length * 40;
+  const below = (bar) => (plot.goal && many && bar.value < plot.goal.value ? "below" : "");
   plot.bars.forEach((bar, at) => {
     if (many) {
       const step = width / plot.bars.length;
       const tall = 140 * bar.value / most;
-      parts.push(svg("rect", { x: at * step, y: 150 - tall, width: Math.max(1, step - 2), height: tall }));
+      parts.push(svg("rect", { class: below(bar), x: at * step, y: 150 - tall, width: Math.max(1, step - 2), height: tall }));
       return;
     }
     const long = (width - 70) * bar.value / most;
@@ -263,28 +284,32 @@ function figure(plot) {
     parts.push(svg("rect", { x: 0, y: at * 40 + 19, width: Math.max(1, long), height: 14 }));
     parts.push(svg("text", { x: long + 6, y: at * 40 + 31 }, `${bar.value}`));
   });
+  if (many) {
+    parts.push(svg("text", { x: 0, y: 168 }, plot.bars[0].label), svg("text", { x: width, y: 168, "text-anchor": "end" }, plot.bars.at(-1).label));
+  }
   if (plot.goal) {
     const at = many ? 150 - 140 * plot.goal.value / most : (width - 70) * plot.goal.value / most;
-    parts.push(svg("line", many ? { x1: 0, x2: width, y1: at, y2: at } : { x1: at, x2: at, y1: 0, y2: height }));
+    parts[many ? "push" : "unshift"](svg("line", many ? { x1: 0, x2: width, y1: at, y2: at } : { x1: at, x2: at, y1: 0, y2: height }));
   }
-  const goal = plot.goal ? ` The dashed line: ${plot.goal.label}, ${plot.goal.value} ${plot.unit}.` : "";
+  const short = plot.bars.filter(below).length;
+  const goal = plot.goal ? ` The dashed line: ${plot.goal.label}, ${plot.goal.value} ${plot.unit}.${many ? ` ${short} of ${plot.bars.length} below it, in outline.` : ""}` : "";
   const low = plot.bars.reduce((one, other) => (other.value < one.value ? other : one));
   const desc = `${plot.bars.length} bars, the lowest ${low.label} with ${low.value} ${plot.unit}, none above ${most}.${goal}`;
   const picture = svg("svg", { role: "img", viewBox: `0 0 ${width} ${height}`, width, height, "aria-labelledby": `${plot.name}-t ${plot.name}-d` },
     svg("title", { id: `${plot.name}-t` }, plot.title), svg("desc", { id: `${plot.name}-d` }, desc), ...parts);
   const rows = plot.bars.map((bar) => [bar.label, bar.value]);
   return el("figure", {}, el("h3", {}, `${plot.title}, ${plot.unit}`), el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": plot.title }, picture),
-    el("figcaption", {}, `${plot.source}: ${plot.made}.${goal}`),
+    el("figcaption", {}, say(`${plot.source}: ${plot.made}.${goal}`)),
     el("details", {}, el("summary", {}, "As a table"), table(plot.title, ["", plot.unit], rows)));
 }
 
 function walk(question) {
   const steps = question.walk.map((step, at) => {
-    const shownLines = step.excerpt ? el("ul", { class: "plain" }, anchor(step.excerpt)) : null;
-    const commands = [step.run, step.then].filter(Boolean).map((command) => el("div", { class: "row" }, el("code", {}, command), copier(command)));
+    const shownLines = step.excerpt ? el("ul", { class: "plain" }, anchor(step.excerpt, true)) : null;
+    const commands = [step.run, step.then].filter(Boolean).map(command);
     const expects = step.expect ? el("p", { class: "soft" }, `Within ${time(step.expect.seconds)}${step.expect.says ? `, and it prints “${step.expect.says}”` : ""}.`) : null;
     const asked = step.ask ? el("p", {}, el("strong", {}, "They ask: "), say(step.ask), step.claim.length ? ` Claim ${step.claim.join(", ")}.` : "") : null;
-    return el("li", { hidden: at > 0 }, el("p", {}, say(step.say)), shownLines, ...commands, expects, asked);
+    return el("li", { hidden: at > 0 }, el("p", { class: "spoken" }, say(step.say)), shownLines, ...commands, expects, asked);
   });
   let place = 0;
   const told = el("span", { class: "soft", role: "status" });
@@ -296,11 +321,12 @@ function walk(question) {
   };
   go(0);
   const buttons = [el("button", { type: "button", on: () => go(-1) }, "Back"), el("button", { type: "button", on: () => go(1) }, "Next"), told];
-  return [el("p", {}, "In a terminal: ", el("code", {}, `answers walk ${question.id}`)), el("div", { class: "row" }, ...buttons), el("ol", { class: "plain" }, ...steps)];
+  const seconds = question.walk.reduce((sum, step) => sum + step.seconds.said, 0);
+  return [el("p", {}, `${time(seconds)} without its commands. In a terminal: `, el("code", {}, `answers walk ${question.id}`)), el("div", { class: "row" }, ...buttons), el("ol", { class: "plain" }, ...steps)];
 }
 
 function exercises(question) {
-  return question.exercises.map((each) => el("li", {}, `${each.title}. ${each.minutes} min, ${each.skills.join(", ")}. `, el("code", {}, each.start), " ", copier(each.start)));
+  return question.exercises.map((each) => el("li", {}, `${each.title}. ${each.minutes} min, ${each.skills.join(", ")}.`, command(each.start)));
 }
 
 function body(question, part) {
@@ -308,9 +334,10 @@ function body(question, part) {
   const links = el("div", { class: "row" }, airflow(`dags/${encodeURIComponent(question.dag)}`, "Open the DAG"), last,
     el("button", { type: "button", on: () => copy(address(question.id)) }, "Copy link"));
   const pairs = question.then_now.map((pair) => [say(pair.then), say(pair.now)]);
-  return [
+  const jumps = el("ul", { class: "jumps", "aria-label": "On this page" });
+  const parts = [
     part ? el("p", {}, say(part)) : null,
-    el("p", { class: "asked" }, say(question.question)), question.dag ? links : null,
+    el("p", { class: "asked" }, say(question.question)), question.dag ? links : null, jumps,
     question.answered ? answer(question) : el("p", {}, "Not answered yet."),
     pairs.length ? section("then-now", "Then → now", table("Airflow 1 and 2, and today", ["then", "now"], pairs, "pairs")) : null,
     section("claims", "Claims", ...question.claims.map(article)),
@@ -319,6 +346,11 @@ function body(question, part) {
     question.exercises.length ? section("exercises", "Exercises", el("ul", {}, ...exercises(question))) : null,
     question.walk.length ? section("walk", "Walk", ...walk(question)) : null,
   ].filter(Boolean);
+  const counts = Object.entries(SHAPES).map(([state, shape]) => [question.claims.filter((claim) => claim.state === state).length, state, shape]);
+  const told = counts.filter(([count]) => count).map(([count, state, shape]) => `${shape} ${count} ${state}`).join(", ");
+  jumps.append(...parts.filter((each) => each.localName === "section").map((each) => el("li", {},
+    el("a", { href: `#${each.id}` }, each.firstChild.textContent), each.id === "claims" ? ` ${told}` : "")));
+  return parts;
 }
 
 /* ---- the frame ---- */
@@ -338,7 +370,8 @@ function mirror(id, claim) { // Airflow's address bar follows, so that a reload 
 
 function list() {
   const { caught, known } = overview.faults;
-  const about = [caught ? `${caught} of ${known} mistakes caught` : null, (overview.commit || "").slice(0, 7), overview.proven_at ? ago(overview.proven_at) : null];
+  const about = [overview.proven_at ? `Proof of ${ago(overview.proven_at)}` : null, (overview.commit || "").slice(0, 7),
+    caught ? `${caught} of ${known} mistakes caught` : null];
   $("about").textContent = about.filter(Boolean).join(" · ") || "Not proven here";
   $("list").replaceChildren(...overview.questions.map((each) => {
     const link = el("a", { href: `?q=${each.id}`, "aria-current": each.id === shown ? "page" : null }, `${each.number} ${each.title}`, mark(each.state));
@@ -370,6 +403,7 @@ async function show(id, { focus = false, part = "" } = {}) {
     const question = await ask(`questions/${id}`);
     if (shown !== id) return;
     list();
+    makes = question.makes;
     $("title").textContent = `${question.number} · ${question.title}`;
     document.title = `${question.number} · ${question.title} · Answers`;
     if (framed && window.frameElement) window.frameElement.title = document.title;
@@ -395,6 +429,7 @@ function open(id) {
   window.scrollTo(0, 0);
 }
 
+let makes = []; // commands that leave something to see
 let newest = ""; // the evidence that is drawn, and when it came
 let at = "";
 
@@ -410,7 +445,7 @@ async function poll() {
     if (place.hasChildNodes()) announce("There is new evidence.");
     newest = text;
     const opened = [...place.querySelectorAll("details")].map((each) => each.open);
-    place.replaceChildren(...runs(found));
+    place.replaceChildren(...runs(found, makes));
     place.querySelectorAll("details").forEach((each, n) => { each.open = opened.length === place.querySelectorAll("details").length && opened[n]; });
     const run = found.runs[0];
     $("last").replaceChildren(run ? airflow(`dags/${encodeURIComponent(run.dag)}/runs/${encodeURIComponent(run.run)}`, "Last run") : "");
