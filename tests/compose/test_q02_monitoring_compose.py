@@ -23,7 +23,7 @@ WITHOUT_DATA = {  # nothing is scheduled, fails or has a deadline in these tests
 
 
 @pytest.fixture(scope="module", autouse=True)
-def a_day(stack):
+def published_day(stack):
     """One run of question 1, so that there is something to measure."""
     stack.wait_for_dag()
     run = stack.start_day("2013-08-01")
@@ -59,13 +59,13 @@ def series(stack, **labels):
     return found
 
 
-def of(stack, alert, **labels):
+def alerts_named(stack, alert, **labels):
     """Return what Alertmanager holds of an alert."""
     wanted = {"alertname": alert, **labels}.items()
     return [each for each in stack.alerts() if wanted <= each["labels"].items()]
 
 
-def told(stack, alert, status, since, **labels):
+def notifications_of(stack, alert, status, since, **labels):
     """Webhooks since an instant that tell the state of an alert."""
     wanted = {"alertname": alert, **labels}.items()
     return [
@@ -157,9 +157,9 @@ def test_a_thousand_runs_make_no_more_series_than_one(stack):
 
 
 @pytest.mark.claim("2.3")
-def test_durations_are_queryable_per_dag_in_seconds(stack, a_day):
+def test_durations_are_queryable_per_dag_in_seconds(stack, published_day):
     """Airflow sends milliseconds, from when the API server has let the task start; its own duration has that call in it."""
-    own = {task["task_id"]: task["duration"] for task in stack.tasks(a_day)}
+    own = {task["task_id"]: task["duration"] for task in stack.tasks(published_day)}
     query = f'airflow_task_duration_seconds_count{{dag_id="{DAG}"}}'
     wait_for("a scrape", lambda: len(stack.prometheus(query)) == len(own), patience=20)
     if {row["value"][1] for row in stack.prometheus(query)} == {"1"}:  # the first run since the exporter started
@@ -191,18 +191,20 @@ def test_every_expression_of_the_dashboard_runs_and_has_data(stack):
 @pytest.mark.claim("2.4")
 def test_a_slow_task_makes_the_alert_fire_reach_both_receivers_and_resolve(stack):
     slow = {"dag_id": DAG, "task_id": "transform", "task_class": "spark"}
-    wait_for("the alerts of earlier runs to end", lambda: not of(stack, "TaskDurationTooLong"), patience=90)
+    wait_for("the alerts of earlier runs to end", lambda: not alerts_named(stack, "TaskDurationTooLong"), patience=90)
     run = stack.start_day("2013-08-02")
-    [alert] = wait_for("the alert to fire", lambda: of(stack, "TaskDurationTooLong", **slow), patience=120)
+    [alert] = wait_for("the alert to fire", lambda: alerts_named(stack, "TaskDurationTooLong", **slow), patience=120)
     began = datetime.fromisoformat(alert["startsAt"])  # the end of an earlier alert may be told after this run's start
     assert alert["status"]["state"] == "active"
     assert alert["annotations"]["summary"].startswith(f"{DAG}.transform took ")
-    assert {each["labels"]["task_id"] for each in of(stack, "TaskDurationTooLong")} == {"transform"}  # no light task
+    assert {each["labels"]["task_id"] for each in alerts_named(stack, "TaskDurationTooLong")} == {
+        "transform"
+    }  # no light task
     stack.wait_for_success(run)
     for status in ("firing", "resolved"):
         wait_for(
             f"the webhook: {status}",
-            lambda status=status: told(stack, "TaskDurationTooLong", status, began, **slow),
+            lambda status=status: notifications_of(stack, "TaskDurationTooLong", status, began, **slow),
             patience=90,
         )
         word = {"firing": "[FIRING:1] TaskDurationTooLong", "resolved": "[RESOLVED] TaskDurationTooLong"}[status]
@@ -213,7 +215,7 @@ def test_a_slow_task_makes_the_alert_fire_reach_both_receivers_and_resolve(stack
         )
         assert mail[0]["to"][0]["address"] == "operations@airflow-answers.example"
         assert DAG in mail[0]["html"]
-    wait_for("Alertmanager to forget it", lambda: not of(stack, "TaskDurationTooLong", **slow), patience=10)
+    wait_for("Alertmanager to forget it", lambda: not alerts_named(stack, "TaskDurationTooLong", **slow), patience=10)
 
 
 @pytest.mark.claim("2.3")
@@ -223,10 +225,12 @@ def test_without_exporter_and_prometheus_runs_go_on_and_metrics_come_back_by_the
     try:
         # Started while its receiver's name resolves to nothing, a process must not give up metrics for good.
         stack.run("restart", "--timeout", "5", "airflow-triggerer")
-        wait_for("the alert that nobody watches", lambda: of(stack, "MetricsMissing"), patience=60)
+        wait_for("the alert that nobody watches", lambda: alerts_named(stack, "MetricsMissing"), patience=60)
         wait_for(
             "the missing heartbeat to be told as a consequence, not by itself",
-            lambda: [each["status"]["state"] for each in of(stack, "SchedulerHeartbeatMissing")] == ["suppressed"],
+            lambda: (
+                [each["status"]["state"] for each in alerts_named(stack, "SchedulerHeartbeatMissing")] == ["suppressed"]
+            ),
             patience=60,
         )
         stack.run("stop", "--timeout", "5", "prometheus", "alertmanager")
@@ -236,7 +240,7 @@ def test_without_exporter_and_prometheus_runs_go_on_and_metrics_come_back_by_the
     for component in ("scheduler", "dag-processor", "triggerer"):
         query = f'airflow_heartbeats_total{{component="{component}"}}'
         wait_for(f"a heartbeat: {query}", lambda query=query: stack.prometheus(query), patience=60)
-    wait_for("the alerts to end", lambda: not of(stack, "MetricsMissing"), patience=60)
+    wait_for("the alerts to end", lambda: not alerts_named(stack, "MetricsMissing"), patience=60)
 
 
 @pytest.mark.claim("2.4")

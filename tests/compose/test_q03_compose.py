@@ -31,7 +31,7 @@ with path.open("wb") as stream:
 
 
 @pytest.fixture(scope="module")
-def put(stack):
+def put_document(stack):
     """A function that writes the document to S3 from a worker; the Variable leads there."""
     assert stack.airflow.find_dag("q03", patience=120) == Q03
     before = stack.airflow.variable("q03_config")
@@ -62,13 +62,13 @@ def assert_published(stack, carriers: set) -> None:
     expected.assert_equal(delays, chosen(expected.daily_delays(DAY, DAY)), expected.DAILY_DELAYS_KEY)
 
 
-def test_the_document_in_s3_shapes_the_run_and_another_one_the_next(stack, put):
-    put(DOCUMENT)
+def test_the_document_in_s3_shapes_the_run_and_another_one_the_next(stack, put_document):
+    put_document(DOCUMENT)
     report = finish(stack)
     assert (report["skip"], report["light"], report["spark"]) == (1, 1, 1)
     assert (report["config"]["version"], report["config"]["url"]) == ("current", URL)
     assert_published(stack, {"UA", "B6"})
-    put(DOCUMENT | {"carriers": ["B6"]})
+    put_document(DOCUMENT | {"carriers": ["B6"]})
     report = finish(stack)
     assert (report["light"], report["spark"], report["emptied"]) == (1, 0, 2)
     assert_published(stack, {"B6"})

@@ -51,7 +51,7 @@ def record():
 
 
 @pytest.fixture(scope="module")
-def sooner(stack, tmp_path_factory):
+def quick_scheduler(stack, tmp_path_factory):
     """The stack with SOONER, and one task at a time on a worker: slots are scarce then, not this machine's cores."""
     stack.wait_for_dag()
     file = tmp_path_factory.mktemp("sooner") / "sooner.yaml"
@@ -91,8 +91,8 @@ def per_second(tasks: list[dict]) -> float:
 
 
 @pytest.mark.claim("7.1")
-def test_workers_that_join_take_tasks_and_those_that_go_lose_none(sooner, record):
-    stack = sooner
+def test_workers_that_join_take_tasks_and_those_that_go_lose_none(quick_scheduler, record):
+    stack = quick_scheduler
 
     def ended(since: str = "") -> list[dict]:
         path = f"/dags/{CANARY}/dagRuns/~/taskInstances?state=success&run_id_prefix_pattern=scale-"
@@ -131,9 +131,9 @@ def test_workers_that_join_take_tasks_and_those_that_go_lose_none(sooner, record
 
 @pytest.mark.long("workers that join and go under load; the setting in the unit tier")
 @pytest.mark.claim("7.1")
-def test_the_processes_of_an_autoscaled_worker_follow_its_load(sooner):
+def test_the_processes_of_an_autoscaled_worker_follow_its_load(quick_scheduler):
     """By Celery's own count; it lets a process go when it has not been needed for half a minute."""
-    stack = sooner
+    stack = quick_scheduler
     ask = "python -m celery --app airflow.providers.celery.executors.celery_executor.app inspect stats --json"
 
     def processes() -> int:
@@ -165,8 +165,8 @@ def play(stack, kill, day: str) -> dict:
 
 
 @pytest.mark.claim("7.5")
-def test_a_worker_that_dies_while_a_day_is_under_way_loses_and_doubles_nothing(sooner, record):
-    record["worker"] = play(sooner, *ON_REDIS["worker"])
+def test_a_worker_that_dies_while_a_day_is_under_way_loses_and_doubles_nothing(quick_scheduler, record):
+    record["worker"] = play(quick_scheduler, *ON_REDIS["worker"])
 
 
 @pytest.mark.long(
@@ -174,8 +174,8 @@ def test_a_worker_that_dies_while_a_day_is_under_way_loses_and_doubles_nothing(s
 )
 @pytest.mark.claim("7.5")
 @pytest.mark.parametrize("name", [name for name in ON_REDIS if name != "worker"])
-def test_whatever_else_dies_while_a_day_is_under_way_loses_and_doubles_nothing(sooner, record, name):
-    record[name] = play(sooner, *ON_REDIS[name])
+def test_whatever_else_dies_while_a_day_is_under_way_loses_and_doubles_nothing(quick_scheduler, record, name):
+    record[name] = play(quick_scheduler, *ON_REDIS[name])
     if name == "flush":
         assert record[name]["requeued"] > 0
         assert record[name]["retried"] == 0
@@ -184,8 +184,8 @@ def test_whatever_else_dies_while_a_day_is_under_way_loses_and_doubles_nothing(s
 @pytest.mark.long("the same on Redis; RabbitMQ's settings and overlay in the unit tier")
 @pytest.mark.claim("7.1")
 @pytest.mark.claim("7.5")
-def test_with_rabbitmq_as_broker_a_day_is_whole_though_a_worker_dies(sooner, record):
-    stack = sooner
+def test_with_rabbitmq_as_broker_a_day_is_whole_though_a_worker_dies(quick_scheduler, record):
+    stack = quick_scheduler
     services = ("airflow-scheduler", "airflow-worker")
     stack.overlays.append(PROJECT / "docker-compose.rabbitmq.yaml")
     try:

@@ -42,11 +42,11 @@ def scheduler(server, request) -> Iterator[Scheduler]:
     scheduler.forget()
 
 
-def of(carrier: str):
+def asset_of(carrier: str):
     return pytest.mark.parametrize("scheduler", [carrier], indirect=True)
 
 
-@of("UA")
+@asset_of("UA")
 def test_the_trap_a_paused_consumer_is_given_no_event_until_the_next_one_comes(scheduler):
     scheduler.publish("2013-06-01")
     scheduler.look()
@@ -60,7 +60,7 @@ def test_the_trap_a_paused_consumer_is_given_no_event_until_the_next_one_comes(s
     assert scheduler.runs() == [["2013-06-01"], ["2013-06-02", "2013-06-03", "2013-06-04"]]
 
 
-@of("B6")
+@asset_of("B6")
 def test_the_trap_of_several_events_between_two_looks_a_run_is_given_the_first(scheduler):
     scheduler.publish("2013-06-01", "2013-06-02", "2013-06-03")
     scheduler.look()
@@ -71,7 +71,7 @@ def test_the_trap_of_several_events_between_two_looks_a_run_is_given_the_first(s
     assert scheduler.runs() == [["2013-06-01"], ["2013-06-02", "2013-06-03", "2013-06-04"]]
 
 
-@of("EV")
+@asset_of("EV")
 def test_the_trap_a_consumer_at_max_active_runs_is_given_the_first_of_what_came_meanwhile(scheduler):
     scheduler.set(max_active_runs=1)
     scheduler.publish("2013-06-01")
@@ -86,7 +86,7 @@ def test_the_trap_a_consumer_at_max_active_runs_is_given_the_first_of_what_came_
     assert scheduler.runs() == [["2013-06-01"], ["2013-06-02"]], "there is room, and no run for the third"
 
 
-@of("DL")
+@asset_of("DL")
 def test_the_trap_the_events_of_a_deleted_run_are_gone_unless_it_was_the_last(scheduler, airflow):
     def delete(number: int) -> None:
         run = airflow.runs(scheduler.dag_id, order_by="run_after")[number]
@@ -107,7 +107,7 @@ def test_the_trap_the_events_of_a_deleted_run_are_gone_unless_it_was_the_last(sc
     assert scheduler.runs() == [["2013-06-02", "2013-06-03", "2013-06-04"], ["2013-06-05"]]
 
 
-@of("AA")
+@asset_of("AA")
 def test_what_a_paused_consumer_missed_is_handed_over_once(scheduler, airflow):
     scheduler.publish("2013-06-01")
     scheduler.look()
@@ -124,7 +124,7 @@ def test_what_a_paused_consumer_missed_is_handed_over_once(scheduler, airflow):
     assert len(scheduler.runs()) == 2
 
 
-@of("MQ")
+@asset_of("MQ")
 def test_a_place_in_the_queue_from_before_the_pause_does_not_hold_the_rest_back(scheduler, airflow):
     """The run of that place would be given what came before it, and an event finds the place taken."""
     scheduler.publish("2013-06-01")

@@ -18,7 +18,7 @@ def run(dag_of, kafka, warehouse):
     warehouse.close()  # the tasks open it
     counter = iter(range(100))
 
-    def go(way: str, conf: dict | None = None):
+    def run_way(way: str, conf: dict | None = None):
         from airflow.models.xcom import XComModel
         from airflow.utils.session import create_session
 
@@ -35,7 +35,7 @@ def run(dag_of, kafka, warehouse):
             values = {each.task_id: XComModel.deserialize_value(each) for each in session.scalars(query)}
         return str(result.state), {task: (state, values.get(task)) for task, state in states.items()}
 
-    return go
+    return run_way
 
 
 def account(kafka, way: str) -> audit.TopicAccount:

@@ -46,12 +46,12 @@ def run(run_day, warehouse, monkeypatch, tmp_path):
     monkeypatch.setenv("AIRFLOW_VAR_DATA_ROOT", str(tmp_path))
     warehouse.close()
 
-    def go(feed=None):
+    def run_with_feed(feed=None):
         from include.flights.feed import default_feed
 
         return run_day(Q08, DAY, feed or default_feed())[:2]
 
-    return go
+    return run_with_feed
 
 
 @pytest.mark.claim("8.1")

@@ -27,7 +27,7 @@ def succeed(airflow, dag_id, run_id, within=300):
     assert run.state == "success", f"{run.tasks}\n{logs}"
 
 
-def gone(cluster, pod) -> bool:
+def pod_is_gone(cluster, pod) -> bool:
     """Tell whether a pod is no longer there."""
     return not cluster.kubectl("get", "pod", pod, "--ignore-not-found", "--output=name")
 
@@ -59,7 +59,7 @@ def test_a_day_goes_through_celery_and_a_pod_of_its_own(cluster, airflow):
     assert {each["executor"] for each in tasks.values()} == {None}  # the first of [core] executor
     assert {each["hostname"] for each in tasks.values()} <= workers
     expected.assert_published(cluster.sql, SUMMER, SUMMER)
-    wait_for("the pod to be removed", lambda: gone(cluster, pod["metadata"]["name"]))
+    wait_for("the pod to be removed", lambda: pod_is_gone(cluster, pod["metadata"]["name"]))
     log = airflow.log(Q01, run_id, "transform", 1)
     assert "Spark 4" in log
     assert "local[*]" in log

@@ -29,7 +29,7 @@ def handle(kafka, client, run: str = "d/r", topic: str = TOPIC) -> dict:
     )
 
 
-def again(kafka, client, run: str = "d/again") -> dict:
+def handle_again(kafka, client, run: str = "d/again") -> dict:
     """Everything once more, as after the reset of a consumer group."""
     return process.process_slices(
         kafka.options, client, broker.slices_to_read(broker.find_topic(kafka.options, TOPIC), {}), run
@@ -58,7 +58,7 @@ def test_each_event_has_one_effect_however_often_it_is_handled(kafka, warehouse)
     first = handle(kafka, warehouse)
     assert first["applied"] == 60
     assert handle(kafka, warehouse, "d/next")["applied"] == 0
-    assert again(kafka, warehouse)["applied"] == 0
+    assert handle_again(kafka, warehouse)["applied"] == 0
     got = [event_id for (event_id,) in rows(warehouse, "SELECT event_id FROM warehouse.flight_status")]
     assert sorted(got) == sorted(json.loads(value)["event_id"] for _, value in sent)
     assert account(kafka, warehouse).clean
@@ -86,8 +86,8 @@ def test_two_runs_that_handle_the_same_messages_at_once_have_one_effect(kafka, w
     """As when a task is started again while its first try still runs: neither knows of the other's rows."""
     send(kafka, *kafka_events.make_events(20, "race"))
     monkeypatch.setattr(process, "handled_places", lambda *_: set())
-    again(kafka, warehouse, "d/one")
-    again(kafka, warehouse, "d/two")
+    handle_again(kafka, warehouse, "d/one")
+    handle_again(kafka, warehouse, "d/two")
     assert rows(warehouse, f"SELECT count() FROM {process.INBOX} FINAL") == [(20,)]
     assert rows(warehouse, "SELECT count() FROM warehouse.flight_status") == [(20,)]
     assert account(kafka, warehouse).clean

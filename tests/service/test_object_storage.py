@@ -23,7 +23,7 @@ def stores(tmp_path_factory):
         }
 
 
-def put(url: str, data: bytes) -> None:
+def put_object(url: str, data: bytes) -> None:
     with object_at(url).open("wb") as stream:
         stream.write(data)
 
@@ -33,14 +33,14 @@ def put(url: str, data: bytes) -> None:
 def test_a_document_is_read_changed_broken_and_taken_away_in_every_store(stores, scheme, tmp_path):
     url = stores[scheme]
     good = DEFAULT.read_bytes()
-    put(url, good)
+    put_object(url, good)
     first = choose_version(object_at(url), tmp_path)
     assert (first["version"], first["url"]) == ("current", url)
-    put(url, good.replace(b'"daily_delays"', b'"flights"'))
+    put_object(url, good.replace(b'"daily_delays"', b'"flights"'))
     broken = choose_version(object_at(url), tmp_path)
     assert (broken["version"], broken["digest"]) == ("last good", first["digest"])
     assert broken["why"].startswith(f"{url} has an error:\n  $.layers: contains flights twice")
-    put(url, good.replace(b"130", b"140"))
+    put_object(url, good.replace(b"130", b"140"))
     changed = choose_version(object_at(url), tmp_path)
     assert (changed["version"], changed["document"]["thresholds"]["spark_from_rows"]) == ("current", 140)
     object_at(url).unlink()
@@ -54,7 +54,7 @@ def test_a_store_that_is_down_leaves_the_last_good_version_in_force(monkeypatch,
     with object_stores.s3() as connection:
         monkeypatch.setenv("AIRFLOW_CONN_SOON_GONE", connection)
         url = f"s3://soon_gone@{object_stores.BUCKET}/q03.json"
-        put(url, DEFAULT.read_bytes())
+        put_object(url, DEFAULT.read_bytes())
         before = choose_version(object_at(url), tmp_path)
     after = choose_version(object_at(url), tmp_path)
     assert (after["version"], after["digest"]) == ("last good", before["digest"])
@@ -66,7 +66,7 @@ def test_a_huge_object_is_not_read_to_its_end(stores, scheme, tmp_path, monkeypa
     from include.chunks import document
 
     url = stores[scheme]
-    put(url, b" " * 3_000_000)
+    put_object(url, b" " * 3_000_000)
     assert len(document.read_bytes(object_at(url))) == document.LARGEST_DOCUMENT + 1
     object_at(url).unlink()
 

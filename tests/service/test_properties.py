@@ -103,7 +103,7 @@ class Dies:
         return call
 
 
-def shown(client) -> dict[tuple[str, str], tuple]:
+def published_contents(client) -> dict[tuple[str, str], tuple]:
     """Return what a reader sees of each (table, day): the number of rows, and the version that they are of."""
     tells = {"flights": "dep_delay", "daily_delays": "toInt32(mean_dep_delay)", "delay_features": "distance - 200"}
     found = {}
@@ -113,7 +113,7 @@ def shown(client) -> dict[tuple[str, str], tuple]:
     return found
 
 
-def wanted(published: dict[str, tuple[int, int]]) -> dict[tuple[str, str], tuple]:
+def expected_contents(published: dict[str, tuple[int, int]]) -> dict[tuple[str, str], tuple]:
     found = {}
     for day, (version, flights) in published.items():
         for table in loader.KEYS if flights else ():
@@ -143,17 +143,19 @@ def test_whatever_is_published_and_wherever_it_dies_a_day_is_the_last_one_publis
             return publish_day(by, folder, on, on, flights, run)
 
         if dies is not None:
-            before, after = wanted(published), wanted({**published, day: (version, flights)})
+            before, after = expected_contents(published), expected_contents({**published, day: (version, flights)})
             try:
                 publish(Dies(client, dies))
             except Killed:
                 for key in before.keys() | after.keys():
-                    assert shown(client).get(key) in (before.get(key), after.get(key)), "a partition is old or new"
+                    assert published_contents(client).get(key) in (before.get(key), after.get(key)), (
+                        "a partition is old or new"
+                    )
         publish(client)
         published[day] = (version, flights)
-        assert shown(client) == wanted(published)
+        assert published_contents(client) == expected_contents(published)
         publish(client)
-        assert shown(client) == wanted(published), "a second run changes nothing"
+        assert published_contents(client) == expected_contents(published), "a second run changes nothing"
     tables = {name for (name,) in client.query("SHOW TABLES FROM warehouse").result_rows}
     assert tables == set(loader.KEYS), "no staging table is left"
 
@@ -172,7 +174,7 @@ def test_a_day_is_rolled_back_undone_and_listed_by_command(warehouse, days, monk
         folder, flights = days[day, version]
         on = date.fromisoformat(day)
         publish_day(warehouse, folder, on, on, flights, f"run {version}")
-    assert shown(warehouse) == wanted({day: (1, 7)})
+    assert published_contents(warehouse) == expected_contents({day: (1, 7)})
     warehouse.close()
     assert "version 1 is live again instead of 2 (rows: flights 5" in answers()
     assert "nothing was changed" in answers(code=1)
@@ -180,7 +182,7 @@ def test_a_day_is_rolled_back_undone_and_listed_by_command(warehouse, days, monk
     assert [row["event"] for row in json.loads(answers("--list", "--json"))][:2] == ["publish", "publish"]
     assert "run 0" in answers("--list")
     with open_warehouse() as client:
-        assert shown(client) == wanted({day: (1, 7)})
+        assert published_contents(client) == expected_contents({day: (1, 7)})
 
 
 # -- the feed

@@ -15,7 +15,7 @@ from support.tiny_project import FAULT, TEST, Project
 STALE = "proven, code changed since"
 
 
-def shown(project) -> dict:
+def show_results(project) -> dict:
     """Return what is recorded of each claim, as `answers prove --show` says it."""
     root = project.root
     return recorded(root, load_questions(root), load_faults(root))["claims"]
@@ -57,9 +57,9 @@ def test_proven_becomes_code_changed_since_by_itself(project):
     }
     for named, change in changes.items():
         before = {path: path.read_bytes() for path in project.root.rglob("*") if path.is_file()}
-        assert shown(project)["1.1"]["state"] == "proven", "what was undone leaves it proven"
+        assert show_results(project)["1.1"]["state"] == "proven", "what was undone leaves it proven"
         change()
-        claim = shown(project)["1.1"]
+        claim = show_results(project)["1.1"]
         assert (claim["state"], claim["changed"], claim["elsewhere_changed"]) == (STALE, [named], False)
         if named == "shop/price.py":
             done = project.prove("--show", "1.1")
@@ -87,13 +87,13 @@ def test_a_change_of_other_code_is_told_and_the_claim_stays_proven(project):
     project.write("shop/tax.py", "VAT = 1\n")
     project.prove()
     project.write("README.md", "Prices.\n")
-    assert not shown(project)["1.1"]["elsewhere_changed"], "a document is no code"
+    assert not show_results(project)["1.1"]["elsewhere_changed"], "a document is no code"
     project.write("shop/tax.py", "VAT = 2\n")
-    claim = shown(project)["1.1"]
+    claim = show_results(project)["1.1"]
     assert (claim["state"], claim["elsewhere_changed"]) == ("proven", True)
     assert "1.1, 1.2: other code has changed since they were tested" in project.prove("--show").stdout
     project.write(".answers/exercise.json", "{}")  # an exercise has no faults, whose files count as the claim's
-    assert shown(project)["1.1"]["state"] == STALE
+    assert show_results(project)["1.1"]["state"] == STALE
 
 
 @pytest.mark.claim("9.6")
@@ -108,7 +108,7 @@ def test_a_result_of_another_tree_is_none_of_this_one_unless_they_are_the_same(p
     other = Project.at(tmp_path / "other")
     if differs:
         other.write("shop/tax.py", "VAT = 2\n")
-    claim = shown(other)["1.1"]
+    claim = show_results(other)["1.1"]
     assert claim["state"] == ("unproven" if differs else "proven")
     assert claim["faults"][0]["state"] == ("not run" if differs else "caught")
     assert not differs or claim["reason"] == f"seen in {project.root}, whose code is not that of {other.root}"
@@ -117,15 +117,15 @@ def test_a_result_of_another_tree_is_none_of_this_one_unless_they_are_the_same(p
 def test_a_verdict_is_of_the_code_that_it_was_seen_of(project):
     project.write_faults({})
     project.prove("--faults", "1.1")
-    assert shown(project)["1.1"]["faults"][0]["state"] == "caught"
+    assert show_results(project)["1.1"]["faults"][0]["state"] == "caught"
     project.write("shop/price.py", "# more\n" + (project.root / "shop/price.py").read_text())
-    (fault,) = shown(project)["1.1"]["faults"]
+    (fault,) = show_results(project)["1.1"]["faults"]
     assert (fault["state"], fault["changed"]) == ("caught, code changed since", ["shop/price.py"])
 
 
 def test_a_file_of_an_older_schema_is_no_result(project):
     project.write("results/prove.json", json.dumps({"schema": 1, "claims": {"1.1": {"status": "proven"}}}))
-    assert {claim["state"] for claim in shown(project).values()} == {"unproven"}
+    assert {claim["state"] for claim in show_results(project).values()} == {"unproven"}
 
 
 def test_an_anchor_that_leads_nowhere_is_told_before_any_test_runs(project):

@@ -28,16 +28,16 @@ def store(tmp_path_factory):
 
 
 @pytest.fixture
-def use(monkeypatch):
-    with asking_airflow(monkeypatch) as use:
-        yield use
+def use_store(monkeypatch):
+    with asking_airflow(monkeypatch) as use_store:
+        yield use_store
 
 
 @pytest.mark.claim("6.1")
-def test_connections_and_variables_come_from_the_store_in_tasks_and_in_servers(store, use):
+def test_connections_and_variables_come_from_the_store_in_tasks_and_in_servers(store, use_store):
     from airflow.models import Connection, Variable
 
-    use(store.settings())
+    use_store(store.settings())
     for partner in (connection(), Connection.get_connection_from_secrets("q06_partner")):
         assert (partner.host, partner.port, partner.password) == ("127.0.0.1", 9, store.secrets["PARTNER_SECRET"])
     assert variable() == Variable.get_variable_from_secrets("q06_pseudonym_secret") == store.secrets["PSEUDONYM_SECRET"]
@@ -47,10 +47,10 @@ def test_connections_and_variables_come_from_the_store_in_tasks_and_in_servers(s
 
 
 @pytest.mark.claim("6.1")
-def test_only_names_that_are_kept_there_are_asked_for(store, use, monkeypatch):
+def test_only_names_that_are_kept_there_are_asked_for(store, use_store, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_Q06_PARTNER_OLD", json.dumps({"conn_type": "http", "password": DECOY}))
     monkeypatch.setenv("AIRFLOW_VAR_FLIGHTS_FEED", "somewhere")
-    use(store.settings())
+    use_store(store.settings())
     before = store.asked()
     assert connection("q06_partner_old").password == DECOY
     assert variable("flights_feed") == "somewhere"
@@ -58,12 +58,12 @@ def test_only_names_that_are_kept_there_are_asked_for(store, use, monkeypatch):
 
 
 @pytest.mark.claim("6.1")
-def test_the_store_knows_who_asks(store, use):
+def test_the_store_knows_who_asks(store, use_store):
     """Airflow's key reads; it writes nothing. A wrong key reads nothing."""
     import boto3
     from botocore.exceptions import ClientError
 
-    use(store.settings())
+    use_store(store.settings())
     assert connection().password == store.secrets["PARTNER_SECRET"]
     keys = {name.rsplit("__", 1)[1].lower(): value for name, value in store.settings().items() if "KWARG__" in name}
     reader = boto3.client("ssm", region_name="us-east-1", **keys)
@@ -72,14 +72,14 @@ def test_the_store_knows_who_asks(store, use):
 
 
 @pytest.mark.claim("6.6")
-def test_a_workers_key_reads_what_no_single_dag_owns(store, use):
+def test_a_workers_key_reads_what_no_single_dag_owns(store, use_store):
     """By the exact name: not with a version behind it, nor as an ARN, nor a list of names."""
     import boto3
     from botocore.exceptions import ClientError
 
     prefix = "AIRFLOW__SECRETS__BACKEND_KWARG__AWS_"
     key = {f"{prefix}ACCESS_KEY_ID": WORKER, f"{prefix}SECRET_ACCESS_KEY": store.secrets["PARAMETER_WORKER_SECRET"]}
-    use(store.settings() | key)
+    use_store(store.settings() | key)
     assert connection("ops_webhook").port > 0
     for ask, parameter in ((connection, PARTNER), (variable, PSEUDONYM)):
         with pytest.raises(SecretUnavailable, match=f"secret {parameter}: ParameterStoreBackend .* denied"):
@@ -102,8 +102,8 @@ def test_a_workers_key_reads_what_no_single_dag_owns(store, use):
 
 
 @pytest.mark.claim("6.4")
-def test_a_rotated_value_is_what_the_next_lookup_gets(store, use, tmp_path):
-    use(store.settings())
+def test_a_rotated_value_is_what_the_next_lookup_gets(store, use_store, tmp_path):
+    use_store(store.settings())
     before = connection(), variable()
     try:
         assert store.writer.rotate("q06_partner", "rotated '\"/+%") > 1
@@ -129,15 +129,15 @@ def test_what_was_rotated_outlives_the_store(tmp_path):
 
 
 @pytest.mark.claim("6.5")
-def test_what_the_store_does_not_have_is_looked_for_elsewhere(store, use, monkeypatch):
+def test_what_the_store_does_not_have_is_looked_for_elsewhere(store, use_store, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_KAFKA_DEFAULT", json.dumps({"conn_type": "kafka", "password": DECOY}))
-    use(store.settings())
+    use_store(store.settings())
     assert connection("kafka_default").password == DECOY
 
 
 @pytest.mark.claim("6.5")
-def test_a_key_that_may_not_read_is_a_clear_error(store, use):
-    use(store.settings() | {"AIRFLOW__SECRETS__BACKEND_KWARG__AWS_SECRET_ACCESS_KEY": "wrong"})
+def test_a_key_that_may_not_read_is_a_clear_error(store, use_store):
+    use_store(store.settings() | {"AIRFLOW__SECRETS__BACKEND_KWARG__AWS_SECRET_ACCESS_KEY": "wrong"})
     for ask, parameter in ((connection, PARTNER), (variable, PSEUDONYM)):
         with pytest.raises(SecretUnavailable, match=f"secret {parameter}: ParameterStoreBackend .* denied") as caught:
             ask()

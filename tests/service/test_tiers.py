@@ -19,7 +19,7 @@ KINDS = {
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory) -> str:
+def tier_output(tmp_path_factory) -> str:
     """Return what pytest says of one test of each kind, and of one that does nothing of it."""
     folder = tmp_path_factory.mktemp("project")
     shutil.copy(PROJECT / "tests/unit/conftest.py", folder)
@@ -44,10 +44,10 @@ def told(tmp_path_factory) -> str:
 
 
 @pytest.mark.parametrize(("number", "kind"), enumerate(KINDS), ids=str)
-def test_a_test_of_the_tier_unit_that_does_not_belong_there_fails(told, number, kind):
-    assert f"FAILED test_kinds.py::test_{number} " in told
+def test_a_test_of_the_tier_unit_that_does_not_belong_there_fails(tier_output, number, kind):
+    assert f"FAILED test_kinds.py::test_{number} " in tier_output
 
 
-def test_it_is_told_where_it_belongs_and_another_test_passes(told):
-    assert told.count("move the test to tests/service or tests/dag") >= len(KINDS)
-    assert "PASSED test_kinds.py::test_quick" in told
+def test_it_is_told_where_it_belongs_and_another_test_passes(tier_output):
+    assert tier_output.count("move the test to tests/service or tests/dag") >= len(KINDS)
+    assert "PASSED test_kinds.py::test_quick" in tier_output

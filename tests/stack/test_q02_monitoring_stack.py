@@ -12,7 +12,7 @@ TASKS = {"inspect_feed", "ingest", "transform", "publish", "summarise"}
 
 
 @pytest.fixture(scope="module")
-def told(stack, datagrams):
+def sent_metrics(stack, datagrams):
     """(The datagrams while one day ran, the run's task instances as Airflow tells them)."""
     everything, _ = datagrams
     before = len(everything)
@@ -26,21 +26,21 @@ def told(stack, datagrams):
 
 
 @pytest.fixture(scope="module")
-def samples(told):
+def samples(sent_metrics):
     """The datagrams that the mapping keeps, as samples; of other DAGs none."""
-    found = [sample for line in told[0] if (sample := mapped(line))]
+    found = [sample for line in sent_metrics[0] if (sample := mapped(line))]
     return [sample for sample in found if dict(sample.labels).get("dag_id", DAG) == DAG]
 
 
 @pytest.mark.claim("2.3")
-def test_a_real_run_tells_each_tasks_duration_and_its_own(told, samples):
+def test_a_real_run_tells_each_tasks_duration_and_its_own(sent_metrics, samples):
     durations = {each["task_id"]: each for each in samples if each.name == "airflow_task_duration_seconds"}
     assert set(durations) == TASKS
     for task, sample in durations.items():
         assert dict(sample.labels) == {"dag_id": DAG, "task_id": task}
         # From when the API server has let the task start; its own duration has that call in it.
-        assert 0 < sample.value < told[1][task]["duration"] + 0.5
-    assert durations["transform"].value > told[1]["transform"]["duration"] / 2
+        assert 0 < sample.value < sent_metrics[1][task]["duration"] + 0.5
+    assert durations["transform"].value > sent_metrics[1]["transform"]["duration"] / 2
     [run] = [each for each in samples if each.name == "airflow_dagrun_duration_seconds"]
     assert dict(run.labels) == {"dag_id": DAG, "run_type": "manual", "state": "success"}
     assert max(sample.value for sample in durations.values()) < run.value < 600
@@ -60,10 +60,10 @@ def test_a_real_run_tells_what_the_alerts_need(samples):
 
 
 @pytest.mark.claim("2.3")
-def test_no_datagram_of_a_real_run_names_the_run(told):
-    assert len(told[0]) > 100
-    assert [line for line in told[0] if "answers__" in line or "run_id" in line] == []
-    labels = {label for line in told[0] if (sample := mapped(line)) for label, _ in sample.labels}
+def test_no_datagram_of_a_real_run_names_the_run(sent_metrics):
+    assert len(sent_metrics[0]) > 100
+    assert [line for line in sent_metrics[0] if "answers__" in line or "run_id" in line] == []
+    labels = {label for line in sent_metrics[0] if (sample := mapped(line)) for label, _ in sample.labels}
     assert labels <= {
         "dag_id",
         "task_id",
@@ -77,8 +77,8 @@ def test_no_datagram_of_a_real_run_names_the_run(told):
     }
 
 
-def test_the_trap_the_time_with_the_executor_is_documented_but_never_told(told):
+def test_the_trap_the_time_with_the_executor_is_documented_but_never_told(sent_metrics):
     """Airflow 3.3.2: only the code of Airflow 2's task processes sends task.queued_duration."""
-    names = {line.partition(":")[0].partition(",")[0] for line in told[0]}
+    names = {line.partition(":")[0].partition(",")[0] for line in sent_metrics[0]}
     assert "airflow.task.scheduled_duration" in names
     assert "airflow.task.queued_duration" not in names

@@ -62,7 +62,7 @@ def finish(stack, *run_ids: str) -> None:
     assert [run.state for run in runs] == ["success"] * len(run_ids), runs
 
 
-def again(stack, run_id: str, *tasks: str) -> None:
+def clear_and_finish(stack, run_id: str, *tasks: str) -> None:
     stack.airflow.clear(Q06, run_id, list(tasks))
 
 
@@ -163,13 +163,13 @@ def test_an_outage_is_told_retried_and_loses_nothing_and_the_next_task_has_the_n
     supervisor = parts.supervisor(stack.settings)
     rotated = CANARY.format("rotated")
     rotate(stack, "q06_partner", rotated)
-    again(stack, run.id, "sign", "deliver")
+    clear_and_finish(stack, run.id, "sign", "deliver")
     finish(stack, run.id)
     assert signed_with(delivered(stack)[-1], rotated)
 
     supervisor.stopProcess("parameter-store")
     try:
-        again(stack, run.id, "deliver")
+        clear_and_finish(stack, run.id, "deliver")
 
         def failed() -> int:
             tries = stack.airflow.run(Q06, run.id).tasks["deliver"]

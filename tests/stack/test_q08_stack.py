@@ -32,7 +32,7 @@ def finish(stack, run_ids: list[str], dag_id: str = Q08) -> list:
     return runs
 
 
-def caught(stack, path: str, what: str) -> list[dict]:
+def caught_messages(stack, path: str, what: str) -> list[dict]:
     """Return what came to the catcher on a path and has this in its text."""
     address = f"http://127.0.0.1:{stack.settings.ports['catcher']}/messages"
     messages = httpx.get(address, params={"path": path}, trust_env=False).json()
@@ -100,12 +100,12 @@ def test_an_implausible_day_is_told_taken_back_and_brought_again_by_hand(stack, 
     expected.assert_published(stack.frame, DOUBTED, DOUBTED)
 
     for path in (SLACK, MAIL):
-        (message,) = caught(stack, path, f"run: {run_id}\n")
+        (message,) = caught_messages(stack, path, f"run: {run_id}\n")
         link = f"{stack.settings.url}/dags/{Q08}/runs/{run_id}/tasks/check?try_number=2"
         for fact in ("DAG: q08_recovery", "task: check", "try: 2 of ", "owner: data-platform", "next try: none", link):
             assert fact in message["text"]
         assert "Implausible: 2013-07-09 has " in message["text"]
-    assert caught(stack, MAIL, f"run: {run_id}\n")[0]["to"] == ["data-platform@example.org"]
+    assert caught_messages(stack, MAIL, f"run: {run_id}\n")[0]["to"] == ["data-platform@example.org"]
     log = api(stack).log(Q08, run_id, "check", 2)
     assert "Slack: told" in log
     assert "e-mail: told" in log
@@ -127,11 +127,11 @@ def test_an_implausible_day_is_told_taken_back_and_brought_again_by_hand(stack, 
 @pytest.mark.claim("8.1")
 @pytest.mark.claim("8.5")
 def test_of_a_task_that_was_killed_the_dags_callback_tells(stack, matrix):
-    def told() -> bool:
-        return all(caught(stack, path, "DAG: q08_matrix_sigkill\n") for path in (SLACK, MAIL))
+    def callback_told() -> bool:
+        return all(caught_messages(stack, path, "DAG: q08_matrix_sigkill\n") for path in (SLACK, MAIL))
 
-    wait_for("the DAG's callback to tell", told)
-    (message,) = caught(stack, MAIL, "DAG: q08_matrix_sigkill\n")
+    wait_for("the DAG's callback to tell", callback_told)
+    (message,) = caught_messages(stack, MAIL, "DAG: q08_matrix_sigkill\n")
     text = message["text"].removesuffix("</pre>")
     for fact in ("task: -\n", f"run: {matrix}\n", "owner: data-platform\n", "error: the run failed: task_failure\n"):
         assert fact in text
@@ -169,7 +169,9 @@ def test_a_full_disk_of_the_task_logs_fails_the_tasks_is_told_and_leaves_nothing
     api(stack).start(Q08, day)
     (run,) = finish(stack, [run_id])
     assert (run.state, run.tasks["prepare"][:2]) == ("failed", ("failed", 4)), "each of its tries"
-    wait_for("the failure to be told", lambda: caught(stack, MAIL, f"task: prepare\nrun: {run_id}\ntry: 1 of 4"))
+    wait_for(
+        "the failure to be told", lambda: caught_messages(stack, MAIL, f"task: prepare\nrun: {run_id}\ntry: 1 of 4")
+    )
     free()
     api(stack).clear(Q08, run_id)
     assert finish(stack, [run_id])[0].state == "success"

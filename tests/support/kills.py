@@ -99,19 +99,21 @@ class Day:
     def compare(self) -> dict[str, int]:
         """Return how many flights are missing and how many doubled; then every column of every row, and the sums above them."""
 
-        def found(name: str, where: str = ""):
+        def rows_of_day(name: str, where: str = ""):
             return self.stack.sql(f"SELECT * FROM warehouse.{name} WHERE flight_date = '{self.day}' {where}")
 
         wanted = expected.flights(self.day, self.day)
         wanted = wanted[wanted["carrier"].isin(CARRIERS)]
         assert len(wanted) > 100
-        flights = found("carrier_flights")
+        flights = rows_of_day("carrier_flights")
         distinct = len(flights.drop_duplicates(expected.FLIGHT_KEY))
         counts = {"missing": len(wanted) - distinct, "doubled": len(flights) - distinct}
         assert counts == {"missing": 0, "doubled": 0}
         expected.assert_equal(flights, wanted, expected.FLIGHT_KEY)
         reports = fleet.totals(self.day, CARRIERS, ["carrier"])
-        expected.assert_equal(found("fleet_reports"), reports[fleet.REPORT], ["carrier"])
+        expected.assert_equal(rows_of_day("fleet_reports"), reports[fleet.REPORT], ["carrier"])
         airports = fleet.totals(self.day, CARRIERS, ["origin"])
-        expected.assert_equal(found("fleet_airports", "AND rollup = 'headline'"), airports[fleet.AIRPORTS], ["origin"])
+        expected.assert_equal(
+            rows_of_day("fleet_airports", "AND rollup = 'headline'"), airports[fleet.AIRPORTS], ["origin"]
+        )
         return counts

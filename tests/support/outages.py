@@ -55,11 +55,11 @@ def kill_worker(stack, day: Day) -> None:
     host, lost = wait_for("a worker in the middle of a task", frozen, pause=0.05)
     docker("kill", "--signal", "KILL", host)
 
-    def again():
+    def runs_again():
         now = {(each["dag_id"], each["task_id"]): each for each in day.instances()}[lost["dag_id"], lost["task_id"]]
         return now["state"] == "success" and now
 
-    done = wait_for("its task to be done elsewhere", again, 180)
+    done = wait_for("its task to be done elsewhere", runs_again, 180)
     assert done["try_number"] == 2
     assert done["hostname"] != host
 

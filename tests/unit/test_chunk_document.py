@@ -34,20 +34,20 @@ def test_the_current_version_is_in_force_and_kept(document, tmp_path):
     assert json.loads(kept["document"]) == GOOD
 
 
-def gone(file: Path) -> None:
+def remove_file(file: Path) -> None:
     file.unlink()
 
 
-def a_folder(file: Path) -> None:
+def make_folder(file: Path) -> None:
     file.unlink()
     file.mkdir()
 
 
-def half_written(file: Path) -> None:
+def write_half(file: Path) -> None:
     file.write_text(file.read_text()[:40])
 
 
-def wrong(file: Path) -> None:
+def write_wrong_field(file: Path) -> None:
     file.write_text(json.dumps(changed("thresholds.spark_from_rows", "many")))
 
 
@@ -55,10 +55,10 @@ def wrong(file: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "says"),
     [
-        (gone, "there is no such object"),
-        (a_folder, "IsADirectoryError"),
-        (half_written, "cut off"),
-        (wrong, "$.thresholds.spark_from_rows"),
+        (remove_file, "there is no such object"),
+        (make_folder, "IsADirectoryError"),
+        (write_half, "cut off"),
+        (write_wrong_field, "$.thresholds.spark_from_rows"),
     ],
 )
 def test_while_the_object_is_broken_the_last_good_version_stays_in_force(document, tmp_path, damage, says, caplog):
@@ -75,7 +75,7 @@ def test_while_the_object_is_broken_the_last_good_version_stays_in_force(documen
 @pytest.mark.claim("3.4")
 def test_a_mended_document_is_in_force_at_once(document, tmp_path):
     choose_version(document, tmp_path)
-    wrong(document)
+    write_wrong_field(document)
     assert choose_version(document, tmp_path)["version"] == "last good"
     document.write_text(json.dumps(changed("layers", ["daily_delays"])))
     found = choose_version(document, tmp_path)
@@ -83,7 +83,7 @@ def test_a_mended_document_is_in_force_at_once(document, tmp_path):
 
 
 @pytest.mark.claim("3.4")
-@pytest.mark.parametrize(("damage", "error"), [(wrong, ConfigInvalid), (gone, ConfigUnreadable)])
+@pytest.mark.parametrize(("damage", "error"), [(write_wrong_field, ConfigInvalid), (remove_file, ConfigUnreadable)])
 def test_without_a_good_version_it_is_an_error(document, tmp_path, damage, error):
     damage(document)
     with pytest.raises(error, match="No good version is kept"):
@@ -104,7 +104,7 @@ def test_a_kept_version_that_was_damaged_is_not_used(document, tmp_path, tamper)
     choose_version(document, tmp_path)
     kept = tmp_path / LAST_GOOD
     kept.write_text(tamper(kept.read_text()))
-    gone(document)
+    remove_file(document)
     with pytest.raises(ConfigUnreadable):
         choose_version(document, tmp_path)
 
@@ -112,7 +112,7 @@ def test_a_kept_version_that_was_damaged_is_not_used(document, tmp_path, tamper)
 def test_a_byte_order_mark_does_no_harm(document, tmp_path):
     document.write_bytes(b"\xef\xbb\xbf" + json.dumps(GOOD).encode())
     first = choose_version(document, tmp_path)
-    gone(document)
+    remove_file(document)
     assert choose_version(document, tmp_path)["digest"] == first["digest"]
 
 
@@ -126,7 +126,7 @@ def test_a_crash_while_a_version_is_kept_leaves_the_one_before(document, tmp_pat
     monkeypatch.setattr(os, "fsync", crash)
     with pytest.raises(OSError, match="no space left"):
         choose_version(document, tmp_path)
-    gone(document)
+    remove_file(document)
     assert choose_version(document, tmp_path)["document"] == before["document"]
     assert [file.name for file in (tmp_path / LAST_GOOD).parent.iterdir()] == [LAST_GOOD.name]
 

@@ -34,7 +34,7 @@ json_values = st.recursive(
 
 
 @st.composite
-def bent(draw, good: bytes) -> bytes:
+def bent_text(draw, good: bytes) -> bytes:
     """A good text with a few stretches replaced by arbitrary bytes, by another stretch of itself, or by nothing."""
     data = good
     for _ in range(draw(st.integers(1, 3))):
@@ -61,7 +61,7 @@ ODD = [
 
 
 @st.composite
-def swapped(draw, good):
+def swapped_values(draw, good):
     """A good document in which one value, wherever it stands, is another one."""
     document = copy.deepcopy(good)
     at, places = document, []
@@ -82,7 +82,9 @@ def swapped(draw, good):
 
 def any_of(good: bytes, document=None, dump=lambda value: json.dumps(value).encode()):
     """Arbitrary bytes, bent ones, and documents with another value."""
-    return st.one_of(st.binary(max_size=60), bent(good), *([swapped(document).map(dump)] if document else []))
+    return st.one_of(
+        st.binary(max_size=60), bent_text(good), *([swapped_values(document).map(dump)] if document else [])
+    )
 
 
 def outcome(parse, refusal):
@@ -140,7 +142,7 @@ def test_the_configuration_of_the_checker(data, tmp_path):
 @given(
     st.text(max_size=40)
     | st.datetimes().map(str)
-    | bent(b"2013-07-03T12:00:00-04:00").map(lambda data: data.decode("latin-1"))
+    | bent_text(b"2013-07-03T12:00:00-04:00").map(lambda data: data.decode("latin-1"))
 )
 def test_the_clock_of_a_run(text):
     found, why = outcome(lambda: refunds.make_clock(text), ValueError)
@@ -169,7 +171,7 @@ PUT = b'PUT /behaviour HTTP/1.1\r\nHost: x\r\nContent-Length: 32\r\n\r\n{"path":
 
 
 @often
-@given(request=bent(POST) | bent(PUT) | st.binary(min_size=1, max_size=60))
+@given(request=bent_text(POST) | bent_text(PUT) | st.binary(min_size=1, max_size=60))
 def test_a_webhook(server, request, capfd):
     """A request is taken or refused; the thread that serves it does not die of it, and the next one is served."""
     server.behaviour = {}

@@ -69,17 +69,17 @@ def test_every_class_of_tasks_has_one_threshold_and_every_task_one_class():
     page = (PROJECT / "docs/q02.md").read_text().lower()
     assert [name for name, seconds in thresholds.items() if f"{name} {seconds:,.0f} s" not in page] == []
 
-    def of(operator):
+    def classes_of(operator):
         return {
             name
             for name, (word, pattern) in classes.items()
             if bool(re.fullmatch(pattern, operator)) == (word == "and")
         }
 
-    assert of("SparkSubmitOperator") == {"spark"}
-    assert of("ExternalTaskSensor") == of("DecoratedSensorOperator") == {"sensor"}
+    assert classes_of("SparkSubmitOperator") == {"spark"}
+    assert classes_of("ExternalTaskSensor") == classes_of("DecoratedSensorOperator") == {"sensor"}
     for operator in ("BashOperator", "_PythonDecoratedOperator", "PublishPartitionOperator", "EmptyOperator"):
-        assert of(operator) == {"light"}
+        assert classes_of(operator) == {"light"}
     [alert] = [rule for rule in alerts() if rule["alert"] == "TaskDurationTooLong"]
     assert re.fullmatch(r"(\S+) > on \(task_class\) group_left \(\) (\S+)", alert["expr"])
 

@@ -29,9 +29,9 @@ def misbehaving():
 
 
 @pytest.fixture
-def use(monkeypatch):
-    with asking_airflow(monkeypatch) as use:
-        yield use
+def use_store(monkeypatch):
+    with asking_airflow(monkeypatch) as use_store:
+        yield use_store
 
 
 @pytest.mark.claim("6.4")
@@ -69,14 +69,14 @@ FAILURES = {  # how the store behaves: status, document, seconds -> what is said
 @pytest.mark.claim("6.5")
 @pytest.mark.parametrize("how", FAILURES)
 def test_a_store_that_fails_is_an_error_that_names_it_and_nothing_else_is_asked(
-    how, misbehaving, use, monkeypatch, caplog
+    how, misbehaving, use_store, monkeypatch, caplog
 ):
     status, document, delay, said, tries = FAILURES[how]
     misbehaving.status, misbehaving.document, misbehaving.delay = status, document, delay
     waits = []
     monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=waits.append))  # the clock, botocore's alone
     for ask, parameter in ((connection, PARTNER), (variable, PSEUDONYM)):
-        use(misbehaving.settings, read_timeout=0.2)
+        use_store(misbehaving.settings, read_timeout=0.2)
         misbehaving.asked.clear()
         with pytest.raises(SecretUnavailable, match=f"secret {parameter}: ParameterStoreBackend .*{said}") as caught:
             ask()
@@ -88,13 +88,13 @@ def test_a_store_that_fails_is_an_error_that_names_it_and_nothing_else_is_asked(
 
 
 @pytest.mark.claim("6.5")
-def test_a_store_that_is_down_is_an_error_and_so_is_the_servers(misbehaving, use, monkeypatch):
+def test_a_store_that_is_down_is_an_error_and_so_is_the_servers(misbehaving, use_store, monkeypatch):
     from airflow.models import Connection, Variable
 
     monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=lambda _: None))
     misbehaving.shutdown()
     misbehaving.server_close()
-    use(misbehaving.settings)
+    use_store(misbehaving.settings)
     ways = (connection, variable, lambda: Connection.get_connection_from_secrets("q06_partner"))
     for ask in (*ways, lambda: Variable.get_variable_from_secrets("q06_pseudonym_secret")):
         with pytest.raises(SecretUnavailable, match=r"not reached .EndpointConnectionError"):
@@ -102,14 +102,14 @@ def test_a_store_that_is_down_is_an_error_and_so_is_the_servers(misbehaving, use
 
 
 @pytest.mark.claim("6.5")
-def test_a_throttled_store_that_recovers_is_no_error(misbehaving, use, monkeypatch):
+def test_a_throttled_store_that_recovers_is_no_error(misbehaving, use_store, monkeypatch):
     misbehaving.status, misbehaving.document = 400, error("ThrottlingException")
 
     def recover(_: float) -> None:
         misbehaving.status, misbehaving.document = 200, {"Parameter": {"Value": CANARY}}
 
     monkeypatch.setattr("botocore.endpoint.time", SimpleNamespace(sleep=recover))
-    use(misbehaving.settings)
+    use_store(misbehaving.settings)
     assert variable() == CANARY
     assert len(misbehaving.asked) == 2
 
@@ -128,9 +128,9 @@ def test_a_throttled_store_that_recovers_is_no_error(misbehaving, use, monkeypat
         f"http://user:{CANARY}/path@host",
     ],
 )
-def test_a_value_that_is_no_connection_is_an_error_that_does_not_quote_it(value, misbehaving, use, caplog):
+def test_a_value_that_is_no_connection_is_an_error_that_does_not_quote_it(value, misbehaving, use_store, caplog):
     misbehaving.document = {"Parameter": {"Value": value}}
-    use(misbehaving.settings)
+    use_store(misbehaving.settings)
     with pytest.raises(SecretUnavailable, match=f"secret {PARTNER}: .* no connection") as caught:
         connection()
     assert CANARY not in str(caught.value) + caplog.text
@@ -144,11 +144,11 @@ def test_patience_is_bounded():
 
 
 @pytest.mark.claim("6.5")
-def test_the_official_backend_would_have_asked_the_next_place(misbehaving, use, monkeypatch):
+def test_the_official_backend_would_have_asked_the_next_place(misbehaving, use_store, monkeypatch):
     """Why there is a backend of this project's own; it goes when this fails."""
     misbehaving.status, misbehaving.document = 400, error("AccessDeniedException")
     official = "airflow.providers.amazon.aws.secrets.systems_manager.SystemsManagerParameterStoreBackend"
-    use(misbehaving.settings | {"AIRFLOW__SECRETS__BACKEND": official})
+    use_store(misbehaving.settings | {"AIRFLOW__SECRETS__BACKEND": official})
     assert connection().password == DECOY
     assert misbehaving.asked == [PARTNER]
 
