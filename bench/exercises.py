@@ -1,4 +1,4 @@
-"""What a check of each ticket takes: `python -m bench exercises`, on a machine that does nothing else."""
+"""Measures what a check of each ticket takes: `python -m bench exercises`, on a machine that does nothing else."""
 
 from __future__ import annotations
 
