@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import dag_integrity
@@ -14,6 +16,9 @@ CHECKER = [sys.executable, "-m", "dag_integrity"]
 PACKAGE = Path(__file__).resolve().parents[1]
 SOURCE = Path(dag_integrity.__file__).resolve().parents[1]
 AIRFLOW = tuple(map(int, version("apache-airflow-core").split(".")[:2]))
+# Names of airflow.sdk that earlier versions lack, and modules that come with none, as words of a file's text.
+SINCE = {"BaseHook": (3, 1), "literal": (3, 1), "DeadlineAlert": (3, 2), "AssetOrTimeSchedule": (3, 2)}
+NOT_OF_AIRFLOW = ("psycopg2", "requests")
 TIMETABLES = "airflow.sdk" if AIRFLOW >= (3, 2) else "airflow.timetables.interval"
 HEAD = f"""
 from datetime import timedelta
@@ -37,6 +42,12 @@ def dag(body: str, name: str, arguments: str = "**GOOD") -> str:
 
 def bash(extra: str = "", name: str = "a") -> str:
     return f'{name} = BashOperator(task_id="{name}", bash_command="true"{", " + extra if extra else ""})'
+
+
+def can_be_imported(text: str) -> bool:
+    """Tell whether what a file imports is here: an earlier Airflow lacks some names, one that is alone some modules."""
+    lacks_name = any(version > AIRFLOW and re.search(rf"import .*\b{name}\b", text) for name, version in SINCE.items())
+    return not lacks_name and all(find_spec(name) for name in NOT_OF_AIRFLOW if f"import {name}" in text)
 
 
 def two_dags(down: str, up: str, extra: str = "") -> str:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from projects import bash, check, dag
+from projects import AIRFLOW, bash, check, dag
 
 MANY = """
 @task
@@ -45,7 +45,8 @@ def test_a_plain_dag_is_recognised_and_can_be_serialised(schedule):
     assert Serialization.serialize_dag(found)
 
 
-@pytest.mark.parametrize("kind", STRANGE)
+# Earlier timetables refuse an unknown zone themselves.
+@pytest.mark.parametrize("kind", [kind for kind in STRANGE if kind != "zone" or AIRFLOW >= (3, 2)])
 def test_what_is_not_plain_is_serialised(kind):
     from dag_integrity.plain import plain
 

@@ -42,8 +42,8 @@ def _harmless(cls: Any) -> bool:
         return True
     if cls.__module__.startswith("pendulum.") and issubclass(cls, datetime):
         return True
-    if cls.__module__.startswith(("airflow.sdk.", "airflow.task.")):
-        return issubclass(cls, Enum) or cls.__name__ == "PlainXComArg"
+    if cls.__module__.startswith("airflow."):  # trigger rules: of airflow.utils in 3.0, of airflow.task since
+        return issubclass(cls, Enum) or (cls.__name__ == "PlainXComArg" and cls.__module__.startswith("airflow.sdk."))
     return False
 
 

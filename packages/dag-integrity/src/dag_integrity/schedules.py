@@ -30,15 +30,16 @@ def _crons(timetable: Any) -> list[Cron] | None:
         return None if None in parts else [cron for part in parts for cron in part or ()]
     if name not in ("CronTriggerTimetable", "CronDataIntervalTimetable"):
         return None
-    expression = _part(timetable, "expression")
-    interval = _part(timetable, "interval") or timedelta()
+    expression = timetable_part(timetable, "expression")
+    interval = timetable_part(timetable, "interval") or timedelta()
     if not isinstance(expression, str) or not isinstance(interval, timedelta):
         return None
-    zone = _part(timetable, "timezone")
+    zone = timetable_part(timetable, "timezone")
     return [[_preset(expression), str(getattr(zone, "name", zone)), -interval.total_seconds()]]
 
 
-def _part(timetable: Any, name: str) -> Any:
+def timetable_part(timetable: Any, name: str) -> Any:
+    """Return an attribute of a timetable, which Airflow 3.0 has under a private name."""
     return getattr(timetable, name, None) or getattr(timetable, f"_{name}", None)
 
 
@@ -98,10 +99,10 @@ def _is_tick(cron: Cron, date: datetime) -> bool:
 
 def period(timetable: Any) -> timedelta | None:
     """About how much time lies between two runs; None when the schedule does not say."""
-    delta = getattr(timetable, "delta", None)
+    delta = timetable_part(timetable, "delta")
     if isinstance(delta, timedelta):
         return delta
-    if not isinstance(expression := getattr(timetable, "expression", None), str):
+    if not isinstance(expression := timetable_part(timetable, "expression"), str):
         return None
     from croniter import croniter
 

@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import faulthandler
 import gc
+import logging
 import os
 import resource
 import select
@@ -48,6 +49,8 @@ def main() -> None:
     from airflow import settings
 
     settings.configure_vars()
+    if airflow.__version__.startswith("3.0."):
+        _install_secrets_masker()
     parser.warm_up()
     gc.freeze()
     sys.dont_write_bytecode = True  # the folders of the DAGs are not ours to write into
@@ -57,6 +60,13 @@ def main() -> None:
     signal.set_wakeup_fd(alarm)
     control.sendall(protocol.encode(protocol.Ready(airflow.__version__)))
     _serve(control, start.options, wakeup, alarm)
+
+
+def _install_secrets_masker() -> None:
+    """Give Airflow 3.0 its masker, as its logging does: without it, a Connection with a password is an error in a DAG file."""
+    from airflow.sdk.execution_time.secrets_masker import SecretsMasker
+
+    logging.getLogger("airflow.task").addFilter(SecretsMasker())
 
 
 def _serve(control: socket.socket, options: dict[str, Any], wakeup: int, alarm: int) -> None:
