@@ -121,6 +121,9 @@ NOT_FOUND: dict[str, tuple[str, str]] = {
     "file_beside": ("AA310", dag(echo("beside.sh"), "NAME")),
     "searched_elsewhere": ("AA310", dag(echo("export.sh"), "NAME", '**GOOD, template_searchpath=["/nowhere/on/this/machine"]')),
     "literal": ("AA310", "from airflow.sdk import literal\n" + dag('BashOperator(task_id="a", bash_command=literal("run.sh"))', "NAME")),
+    "logs_what_is_missing": (
+        "AA409", HEAD + "import logging\ntry:\n    import nothing_like_it\nexcept ImportError:\n"
+        "    logging.getLogger(__name__).warning('no', exc_info=True)\n" + dag(bash(), "NAME")),
     "kept_by_globals": ("AA107", HEAD + "kept = {n: DAG(f'NAME_{n}', **GOOD) for n in 'ab'}\nglobals().update(kept)\n"),
     "kept_on_purpose": ("AA107", HEAD + "def probe():\n    with DAG('NAME_probe', auto_register=False, **GOOD):\n        pass\nprobe()\n"),
     "made_twice": ("AA107", HEAD + "dag = DAG('NAME', **GOOD)\ndag = DAG('NAME', **GOOD)\n"),
