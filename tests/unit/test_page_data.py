@@ -26,7 +26,7 @@ def shown():
 
 @pytest.fixture
 def tiny(tmp_path, monkeypatch):
-    """A project of two claims, its results proven for the code as it is."""
+    """Make a project of two claims, its results proven for the code as it is."""
     monkeypatch.delenv("ANSWERS_RESULTS", raising=False)
     project = Project(tmp_path / "tiny")
     project.write_faults({})
@@ -233,7 +233,7 @@ CSS = (PROJECT / "answers/page/static/page.css").read_text()
 
 
 def luminance(colour: str) -> float:
-    """The relative luminance of a colour, by WCAG 2."""
+    """Return the relative luminance of a colour, by WCAG 2."""
     parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
