@@ -22,7 +22,7 @@ KEYWORDS = {"stages", "workflow", "variables", "default", "include"}
 
 
 def gitlab() -> dict[str, dict]:
-    """The jobs by name, with what they extend."""
+    """Return the jobs by name, with what they extend."""
     document = yaml.safe_load(GITLAB.read_text())
     entries = {name: entry for name, entry in document.items() if name not in KEYWORDS}
     jobs = {}
@@ -61,7 +61,7 @@ def commands_of_github() -> list[str]:
 
 
 def targets_of(command: str) -> set[str]:
-    """The make targets of a line. Fails for a line that is neither make nor one of TOOLS."""
+    """Return the make targets of a line. Fails for a line that is neither make nor one of TOOLS."""
     if command in TOOLS:
         return set()
     program, *words = shlex.split(command)

@@ -1,4 +1,4 @@
-"""Code that nobody here wrote: each finding in the example DAGs of Airflow and its providers has a verdict."""
+"""Checks code that nobody here wrote: each finding in the example DAGs of Airflow and its providers has a verdict."""
 
 from importlib.metadata import version
 from importlib.util import find_spec
