@@ -16,6 +16,7 @@ knobs    tasks/s and hop latency with each knob of the scheduler changed alone (
 spark_start  a day's Spark job with and without its class archive, by two Javas (BENCH_JAVA=machine,wheel; BENCH_PAIRS=3)
 page     the Answers page against its budgets: first paint, bytes, queries and ms of a poll; needs Chromium
 deploys  the longest pause between the starts of two tasks while a commit is deployed from Git, and taken back
+exercises  a check of each ticket for interviews: all of it, copying, probe, judge, and the steps of the probe
 integrity  the checker of DAG files against Airflow's own DagBag, on 50 and 1,000 generated files
 """
 
@@ -229,6 +230,7 @@ def main() -> None:
     """Run what is asked for."""
     from bench.compose import celery
     from bench.deploys import deploys
+    from bench.exercises import exercises
     from bench.fleet import fleet, waiting
     from bench.page import page
     from bench.plots import plots
@@ -250,6 +252,7 @@ def main() -> None:
         "warehouse": warehouse,
         "page": page,
         "deploys": deploys,
+        "exercises": exercises,
     }
     parser = argparse.ArgumentParser(
         prog="python -m bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter

@@ -22,7 +22,7 @@ Say = Callable[[str], None]
 
 
 class StackError(RuntimeError):
-    """The stack could not be started or reached. The text says what to do."""
+    """Tells that the stack could not be started or reached. The text says what to do."""
 
 
 @functools.cache
@@ -38,18 +38,18 @@ def parts_of(settings: Settings) -> tuple[str, ...]:
 
 
 def supervisor(settings: Settings) -> Any:
-    """Supervisor's XML-RPC interface. Its calls raise OSError when no supervisor runs."""
+    """Return supervisor's XML-RPC interface. Its calls raise OSError when no supervisor runs."""
     address = f"http://answers:{settings.secrets['SUPERVISOR_PASSWORD']}@127.0.0.1:{settings.ports['supervisor']}/RPC2"
     return xmlrpc.client.ServerProxy(address).supervisor
 
 
 def states_of(rpc: Any) -> dict[str, str]:
-    """Supervisor's word on each of its programs."""
+    """Return supervisor's word on each of its programs."""
     return {info["name"]: info["statename"] for info in rpc.getAllProcessInfo()}
 
 
 def supervisor_state(settings: Settings, part: str) -> str | None:
-    """Supervisor's word on one of its programs. Returns None when no supervisor runs, UNKNOWN when it is too busy to say."""
+    """Return supervisor's word on one of its programs. It is None when no supervisor runs, UNKNOWN when it is too busy to say."""
     if supervisor_process(settings) is None:
         return None
     known = _programs(settings)
@@ -65,7 +65,7 @@ def _programs(settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 def status(settings: Settings) -> list[dict[str, Any]]:
-    """One record a part: name, state (supervisor's word), pid, uptime in seconds, memory in bytes (with children)."""
+    """Return one record a part: name, state (supervisor's word), pid, uptime in seconds, memory in bytes (with children)."""
     running = supervisor_process(settings)
     known = _programs(settings) if running else {}
     records = []
@@ -88,7 +88,7 @@ def status(settings: Settings) -> list[dict[str, Any]]:
 
 
 def health(settings: Settings) -> dict[str, str]:
-    """Airflow's own word on its parts, and the warehouse's: part -> "healthy" or why not."""
+    """Return Airflow's own word on its parts, and the warehouse's: part -> "healthy" or why not."""
     warehouse = {"warehouse": "healthy" if warehouse_answers(settings) else "no answer"}
     try:
         answer = loopback().get(f"{settings.url}/api/v2/monitor/health").json()

@@ -48,7 +48,7 @@ class Reader:
             except RuntimeError:  # the page is just going to another address
                 return None
 
-        return wait_for(what or expression, true, LOAD)
+        return wait_for(what or expression, true, LOAD, seen=lambda: self.report("waited"))
 
     def sign_in(self, password: str) -> None:
         """Fill in Airflow's form."""
@@ -101,6 +101,17 @@ class Reader:
         file = PICTURES / f"{name}.png"
         self.page.picture(file)
         return file
+
+    def report(self, name: str = "failed") -> str:
+        """Keep what there is to see of a failure: a picture, where it was taken, the console, the requests."""
+        try:
+            shown = {"address": self.js("location.href"), "frame": self.js("doc && doc.location.href")}
+            shown |= {"text": self.js("(doc || document).body.innerText")}
+        except (AssertionError, RuntimeError) as error:
+            shown = {"error": str(error)}
+        self.picture(name)
+        (PICTURES / f"{name}.json").write_text(json.dumps(shown | {"events": self.page.events}, indent=1))
+        return f"{shown}"[:2000]
 
     def troubles(self) -> list[str]:
         """Return errors of the console and failed requests of the page's own addresses, so far."""
@@ -165,7 +176,12 @@ def reader(url: str, width: int = 1280, height: int = 900) -> Iterator[Reader]:
     """Open a browser. Without one on this machine the test is skipped; it fails where CI promises one."""
     try:
         with browser(width, height) as page:
-            yield Reader(page, url)
+            found = Reader(page, url)
+            try:
+                yield found
+            except BaseException:
+                found.report()
+                raise
     except BrowserMissing as error:
         if os.environ.get(REQUIRED) == "1":
             raise

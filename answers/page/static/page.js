@@ -95,7 +95,8 @@ async function copy(text) {
 function announce(text) { $("live").textContent = text; }
 
 function table(caption, heads, rows, kind) {
-  const head = el("tr", {}, ...heads.map((title) => el("th", { scope: "col" }, title)));
+  const numbers = (at) => (rows.some((cells) => typeof cells[at] === "number") ? "number" : null);
+  const head = el("tr", {}, ...heads.map((title, at) => el("th", { scope: "col", class: numbers(at) }, title)));
   const body = rows.map((cells) => el("tr", {}, ...cells.map((cell, at) => {
     const number = typeof cell === "number";
     return el(at || kind ? "td" : "th", { scope: at || kind ? null : "row", class: number ? "number" : null }, number ? String(cell) : cell);
@@ -107,7 +108,7 @@ function table(caption, heads, rows, kind) {
 function source(each, where) { // its lines with their numbers, and a mark at the one that is meant
   const lines = each.text.split("\n").map((line, at) => {
     const number = el("span", { class: "at", "aria-hidden": "true" }, each.first ? String(each.first + at) : "");
-    return el("span", { class: each.first + at === each.line ? "line here" : "line" }, number, `${line}\n`);
+    return el("span", { class: each.first + at === each.line ? "line here" : "line" }, number, line);
   });
   return el("pre", { tabindex: "0", role: "region", "aria-label": `Lines of ${where}` }, el("code", {}, ...lines));
 }
