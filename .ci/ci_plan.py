@@ -1,5 +1,7 @@
 """Decides what .ci/run has time for: `ci_plan.py FOLDER TIER`, before each tier.
 
+`ci_plan.py FOLDER tickets` prints the minutes that the proof of tickets may take, 0 for no limit.
+
 FOLDER has machine.json (ci_machine.py), began (seconds since 1970), and ci-steps.tsv: name and seconds of each step that is
 over. CI_MINUTES is what all of it may take; 0 leaves nothing out. Writes FOLDER/plan.json, which
 tests/support/time_plan.py follows, and tells what is left out by name.
@@ -24,6 +26,7 @@ WAITING = {"lint": 0.0, "fast": 0.1, "stack": 0.4, "compose": 0.4}
 MINUTES = 90.0
 RESERVE = 4 * 60.0  # to remove the containers and to tell the result
 TIGHT = 0.75  # of the seconds that are left
+TICKETS = 8 * 60.0  # at most, for the tickets that a push touches; the night proves all
 LONG_ENOUGH = 60.0  # a step that is shorter says little about the machine
 
 
@@ -176,14 +179,27 @@ def describe_plan(plan: Plan, tier: str, left: float | None) -> str:
     return "\n".join(lines)
 
 
+def end_of(folder: Path) -> float | None:
+    """Return when all has to be over, seconds since 1970; None where there is no limit."""
+    minutes = float(os.environ.get("CI_MINUTES") or MINUTES)
+    return float((folder / "began").read_text()) + minutes * 60 - RESERVE if minutes else None
+
+
+def minutes_for_tickets(folder: Path, now: float) -> float:
+    """Return what the proof of the touched tickets may take; 0 for no limit, as CI_MINUTES has it."""
+    end = end_of(folder)
+    return 0 if end is None else round(max(1.0, min(TICKETS, end - now)) / 60, 2)
+
+
 def main(folder: Path, tier: str) -> int:
     """Plan from `tier` on; 3 when there is time for nothing of it."""
+    if tier == "tickets":
+        print(minutes_for_tickets(folder, time.time()))
+        return 0
     expected = Expected.load()
-    began = float((folder / "began").read_text())
     steps = read_steps(folder / "ci-steps.tsv")
     measured = Machine(**json.loads((folder / "machine.json").read_text())).slowness
-    minutes = float(os.environ.get("CI_MINUTES") or MINUTES)
-    end = began + minutes * 60 - RESERVE if minutes else None
+    end = end_of(folder)
     left = None if end is None else end - time.time()
     parts = parts_of(TIERS[TIERS.index(tier) :], expected, claims_by_file())
     plan = choose_parts(parts, expected, observed_slowness(steps, expected, measured), left)

@@ -3,6 +3,7 @@
 parse    parsing dags/ with Airflow already imported, in ms per file; with and without the modules imported beforehand
 fork     a task process that parses the SparkSubmit DAG: forked from a parent that has its modules, against one that has not
 load     rows into the warehouse through the loader's load step, against the engine reading the same Parquet file directly
+warehouse  a publishing task with the engine in it and without; statements a second of the served warehouse
 fleet    parsing 55 DAGs or one of them, a whole day, the pools' limits, the critical path with and without priorities
 waiting  slot-seconds that poke, reschedule, deferrable and asset take while they wait for the same upstream
 stack    memory of the embedded stack while Spark runs, and one day end to end (brings a stack of its own up)
@@ -15,6 +16,7 @@ knobs    tasks/s and hop latency with each knob of the scheduler changed alone (
 spark_start  a day's Spark job with and without its class archive, by two Javas (BENCH_JAVA=machine,wheel; BENCH_PAIRS=3)
 page     the Answers page against its budgets: first paint, bytes, queries and ms of a poll; needs Chromium
 deploys  the longest pause between the starts of two tasks while a commit is deployed from Git, and taken back
+exercises  a check of each ticket for interviews: all of it, copying, probe, judge, and the steps of the probe
 integrity  the checker of DAG files against Airflow's own DagBag, on 50 and 1,000 generated files
 """
 
@@ -37,6 +39,7 @@ from answers.interrupts import interruptible
 from bench.integrity import integrity
 from bench.kafka import kafka
 from bench.memory import Peak
+from bench.warehouse import served
 
 PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).parent / "results"
@@ -131,7 +134,7 @@ print(statistics.median(child() for _ in range(5)))
 
 
 def load(rows: int = 2_000_000) -> dict:
-    """MB/s of Parquet: the loader's load step against the engine's INSERT ... SELECT FROM file() into a like table."""
+    """MB/s of Parquet into a served warehouse: the loader's load step against the engine's INSERT ... SELECT FROM file()."""
     import clickhouse_connect
     import numpy as np
     import pyarrow as pa
@@ -161,26 +164,25 @@ def load(rows: int = 2_000_000) -> dict:
         file = source / "part-0.parquet"
         pq.write_table(pa.table(columns), file, compression="zstd")
         size = file.stat().st_size
-        client = clickhouse_connect.get_client(interface="chdb", path=f"{folder}/warehouse")
-        warehouse.create_tables(client)
+        with served(Path(folder), "bench") as options, clickhouse_connect.get_client(**options) as client:
+            warehouse.create_tables(client)
 
-        def timed(work: Callable[[], object]) -> float:
-            client.command("DROP TABLE IF EXISTS warehouse.bench SYNC")
-            client.command("CREATE TABLE warehouse.bench AS warehouse.flights")
-            start = time.perf_counter()
-            work()
-            return time.perf_counter() - start
+            def timed(work: Callable[[], object]) -> float:
+                client.command("DROP TABLE IF EXISTS warehouse.bench SYNC")
+                client.command("CREATE TABLE warehouse.bench AS warehouse.flights")
+                start = time.perf_counter()
+                work()
+                return time.perf_counter() - start
 
-        names = ", ".join(columns)
-        direct_sql = f"INSERT INTO warehouse.bench ({names}) SELECT {names} FROM file('{file}', 'Parquet')"
-        pairs = [
-            (
-                timed(lambda: warehouse.load_parquet(client, "warehouse.bench", source)),
-                timed(lambda: client.command(direct_sql)),
-            )
-            for _ in range(5)
-        ]  # alternating, so that a noisy moment meets both
-        client.close()
+            names = ", ".join(columns)
+            direct_sql = f"INSERT INTO warehouse.bench ({names}) SELECT {names} FROM file('{file}', 'Parquet')"
+            pairs = [
+                (
+                    timed(lambda: warehouse.load_parquet(client, "warehouse.bench", source)),
+                    timed(lambda: client.command(direct_sql)),
+                )
+                for _ in range(5)
+            ]  # alternating, so that a noisy moment meets both
     ours, direct = (statistics.median(each) for each in zip(*pairs, strict=True))
     mb = size / 1e6
     return {
@@ -228,12 +230,14 @@ def main() -> None:
     """Run what is asked for."""
     from bench.compose import celery
     from bench.deploys import deploys
+    from bench.exercises import exercises
     from bench.fleet import fleet, waiting
     from bench.page import page
     from bench.plots import plots
     from bench.scheduling import knobs, scheduling
     from bench.spark_start import spark_start
     from bench.throughput import stages, throughput
+    from bench.warehouse import warehouse
 
     known = {"parse": parse, "fork": fork, "load": load, "fleet": fleet, "waiting": waiting, "stack": stack}
     known |= {
@@ -245,8 +249,10 @@ def main() -> None:
         "celery": celery,
         "knobs": knobs,
         "spark_start": spark_start,
+        "warehouse": warehouse,
         "page": page,
         "deploys": deploys,
+        "exercises": exercises,
     }
     parser = argparse.ArgumentParser(
         prog="python -m bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter

@@ -15,7 +15,7 @@ from include.waiting import poll
 STOCK = "flight-status-stock"
 SEED = int(os.environ.get("BENCH_KAFKA_SEED", "2013"))
 KILLS, WITHIN, RATE = int(os.environ.get("BENCH_KAFKA_KILLS", "20")), 60, 4.0
-PARTS = ("triggerer", "scheduler", "kafka", "task")
+PARTS = ("triggerer", "scheduler", "kafka", "task", "warehouse")
 STEADY, BURST = 30, 200
 
 
@@ -50,13 +50,10 @@ def _send(opts: dict, topic: str, count: int, rate: float | None = None) -> None
 
 
 def _query(settings, query: str) -> list:
-    import clickhouse_connect
-
+    from answers.stack.connections import open_warehouse
     from include.flight_status import process
-    from include.flights import warehouse
 
-    path = str(settings.warehouse)
-    with warehouse.connect(lambda: clickhouse_connect.get_client(interface="chdb", path=path), path) as client:
+    with open_warehouse() as client:
         process.create_tables(client)
         return client.query(query).result_rows
 

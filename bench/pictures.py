@@ -12,8 +12,10 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -37,6 +39,10 @@ IMAGES = PROJECT / "docs" / "images"
 WIDTH, HEIGHT = 1440, 860  # pixels
 COLUMNS = 112  # of a terminal whose picture is not wider than WIDTH
 CLAIMS = ("2.2", "7.3")  # proven without a stack, in a minute
+TICKET, WRONG_ANSWER = (
+    "q09-rule-from-july",
+    "by-the-clock",
+)  # what is played for the pictures of a check and of its report
 DAY = date(2013, 2, 10)
 FRAME = "document.querySelector('iframe')?.contentDocument"  # of the Answers page in Airflow's UI
 PROMETHEUS = "http://127.0.0.1:9090"
@@ -108,13 +114,51 @@ def prove() -> list[Path]:
     done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
     if done.returncode:
         raise StackError(f"{' '.join(command[1:])} failed: {Text.from_ansi(done.stdout[-2000:]).plain}")
+    shown = Text.from_ansi(f"$ answers prove {' '.join(CLAIMS)}\n{done.stdout.rstrip()}")
+    shown = shown[: shown.plain.index("\nabout ")]  # what follows names a folder of this machine
+    return _terminal("prove", "answers prove", shown)
+
+
+def exercise() -> list[Path]:
+    """Play a ticket: a wrong answer and a right one are checked, and the interviewer's report is looked at."""
+    from answers.exercise import catalogue, report, session, workspace
+    from answers.exercise.changes import Changes, lay_over
+    from answers.exercise.prove import Case, changes_of
+
+    ticket = catalogue.find(PROJECT, TICKET)
+    wrong = next(each for each in ticket.wrong if each.id == WRONG_ANSWER)
+    environment = os.environ | {"COLUMNS": str(COLUMNS), "FORCE_COLOR": "1", "TERM": "xterm-256color"}
+    with tempfile.TemporaryDirectory(prefix="answers-picture-") as folder:
+        copy = workspace.start(PROJECT, ticket, 1, Path(folder, "interview"), minutes=15)
+        start = Path(folder, "start")
+        shutil.copytree(copy.folder, start, symlinks=True, ignore=shutil.ignore_patterns(".git", ".venv", ".answers"))
+        for case in (Case("wrong", wrong.id, wrong), Case("design", str(wrong.base))):
+            changes = changes_of(ticket, case, start)
+            lay_over(changes, copy.folder)
+            command = [sys.executable, "-m", "answers", "exercise", "check", str(copy.folder)]
+            done = subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True)
+            if case.wrong:
+                lay_over(Changes(changes.before, changes.files), copy.folder)
+                shown = Text.from_ansi(f"$ answers exercise check\n{done.stdout.rstrip()}")
+        if done.returncode:
+            raise StackError(f"the design {wrong.base} does not hold: {Text.from_ansi(done.stdout[-2000:]).plain}")
+        page = Path(folder, "report.html")
+        page.write_text(report.as_html(report.gather(PROJECT, copy)), encoding="utf-8")
+        with browser(1100, 900) as chromium:
+            text = chromium.show(page.as_uri(), [ticket.exercise.title, "Rubric"])
+            chromium.picture(IMAGES / "report.png")
+        shutil.rmtree(session.kept_at(PROJECT, copy), ignore_errors=True)
+    before = text.partition("Replay")[0]
+    return [*_terminal("check", "answers exercise check", shown), IMAGES / "report.png", _beside("report", before)]
+
+
+def _terminal(name: str, title: str, shown: Text) -> list[Path]:
+    """Draw what a command has printed."""
     with open(os.devnull, "w") as nowhere:
         console = Console(record=True, width=COLUMNS, file=nowhere)
-        shown = Text.from_ansi(f"$ answers prove {' '.join(CLAIMS)}\n{done.stdout.rstrip()}")
-        shown = shown[: shown.plain.index("\nabout ")]  # what follows names a folder of this machine
         console.print(shown)
-        console.save_svg(str(IMAGES / "prove.svg"), title="answers prove", code_format=SVG, unique_id="prove")
-    return [IMAGES / "prove.svg", _beside("prove", shown.plain)]
+        console.save_svg(str(IMAGES / f"{name}.svg"), title=title, code_format=SVG, unique_id=name)
+    return [IMAGES / f"{name}.svg", _beside(name, shown.plain)]
 
 
 def history() -> list[Row]:
@@ -165,6 +209,7 @@ PICTURES: dict[str, Callable[[], list[Path]]] = {
     "ui": ui,
     "answers": answers,
     "prove": prove,
+    "exercise": exercise,
     "sla": sla,
     "alert": alert,
     "plots": drawn,

@@ -94,11 +94,11 @@ def transform(**context) -> dict:
     from include.flights.days import local_days
     from include.flights.engine import transform_files
     from plugins.events import latest_of_day
-    from plugins.warehouse import open_scratch
+    from plugins.warehouse import open_warehouse
 
     (day,) = local_days(context["data_interval_start"], context["data_interval_end"])
     result = latest_of_day(context["inlet_events"][0], day)
-    with open_scratch() as client:
+    with open_warehouse() as client:
         transform_files(client, Path(result["folder"]))
     return result
 

@@ -39,9 +39,9 @@ with DAG(
         """Land the records of this data interval and transform them with the warehouse's engine."""
         from include.flights import engine
         from include.flights.feed import land_interval
-        from plugins.warehouse import open_scratch
+        from plugins.warehouse import open_warehouse
 
-        with open_scratch() as client:
+        with open_warehouse() as client:
             landed = land_interval(Path(feed), Path(data_root), data_interval_start, data_interval_end, f"q08 {run_id}")
             engine.transform_files(client, Path(landed["folder"]))
         return landed

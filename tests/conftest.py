@@ -74,7 +74,7 @@ def pytest_sessionfinish() -> None:
 
 @pytest.fixture(scope="session")
 def metadata_database() -> None:
-    """A migrated SQLite database for dag.test(); the empty one is made once a machine, in the user's cache."""
+    """Make a migrated SQLite database for dag.test(); the empty one is made once a machine, in the user's cache."""
     cache = user_cache()
     template = cache / f"airflow-{version('apache-airflow')}.db"
     target = HOME / "airflow.db"
@@ -93,7 +93,7 @@ def metadata_database() -> None:
 
 @pytest.fixture
 def home(tmp_path, monkeypatch) -> Path:
-    """A home of its own for `answers`, where nothing was ever started."""
+    """Give a home of its own to `answers`, where nothing was ever started."""
     from answers import console
     from answers.stack.settings import PORTS
 
@@ -110,7 +110,7 @@ def home(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture(scope="session")
 def spark():
-    """One local Spark session."""
+    """Give one local Spark session."""
     from pyspark.sql import SparkSession
 
     builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
@@ -121,7 +121,7 @@ def spark():
 
 @pytest.fixture
 def warehouse() -> Iterator[object]:
-    """A client of the embedded warehouse, emptied. A process can hold one engine: all tests of a session share it."""
+    """Give a client of the embedded warehouse, emptied. A process can hold one engine: all tests of a session share it."""
     with open_warehouse() as client:
         client.command("DROP DATABASE IF EXISTS warehouse SYNC")
         client.command("DROP DATABASE IF EXISTS warehouse_history SYNC")
@@ -130,7 +130,7 @@ def warehouse() -> Iterator[object]:
 
 @pytest.fixture(scope="session")
 def kafka_broker(tmp_path_factory):
-    """A Kafka broker, started once a session."""
+    """Give a Kafka broker, started once a session."""
     from support.kafka_broker import Broker
 
     broker = Broker(tmp_path_factory.mktemp("kafka"))
@@ -140,7 +140,7 @@ def kafka_broker(tmp_path_factory):
 
 @pytest.fixture
 def kafka(kafka_broker, monkeypatch):
-    """The broker with the project's topics, empty, and the connection `kafka_default` that leads there."""
+    """Give the broker with the project's topics, empty, and the connection `kafka_default` that leads there."""
     if kafka_broker.process.poll() is not None:
         kafka_broker.start()
     kafka_broker.forget()

@@ -8,7 +8,6 @@ import signal
 import sys
 import webbrowser
 from datetime import timedelta
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -187,32 +186,22 @@ def sql(
         str, typer.Option("--format", help="Pretty, CSV, JSON, or any other format of ClickHouse.")
     ] = "Pretty",
     timeout: Annotated[
-        float | None, typer.Option(help=f"Seconds to wait while a task holds the embedded engine{default_help(600)}")
+        float | None, typer.Option(help=f"Seconds to wait while the warehouse is down{default_help(60)}")
     ] = None,
 ) -> None:
-    """Ask the warehouse that is configured, as a task would: ClickHouse's server or the embedded engine."""
-    import clickhouse_connect
+    """Ask the warehouse that is configured, as a task would."""
     from clickhouse_connect.driver.exceptions import Error
 
-    from answers.stack.connections import warehouse_options
-    from include.flights import warehouse
+    from answers.stack.connections import open_warehouse
 
-    options = warehouse_options()
-    logging.basicConfig(level=logging.ERROR)
-    warehouse.log.setLevel(logging.CRITICAL)
-    with readable_errors():
-        path = options.get("path")
-        if path and (holder := warehouse.held_by(Path(path))):
-            err.print(f"waiting: {holder} holds the embedded warehouse", style="dim", highlight=False)
-        deadline = deadline_of_option(timeout, 600)
-        with warehouse.connect(lambda: clickhouse_connect.get_client(**options), path, deadline) as client:
-            try:
-                # Bytes, as the engine formats them: some formats are binary.
-                answer = (
-                    client.raw_query(query, fmt=fmt) if _returns_rows(query) else f"{client.command(query)}\n".encode()
-                )
-            except Error as error:
-                raise ValueError(str(error)) from error
+    for client_of_http in ("clickhouse_connect", "urllib3"):
+        logging.getLogger(client_of_http).setLevel(logging.CRITICAL)  # what they warn of is in their error, too
+    with readable_errors(), open_warehouse(deadline_of_option(timeout, 60)) as client:
+        try:
+            # Bytes, as the engine formats them: some formats are binary.
+            answer = client.raw_query(query, fmt=fmt) if _returns_rows(query) else f"{client.command(query)}\n".encode()
+        except Error as error:
+            raise ValueError(str(error)) from error
     sys.stdout.buffer.write(answer)
     sys.stdout.flush()
 

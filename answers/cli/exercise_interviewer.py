@@ -24,6 +24,9 @@ def prove(
     since: Annotated[
         str | None, typer.Option(metavar="COMMIT", help="Only tickets that the changes since then touch.")
     ] = None,
+    minutes: Annotated[
+        float, typer.Option(min=0, help="Leave out, by name, tickets that would take longer. 0: no limit.")
+    ] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Prove tickets: the untouched project fails, right designs pass twice, each wrong answer is convicted as meant."""
@@ -35,7 +38,7 @@ def prove(
         if since:
             tickets = proving.touched(ROOT, tickets, since)
         tell = (lambda text: None) if as_json else print_progress
-        proofs = proving.prove_all(ROOT, tickets, variant, jobs, only, tell)
+        proofs = proving.prove_all(ROOT, tickets, variant, jobs, only, tell, minutes)
     if as_json:
         print_json([vars(proof) | {"proven": proof.proven} for proof in proofs])
     else:
@@ -46,7 +49,7 @@ def prove(
             )
             for problem in proof.problems:
                 out.print(f"  {problem}", markup=False, highlight=False, soft_wrap=True)
-        out.print("" if proofs else "no ticket is touched")
+        out.print("" if tickets else "no ticket is touched")
     raise typer.Exit(0 if all(proof.proven for proof in proofs) else 1)
 
 

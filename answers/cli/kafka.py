@@ -71,16 +71,12 @@ def audit(
     xcom: Annotated[bool, typer.Option(help="Also compare with the XComs, through Airflow's API.")] = True,
 ) -> None:
     """Compare broker, warehouse and XCom. Exit code 1 when a message is lost, doubled or waiting."""
-    import clickhouse_connect
-
     from answers.operate.audit import audit as account
     from answers.stack.client import Airflow
-    from answers.stack.connections import kafka_options, warehouse_options
-    from include.flights import warehouse
+    from answers.stack.connections import kafka_options, open_warehouse
 
     with _readable_kafka_errors():
-        given = warehouse_options()
-        with warehouse.connect(lambda: clickhouse_connect.get_client(**given), given.get("path")) as client:
+        with open_warehouse() as client:
             accounts = account(kafka_options(), client, Airflow() if xcom else None)
         if as_json:
             print(json.dumps([asdict(each) | {"clean": each.clean} for each in accounts]))

@@ -26,28 +26,24 @@ def rollback(
     show: Annotated[bool, typer.Option("--list", help="Only show what happened to the day, and what is kept.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of text.")] = False,
     timeout: Annotated[
-        float | None, typer.Option(help=f"Seconds to wait while a task holds the embedded engine{default_help(600)}")
+        float | None, typer.Option(help=f"Seconds to wait while the warehouse is down{default_help(60)}")
     ] = None,
 ) -> None:
     """Make the last good version of a published day live again: all of its tables, each in one step.
 
     A rollback that was killed half-way, or a day that was damaged since, is put right first, and nothing else.
     """
-    import clickhouse_connect
     from clickhouse_connect.driver.exceptions import Error
 
-    from answers.stack.connections import warehouse_options
+    from answers.stack.connections import open_warehouse
     from include.flights import versions, warehouse
 
-    options = warehouse_options()
     with readable_errors():
         if undo and to is not None:
             raise ValueError("--undo restores the version from before the rollback: give --undo or --to, not both")
         chosen = date.fromisoformat(day)
         by = f"{getpass.getuser()}@{socket.gethostname()} {uuid4().hex[:8]}"  # two commands are two orders
-        with warehouse.connect(
-            lambda: clickhouse_connect.get_client(**options), options.get("path"), deadline_of_option(timeout, 600)
-        ) as client:
+        with open_warehouse(deadline_of_option(timeout, 60)) as client:
             try:
                 if show:
                     _print_versions(versions.history(client, chosen), out, as_json)

@@ -6,7 +6,6 @@ without such a module is left out.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -16,7 +15,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
-import clickhouse_connect
 from rich.console import Console
 from rich.table import Table
 
@@ -24,8 +22,8 @@ from answers.demo.course import Course
 from answers.proof.catalog import Question, load_questions
 from answers.stack import catcher, lifecycle
 from answers.stack.client import Airflow, ApiError, Run
+from answers.stack.connections import open_warehouse
 from answers.stack.settings import Settings
-from include.flights import warehouse
 from include.waiting import wait_until
 
 T = TypeVar("T")
@@ -77,9 +75,8 @@ class Demo:
         return [message["body"] for message in catcher.messages(self.settings.ports["catcher"], path)]
 
     def warehouse(self) -> AbstractContextManager[Any]:
-        """Open the embedded warehouse. Waits while a task holds it."""
-        path = str(self.settings.warehouse)
-        return warehouse.connect(lambda: clickhouse_connect.get_client(interface="chdb", path=path), path)
+        """Open the warehouse of the stack."""
+        return open_warehouse()
 
     def evidence(self, question: str, seen: dict[str, str]) -> None:
         """Print the claims of a question, each beside what was seen of it."""
@@ -123,7 +120,6 @@ def play_questions(
     :raises ValueError: a question is not answered yet, has no part, or is unknown
     """
     chosen = choose_questions(load_questions(), questions)
-    logging.getLogger(warehouse.__name__).setLevel(logging.ERROR)  # no warning when a look waits for a task
     course = Course([(question.id, question.title) for question in chosen], out)
     course.announce()
     try:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from answers.exercise.catalogue import Ticket
 from answers.exercise.changes import CannotJudge, Changes, lay_over
 from answers.exercise.judge import said
 from answers.exercise.probing import Overused, Rooms, run_judge, run_probe
+from answers.exercise.workshop import Workshop, scratch
 from answers.proof.copies import fill
 
 HOLDS, WRONG, CANNOT_TELL, NOT_LOOKED_AT = "holds", "wrong", "cannot tell", "not looked at"
@@ -96,16 +95,6 @@ def lay_overlay(ticket: Ticket, copy: Path) -> None:
             shutil.copytree(ticket.folder / name, copy, dirs_exist_ok=True)
 
 
-@contextmanager
-def scratch() -> Iterator[Rooms]:
-    """Make the folders of one check, and remove them with all that is in them."""
-    folder = Path(tempfile.mkdtemp(prefix="answers-check-"))
-    try:
-        yield Rooms(folder)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def check(
     root: Path,
     ticket: Ticket,
@@ -116,6 +105,7 @@ def check(
     untouched: bool = False,
     keep: Path | None = None,
     quick: bool = False,
+    workshop: Workshop | None = None,
 ) -> Result:
     """Check a candidate's changes.
 
@@ -125,6 +115,7 @@ def check(
     :param untouched: do not ask for a change.
     :param keep: a new folder for the evidence.
     :param quick: leave out the tests to keep and those of the candidate.
+    :param workshop: of a proof, which makes many checks.
     """
     result, began = Result(outside=changes.outside), time.monotonic()
 
@@ -134,13 +125,13 @@ def check(
         if stage.verdict != HOLDS and stage.id in ("delivered", "bounds", "parses"):
             raise Done
 
-    with scratch() as rooms:
+    with scratch(workshop.folder if workshop else None) as rooms:
         try:
             if not untouched:
                 add(_delivered(changes))
                 add(_bounds(changes))
             _prepare(root, ticket, number, changes, rooms, prepared, result)
-            _look(ticket, number, changes, rooms, result, add, quick)
+            _look(ticket, number, changes, rooms, result, add, quick, workshop)
         except Done:
             pass
         except CannotJudge as error:
@@ -199,6 +190,7 @@ def _look(
     result: Result,
     add: Callable[[Stage], None],
     quick: bool,
+    workshop: Workshop | None,
 ) -> None:
     """Run probe and tests beside each other, then the judge, and add what they found."""
     add_syntax = _syntax(changes)
@@ -210,13 +202,16 @@ def _look(
         shutil.copytree(rooms.start / "tests", rooms.kept / "tests", dirs_exist_ok=True)
     with ThreadPoolExecutor(2) as pool:
         kept = pool.submit(_timed, result, "keeps", run_probe, ticket, number, rooms, keeps) if keeps else None
-        late, result.steps = _timed(result, "probe", run_probe, ticket, number, rooms, None, quick)
+        late, result.steps = _timed(
+            result, "probe", run_probe, ticket, number, rooms, None, quick, workshop.probe if workshop else None
+        )
         late_keeps = kept.result()[0] if kept else ""
     add(_parses(rooms))
     if keeps:
         add(_keeps(rooms, late_keeps))
     wanted = {check.id: check.holds for check in ticket.exercise.checks}
-    for found in _timed(result, "judge", run_judge, ticket, number, rooms):
+    warm = workshop.judge if workshop else None
+    for found in _timed(result, "judge", run_judge, ticket, number, rooms, warm):
         because = found["because"]
         if late and found["verdict"] == CANNOT_TELL:
             because = f"{because}: {late}"

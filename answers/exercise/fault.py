@@ -10,9 +10,10 @@ from typing import Any
 
 from answers.exercise.catalogue import ExerciseError
 from answers.exercise.changes import CannotJudge, Changes, lay_over, matches
-from answers.exercise.check import CANNOT_TELL, HOLDS, WRONG, Result, Stage, scratch
+from answers.exercise.check import CANNOT_TELL, HOLDS, WRONG, Result, Stage
 from answers.exercise.judge import said
 from answers.exercise.probing import Overused, Rooms, run_tests
+from answers.exercise.workshop import scratch
 from answers.exercise.workspace import Workspace
 from answers.proof.catalog import Fault, load_faults
 from answers.proof.copies import copy_project

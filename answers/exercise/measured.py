@@ -10,9 +10,10 @@ from typing import Any
 
 from answers.exercise.catalogue import Ticket
 from answers.exercise.changes import Changes, lay_over
-from answers.exercise.check import make_start, scratch
+from answers.exercise.check import make_start
 from answers.exercise.probing import run_probe
 from answers.exercise.prove import Case, changes_of
+from answers.exercise.workshop import scratch
 from include.files import write_atomically
 
 OWN_NAMES = (

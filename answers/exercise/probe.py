@@ -22,6 +22,8 @@ from answers.exercise import confine, steps
 from answers.exercise.driver import SECONDS, CannotTell, Driver, Recorded, load_module
 from answers.process_tree import kill_descendants
 
+_prepared = False  # whether this process has what `preload` imports
+
 
 class Probe(Driver):
     """Offers the steps. `told` and `hidden` are the variant's values; `project` and `start` the trees; `home` is for files."""
@@ -30,6 +32,7 @@ class Probe(Driver):
         super().__init__(request)
         self._files: dict[str, str] = {}
         self._has_database = False
+        self._runs: bool = request["tier"] not in ("parse", "call")
         self.quick: bool = request["quick"]  # leave out what takes long and convicts few: tests of the candidate
 
     def parse(self, name: str = "parsed", project: Path | None = None) -> Recorded:
@@ -41,12 +44,21 @@ class Probe(Driver):
         return recorded
 
     def run(
-        self, name: str, dag_id: str, day: str, conf: dict[str, Any] | None = None, seconds: float = 60
+        self,
+        name: str,
+        dag_id: str,
+        day: str,
+        conf: dict[str, Any] | None = None,
+        engine: bool = False,
+        seconds: float = 60,
     ) -> Recorded:
-        """Run a DAG for a local day with dag.test(): {"state", "tasks": {id: [state, tries]}, "xcoms": {id: value}}."""
+        """Run a DAG for a local day with dag.test(): {"state", "tasks": {id: [state, tries]}, "xcoms": {id: value}, "errors"}.
+
+        :param engine: the warehouse's engine does the work of Spark's applications; "spark" has the tasks of those
+        """
         self.database()
-        file = self._files.get(dag_id, "")
-        return self.inside(name, steps.run, str(self.project / "dags" / file), dag_id, day, conf, seconds=seconds)
+        file = str(self.project / "dags" / self._files.get(dag_id, ""))
+        return self.inside(name, steps.run, file, dag_id, day, conf, engine, seconds=seconds)
 
     def sql(self, name: str, query: str) -> Recorded:
         """Record the rows of a query to the embedded warehouse."""
@@ -146,7 +158,13 @@ class Probe(Driver):
         """Give this process the environment that Airflow needs, and import what no candidate can change."""
         recorded = self.inside("surroundings", steps.surroundings, str(self.project))
         os.environ.update(self.require(recorded))
-        steps.preload()
+        if not _prepared:
+            steps.preload(runs=self._runs)
+
+    @property
+    def of_this_project(self) -> bool:
+        """Tell whether the code has DAGs, and so needs Airflow."""
+        return (self.project / "dags").is_dir() and (self.project / "config").is_dir()
 
 
 def _content(file: Path) -> bytes | None:
@@ -158,12 +176,21 @@ def _work(p: Probe, keeps: list[str], seconds: float) -> None:
     if keeps:
         p.tests("keeps", keeps, seconds=seconds)
         return
-    if (p.project / "dags").is_dir() and (p.project / "config").is_dir():
+    if p.of_this_project:
         p.settle_in()
         recorded = p.parse()
         if "error" in recorded or recorded["value"]["errors"]:
             return
     load_module("probe", p.ticket / "probe.py").probe(p)
+
+
+def prepare(request: dict[str, Any]) -> None:
+    """Import what every probe of a ticket needs, before one is forked (warm.py)."""
+    global _prepared
+    p = Probe(request)
+    if p.of_this_project and not request["keeps"]:
+        p.settle_in()
+        _prepared = True
 
 
 def main() -> None:

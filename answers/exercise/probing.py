@@ -19,6 +19,7 @@ import psutil
 from answers.exercise import confine
 from answers.exercise.catalogue import Ticket
 from answers.exercise.changes import CannotJudge
+from answers.exercise.warm import Forked, Warm
 from answers.process_tree import kill_tree
 from include.files import user_cache
 from include.waiting import Deadline, slowness
@@ -66,17 +67,26 @@ class Rooms:
         return self.root / "probe.log"
 
 
+Process = subprocess.Popen[bytes] | Forked
+
+
 def run_probe(
-    ticket: Ticket, number: int, rooms: Rooms, keeps: list[str] | None = None, quick: bool = False
+    ticket: Ticket,
+    number: int,
+    rooms: Rooms,
+    keeps: list[str] | None = None,
+    quick: bool = False,
+    warm: Warm | None = None,
 ) -> tuple[str, dict[str, list[float]]]:
     """Run a ticket's probe, or the tests that must be kept.
 
+    :param warm: forks the process of a proof's probe
     :returns: why it did not come to its end by itself, empty if it did; and what each step took: seconds by the clock, of CPU.
     :raises CannotJudge: the machine, or the ticket, is at fault.
     :raises Overused: the candidate's code took too much.
     """
     request = _request(ticket, number) | {"tier": ticket.exercise.tier, "quick": quick, "keeps": keeps or []}
-    return _drive(request, rooms, SECONDS)
+    return _drive(request, rooms, SECONDS, warm)
 
 
 def run_tests(rooms: Rooms, arguments: list[str], seconds: float) -> None:
@@ -89,7 +99,9 @@ def run_tests(rooms: Rooms, arguments: list[str], seconds: float) -> None:
     _drive(about, rooms, seconds)
 
 
-def _drive(request: dict[str, Any], rooms: Rooms, seconds: float) -> tuple[str, dict[str, list[float]]]:
+def _drive(
+    request: dict[str, Any], rooms: Rooms, seconds: float, warm: Warm | None = None
+) -> tuple[str, dict[str, list[float]]]:
     part = "keeps" if request["keeps"] else "probe"
     home, evidence = rooms.root / f"home-{part}", rooms.evidence / part
     (home / "tmp").mkdir(parents=True)
@@ -107,7 +119,10 @@ def _drive(request: dict[str, Any], rooms: Rooms, seconds: float) -> tuple[str, 
     environment = confine.environment(
         home, PYTHONPATH=os.pathsep.join(paths), ANSWERS_HOME=str(home), ANSWERS_CACHE=str(user_cache())
     )
-    answer = _follow(_command("probe", request, rooms.root / f"{part}.json"), environment, rooms, home, seconds)
+    file = rooms.root / f"{part}.json"
+    command = _command("probe", request, file)
+    process = warm.start(file, environment, rooms.root, rooms.log) if warm else _start(command, environment, rooms)
+    answer = _follow(process, rooms, home, seconds)
     if answer is None:
         return f"it was still running after {seconds:.0f} s and more", {}
     if answer["ended"] == "cannot tell":
@@ -118,7 +133,7 @@ def _drive(request: dict[str, Any], rooms: Rooms, seconds: float) -> tuple[str, 
     return "", answer["costs"]
 
 
-def run_judge(ticket: Ticket, number: int, rooms: Rooms) -> list[dict[str, Any]]:
+def run_judge(ticket: Ticket, number: int, rooms: Rooms, warm: Warm | None = None) -> list[dict[str, Any]]:
     """Let a ticket's judge decide from the evidence.
 
     :returns: what `judge.decide` returns.
@@ -129,19 +144,43 @@ def run_judge(ticket: Ticket, number: int, rooms: Rooms) -> list[dict[str, Any]]
     request = _request(ticket, number) | about | {"evidence": str(rooms.evidence / "probe")}
     home = rooms.root / "home-judge"
     (home / "tmp").mkdir(parents=True, exist_ok=True)
-    command = _command("judge", request, rooms.root / "judge.json")
+    file = rooms.root / "judge.json"
+    command = _command("judge", request, file)
     environment = confine.environment(home, PYTHONPATH=str(KIT))
-    try:
-        seconds = JUDGING * slowness()
-        done = subprocess.run(
-            command, env=environment, cwd=home, capture_output=True, text=True, timeout=seconds, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise CannotJudge(f"the judge of {ticket.id} was still at work after {seconds:.0f} s") from None
-    if done.returncode:
-        raise CannotJudge(f"the judge of {ticket.id} is broken: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
-    verdicts: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
+    seconds = JUDGING * slowness()
+    with (home / "judge.log").open("w+b") as log:
+        process: Process
+        if warm:
+            process = warm.start(file, environment, home, home / "judge.log")
+        else:
+            process = subprocess.Popen(command, env=environment, cwd=home, stdout=subprocess.PIPE, stderr=log)
+        try:
+            output, code = _output(process, seconds)
+        except subprocess.TimeoutExpired:
+            raise CannotJudge(f"the judge of {ticket.id} was still at work after {seconds:.0f} s") from None
+        if code:
+            said = (home / "judge.log").read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["?"]
+            raise CannotJudge(f"the judge of {ticket.id} is broken: {said[-1]}")
+    verdicts: list[dict[str, Any]] = json.loads(output.splitlines()[-1])
     return verdicts
+
+
+def _output(process: Process, seconds: float) -> tuple[bytes, int]:
+    """Return what a process has printed, and its exit code.
+
+    :raises subprocess.TimeoutExpired: it was still at work, and was ended.
+    """
+    if isinstance(process, Forked):
+        try:
+            code = process.wait(seconds)
+            return process.read(), code
+        finally:
+            process.kill()
+    try:
+        return process.communicate(timeout=seconds)[0], process.returncode
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _request(ticket: Ticket, number: int) -> dict[str, Any]:
@@ -156,12 +195,9 @@ def _command(module: str, request: dict[str, Any], file: Path) -> list[str]:
     return [sys.executable, "-P", "-m", f"answers.exercise.{module}", str(file)]
 
 
-def _follow(
-    command: list[str], environment: dict[str, str], rooms: Rooms, home: Path, seconds: float
-) -> dict[str, Any] | None:
-    """Run the driver until it ends, or its time is up: None then."""
+def _start(command: list[str], environment: dict[str, str], rooms: Rooms) -> Process:
     with rooms.log.open("ab") as log:
-        process = subprocess.Popen(
+        return subprocess.Popen(
             command,
             cwd=rooms.root,
             env=environment,
@@ -170,6 +206,10 @@ def _follow(
             stderr=log,
             start_new_session=True,  # Ctrl-C reaches this process only, which then ends all in order
         )
+
+
+def _follow(process: Process, rooms: Rooms, home: Path, seconds: float) -> dict[str, Any] | None:
+    """Wait for the driver's end, or until its time is up: None then."""
     try:
         if not _wait(process, rooms, home, seconds):
             return None
@@ -184,7 +224,7 @@ def _follow(
     return answer
 
 
-def _wait(process: subprocess.Popen[bytes], rooms: Rooms, home: Path, seconds: float) -> bool:
+def _wait(process: Process, rooms: Rooms, home: Path, seconds: float) -> bool:
     deadline, looked = Deadline(seconds), 0.0
     while not deadline.passed():
         if INTERRUPTED.is_set():
@@ -234,7 +274,7 @@ def size(folder: Path) -> int:
     return total
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def end(process: Process) -> None:
     """End a driver with everything below it, whatever that does meanwhile."""
     if process.poll() is None:
         process.send_signal(signal.SIGSTOP)  # it starts nothing more, and stays the parent of orphans

@@ -10,16 +10,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
+from answers.exercise import leaks
 from answers.exercise.catalogue import ExerciseError, Ticket
 from answers.exercise.changes import Changes, counts
 from answers.exercise.check import Result, check, make_start
 from answers.exercise.judge import shown
 from answers.exercise.model import GATES, NEVER_YOURS, Wrong
 from answers.exercise.probing import INTERRUPTED
+from answers.exercise.warm import Warm
+from answers.exercise.workshop import Workshop
 
 DESIGNS, WRONG_ANSWERS = 2, 3  # at least
 MOST_SHARED = 0.6  # of the added lines of two designs
@@ -66,16 +71,19 @@ def prove(
     """
     proof, began = Proof(ticket.id), time.monotonic()
     proof.problems += [] if only else [f"{ticket.folder}: {problem}" for problem in _form(ticket)]
-    with tempfile.TemporaryDirectory(prefix="answers-prove-") as folder:
+    with tempfile.TemporaryDirectory(prefix="answers-prove-") as folder, ExitStack() as stack:
         start = Path(folder, "start")
         make_start(root, ticket, number, start)
         cases = [case for case in _cases(ticket) if only in (None, case.name)]
         if not cases:
             raise ExerciseError(f"{ticket.id} has neither a design nor a wrong answer {only}")
-        stop = threading.Event()
+        stop, free = threading.Event(), SimpleQueue[Workshop]()
+        for job in range(jobs):
+            probe, judge = (stack.enter_context(Warm(name)) for name in ("probe", "judge"))
+            free.put(Workshop(Path(folder, f"check-{job}"), probe, judge))
         pool = ThreadPoolExecutor(jobs)
         try:
-            tries = [pool.submit(_try, root, ticket, number, case, start, stop) for case in cases]
+            tries = [pool.submit(_try, root, ticket, number, case, start, stop, free) for case in cases]
             for case, attempt in zip(cases, tries, strict=True):
                 seen = attempt.result()
                 proof.cases.append(seen)
@@ -103,7 +111,15 @@ def _cases(ticket: Ticket) -> Iterator[Case]:
         yield Case("wrong", wrong.id, wrong)
 
 
-def _try(root: Path, ticket: Ticket, number: int, case: Case, start: Path, stop: threading.Event) -> dict[str, Any]:
+def _try(
+    root: Path,
+    ticket: Ticket,
+    number: int,
+    case: Case,
+    start: Path,
+    stop: threading.Event,
+    free: SimpleQueue[Workshop],
+) -> dict[str, Any]:
     if stop.is_set():
         raise KeyboardInterrupt
     seen: dict[str, Any] = {"kind": case.kind, "name": case.name, "verdict": "", "by": "", "seen": "", "problems": []}
@@ -113,14 +129,20 @@ def _try(root: Path, ticket: Ticket, number: int, case: Case, start: Path, stop:
         return seen | {"seconds": 0.0, "problems": [str(error)]}
     quick = case.kind == "wrong"  # most are convicted before any test of the candidate has to run
     untouched = case.kind == "untouched"
-    result = check(root, ticket, number, changes, prepared=start, untouched=untouched, quick=quick)
-    if quick and result.first_wrong is None:
-        result = check(root, ticket, number, changes, prepared=start)
+    workshop = free.get()
+    try:
+        how: dict[str, Any] = {"prepared": start, "workshop": workshop}
+        result = check(root, ticket, number, changes, untouched=untouched, quick=quick, **how)
+        if quick and result.first_wrong is None:
+            result = check(root, ticket, number, changes, **how)
+    finally:
+        free.put(workshop)
     first = result.first_wrong
     seen |= {"verdict": result.verdict, "by": first.id if first else "", "seen": first.seen if first else ""}
     seen |= {"convicts": [stage.id for stage in result.stages if stage.verdict == "wrong"]}
     judged = {"untouched": _untouched, "design": _design, "wrong": _wrong}[case.kind]
-    problems = [*judged(ticket, case, result), *_told_too_much(ticket.variant(number).told, result)]
+    problems = [*judged(ticket, case, result), *leaks.told_too_much(ticket.variant(number).told, result)]
+    problems += leaks.typed(ticket, ticket.variant(number).told, result)
     return seen | {
         "seconds": round(result.seconds, 1),
         "parts": result.parts,
@@ -207,15 +229,6 @@ def _wrong(ticket: Ticket, case: Case, result: Result) -> Iterator[str]:
         yield f"is convicted by {first.id} first ({first.seen}), not by {case.wrong.convicted_by}"
     elif not re.search(case.wrong.says, f"{first.seen}\n{first.because}"):
         yield f"the message does not say {case.wrong.says!r}: {first.seen} / {first.because}"
-
-
-def _told_too_much(told: dict[str, Any], result: Result) -> Iterator[str]:
-    """Find numbers in messages that were expected of hidden data, and were not seen there."""
-    public = set(re.findall(r"\d+", str(told)))
-    for stage in result.stages:
-        wanted = {number for number in re.findall(r"\d{2,}", str(stage.expected or "")) if number not in public}
-        if leaked := wanted & set(re.findall(r"\d+", stage.because)):
-            yield f"{stage.id}: the message tells an expected value: {', '.join(sorted(leaked))}"
 
 
 def _toothless(ticket: Ticket, proof: Proof) -> Iterator[str]:

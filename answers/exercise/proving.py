@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,23 +10,43 @@ from typing import Any
 from answers.exercise.catalogue import ExerciseError, Ticket
 from answers.exercise.changes import git, matches
 from answers.exercise.prove import Proof, prove
+from include.waiting import slowness
 
 # A change of the machinery touches every ticket; one of each tier is proven then, the cheapest.
 MACHINERY = ("answers/exercise/**", "tests/support/expected.py", "requirements.txt")
 
 
 def prove_all(
-    root: Path, tickets: list[Ticket], number: int, jobs: int, only: str | None, say: Callable[[str], None]
+    root: Path,
+    tickets: list[Ticket],
+    number: int,
+    jobs: int,
+    only: str | None,
+    say: Callable[[str], None],
+    minutes: float = 0,
 ) -> list[Proof]:
-    """Prove tickets, and tell of each case as it is known."""
-    proofs = []
+    """Prove tickets, and tell of each case as it is known.
+
+    :param minutes: that all of it may take; a ticket that would take longer is left out, by name. 0: no limit
+    """
+    proofs, began = [], time.monotonic()
     for ticket in tickets:
+        left = minutes * 60 - (time.monotonic() - began)
+        if minutes and (needed := seconds_of(ticket, jobs)) > left:
+            say(f"{ticket.id}: LEFT OUT, it takes {needed / 60:.0f} minutes and {max(left, 0) / 60:.0f} are left")
+            continue
 
         def tell(case: dict[str, Any], id_: str = ticket.id) -> None:
             say(_line(id_, case))
 
         proofs.append(prove(root, ticket, number, jobs, only, tell))
     return proofs
+
+
+def seconds_of(ticket: Ticket, jobs: int) -> float:
+    """Estimate what the proof of a ticket takes on this machine."""
+    checks = 1 + 2 * len(ticket.designs) + len(ticket.wrong)
+    return checks * ticket.exercise.seconds * slowness() / jobs
 
 
 def _line(id_: str, case: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from answers.stack.settings import Settings
 from include.waiting import patience, wait_until
 
 # A worker that is killed is missed after a minute, `[scheduler] task_instance_heartbeat_timeout`; the others at once.
-PARTS = ("task", "triggerer", "scheduler", "kafka", "kafka-relay", "worker")
+PARTS = ("task", "triggerer", "scheduler", "kafka", "kafka-relay", "warehouse", "worker")
 PARTS_MISSED_AT_ONCE = PARTS[:-1]
 TASK = "airflow worker -- "
 EXECUTOR = f"{TASK}LocalExecutor"

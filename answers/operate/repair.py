@@ -59,7 +59,7 @@ class Request:
 class Repairer:
     """Finds and repairs, with one Airflow and one warehouse.
 
-    :param look: asks the warehouse; it is held only while it is asked, since tasks want it too
+    :param look: asks the warehouse
     """
 
     def __init__(self, airflow: Airflow, look: Callable[[], Published], request: Request) -> None:

@@ -1,7 +1,7 @@
 """Says what the last runs of a question left behind, in the metadata database and in documents below the data root.
 
-The database is asked three queries, however many runs there are. The warehouse is not opened: the embedded one belongs to
-one process at a time, and every task would wait for the API server. What is said of tables comes from what the tasks returned.
+The database is asked three queries, however many runs there are. The warehouse is not asked: the page must answer while it is
+down. What is said of tables comes from what the tasks returned.
 """
 
 from __future__ import annotations

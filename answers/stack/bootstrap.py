@@ -12,7 +12,7 @@ from pathlib import Path
 POOLS = {
     "fleet": "landings and transformations of the fleet at a time",
     "spark": "Spark jobs at a time",
-    "warehouse": "loads at a time; the embedded engine allows one",
+    "warehouse": "tasks that use the warehouse at a time",
 }
 
 

@@ -7,7 +7,9 @@ import os
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
+from answers.stack.dotenv import LOOPBACK
 from answers.stack.parameters.contents import CONSUMER
+from answers.stack.processes import supervisor_process
 from answers.stack.settings import Settings
 from include.flight_status.broker import BrokerUnavailable
 from include.flights import warehouse
@@ -18,15 +20,22 @@ if TYPE_CHECKING:
 
 
 def open_warehouse(patience: float | Deadline = 60) -> AbstractContextManager[Client]:
-    """Open the warehouse that is configured: ClickHouse's server or the embedded engine.
+    """Open the warehouse that is configured, as a task would.
 
-    :param patience: seconds to wait, or their end, while it is down, or a task holds the embedded engine
-    :raises WarehouseUnavailable: it does not answer
+    :param patience: seconds to wait, or their end, while it is down
+    :raises WarehouseUnavailable: it does not answer, or is that of a stack that is stopped
     """
     import clickhouse_connect
+    from clickhouse_connect.driver.httputil import get_pool_manager
 
     options = warehouse_options()
-    return warehouse.connect(lambda: clickhouse_connect.get_client(**options), options.get("path"), patience)
+    if options.get("host") == LOOPBACK:
+        options["pool_mgr"] = get_pool_manager()  # whatever proxy the environment has
+        settings = Settings.load()
+        own = settings.clickhouse is None and options.get("port") == settings.ports.get("warehouse")
+        if own and supervisor_process(settings) is None:
+            raise warehouse.WarehouseUnavailable("the stack is not running: `answers up`")
+    return warehouse.connect(lambda: clickhouse_connect.get_client(**options), patience)
 
 
 def kafka_options() -> dict[str, Any]:

@@ -22,15 +22,16 @@ import httpx
 
 from answers.stack import bundles, metadata
 from answers.stack.parts import (
-    AIRFLOW_PARTS,
     Say,
     StackError,
     healthy,
     loopback,
+    parts_of,
     states_of,
     status,
     supervisor,
     wait_for,
+    warehouse_answers,
 )
 from answers.stack.preflight import disk_available, memory_available
 from answers.stack.processes import (
@@ -73,9 +74,10 @@ def up(say: Say = print, patience: float = 180, dags: str | None = None) -> Sett
             rpc.startProcess("parameter-store", False)
         # Before anything of Airflow, which takes its connections from there.
         wait_for("parameter-store", lambda: _parameters_answer(settings), settings, patience, say)
-        for part in ("catcher", *AIRFLOW_PARTS):
+        for part in parts_of(settings)[2:]:
             if states[part] not in ("RUNNING", "STARTING"):
                 rpc.startProcess(part, False)
+        wait_for("warehouse", lambda: warehouse_answers(settings), settings, patience, say)
         wait_for("catcher", lambda: _catcher_answers(settings), settings, patience, say)
         wait_for("Airflow", lambda: healthy(settings), settings, patience, say)
     return settings
@@ -216,6 +218,7 @@ def _start_supervisor(settings: Settings, say: Say) -> Settings:
         end_processes(orphans)
     _refuse_without_room(settings.home)
     (settings.home / "supervisord.pid").unlink(missing_ok=True)
+    settings.note_clickhouse()
     settings, notes = settings.with_ports()
     for note in notes:
         say(note)

@@ -15,14 +15,14 @@ from answers.stack.settings import Settings
 from include.waiting import wait_until
 
 AIRFLOW_PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
-PARTS = ("postgres", "parameter-store", "catcher", *AIRFLOW_PARTS)
+PARTS = ("postgres", "parameter-store", "warehouse", "catcher", *AIRFLOW_PARTS)
 ON_DEMAND = ("kafka", "kafka-relay")  # shown only while somebody wants them
 ANSWER_WITHIN = 30  # seconds for one answer on loopback: no machine needs them, and a part that hangs is noticed
 Say = Callable[[str], None]
 
 
 class StackError(RuntimeError):
-    """The stack could not be started or reached. The text says what to do."""
+    """Tells that the stack could not be started or reached. The text says what to do."""
 
 
 @functools.cache
@@ -32,19 +32,24 @@ def loopback() -> httpx.Client:
     return httpx.Client(timeout=ANSWER_WITHIN, trust_env=False, limits=once)
 
 
+def parts_of(settings: Settings) -> tuple[str, ...]:
+    """Return the parts that the stack always has: without a warehouse where another ClickHouse is one."""
+    return tuple(part for part in PARTS if part != "warehouse" or settings.clickhouse is None)
+
+
 def supervisor(settings: Settings) -> Any:
-    """Supervisor's XML-RPC interface. Its calls raise OSError when no supervisor runs."""
+    """Return supervisor's XML-RPC interface. Its calls raise OSError when no supervisor runs."""
     address = f"http://answers:{settings.secrets['SUPERVISOR_PASSWORD']}@127.0.0.1:{settings.ports['supervisor']}/RPC2"
     return xmlrpc.client.ServerProxy(address).supervisor
 
 
 def states_of(rpc: Any) -> dict[str, str]:
-    """Supervisor's word on each of its programs."""
+    """Return supervisor's word on each of its programs."""
     return {info["name"]: info["statename"] for info in rpc.getAllProcessInfo()}
 
 
 def supervisor_state(settings: Settings, part: str) -> str | None:
-    """Supervisor's word on one of its programs. Returns None when no supervisor runs, UNKNOWN when it is too busy to say."""
+    """Return supervisor's word on one of its programs. It is None when no supervisor runs, UNKNOWN when it is too busy to say."""
     if supervisor_process(settings) is None:
         return None
     known = _programs(settings)
@@ -60,12 +65,12 @@ def _programs(settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 def status(settings: Settings) -> list[dict[str, Any]]:
-    """One record a part: name, state (supervisor's word), pid, uptime in seconds, memory in bytes (with children)."""
+    """Return one record a part: name, state (supervisor's word), pid, uptime in seconds, memory in bytes (with children)."""
     running = supervisor_process(settings)
     known = _programs(settings) if running else {}
     records = []
     wanted = [part for part in ON_DEMAND if known.get(part, {}).get("statename", "STOPPED") != "STOPPED"]
-    for part in (*PARTS, *wanted):
+    for part in (*parts_of(settings), *wanted):
         info = known.get(part, {})
         up = info.get("statename") == "RUNNING"
         records.append(
@@ -83,22 +88,32 @@ def status(settings: Settings) -> list[dict[str, Any]]:
 
 
 def health(settings: Settings) -> dict[str, str]:
-    """Airflow's own word on its parts: part -> "healthy" or why not."""
+    """Return Airflow's own word on its parts, and the warehouse's: part -> "healthy" or why not."""
+    warehouse = {"warehouse": "healthy" if warehouse_answers(settings) else "no answer"}
     try:
         answer = loopback().get(f"{settings.url}/api/v2/monitor/health").json()
-        return {part: report.get("status") or "not started" for part, report in answer.items()}
+        return {part: report.get("status") or "not started" for part, report in answer.items()} | warehouse
     except (httpx.HTTPError, ValueError, KeyError) as error:
-        return {"api-server": f"no answer ({type(error).__name__})"}
+        return {"api-server": f"no answer ({type(error).__name__})"} | warehouse
+
+
+def warehouse_answers(settings: Settings) -> bool:
+    """Tell whether the warehouse answers: the embedded one, or the ClickHouse in its place."""
+    host, port = settings.clickhouse or ("127.0.0.1", settings.ports.get("warehouse"))
+    try:
+        return loopback().get(f"http://{host}:{port}/ping").is_success
+    except (httpx.HTTPError, httpx.InvalidURL):
+        return False
 
 
 def healthy(settings: Settings) -> bool:
-    """Tell whether every part of Airflow says that it is healthy."""
+    """Tell whether every part of Airflow says that it is healthy, and the warehouse."""
     return all_healthy(health(settings))
 
 
 def all_healthy(parts: Mapping[str, str]) -> bool:
     """Tell whether what `health` returned is good news."""
-    wanted = ("metadatabase", "scheduler", "triggerer", "dag_processor")
+    wanted = ("metadatabase", "scheduler", "triggerer", "dag_processor", "warehouse")
     return all(parts.get(part) == "healthy" for part in wanted)
 
 

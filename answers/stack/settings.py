@@ -23,6 +23,7 @@ from include.files import write_atomically
 PROJECT = Path(__file__).resolve().parents[2]
 SECRETS = (
     "ADMIN_PASSWORD",
+    "CLICKHOUSE_PASSWORD",
     "FERNET_KEY",
     "JWT_SECRET",
     "API_SECRET_KEY",
@@ -34,6 +35,7 @@ SECRETS = (
     "PARTNER_SECRET",
     "PSEUDONYM_SECRET",
 )
+CLICKHOUSE = "clickhouse.address"  # file: see Settings.clickhouse
 PORTS = {
     "api": 8080,
     "postgres": 5433,
@@ -41,6 +43,7 @@ PORTS = {
     "catcher": 9080,
     "parameters": 9082,
     "mail": 9025,
+    "warehouse": 8123,
     "kafka": 9092,
     "kafka_controller": 9093,
 }  # preferred; ANSWERS_API_PORT and so on override
@@ -97,8 +100,28 @@ class Settings:
 
     @property
     def warehouse(self) -> Path:
-        """Folder of the embedded warehouse."""
+        """Folder of the embedded warehouse's data."""
         return self.home / "warehouse"
+
+    @property
+    def clickhouse(self) -> tuple[str, int] | None:
+        """Return host and port of the ClickHouse that is the warehouse in the embedded one's place, if there is one.
+
+        ANSWERS_CLICKHOUSE names it, or did when the stack was started. Its user is `answers`, with CLICKHOUSE_PASSWORD of
+        secrets.env.
+
+        :raises ValueError: that is no HOST:PORT
+        """
+        noted = self.home / CLICKHOUSE
+        address = os.environ.get("ANSWERS_CLICKHOUSE") or (noted.read_text().strip() if noted.exists() else "")
+        host, _, port = address.rpartition(":")
+        if address and not (host and port.isdigit()):
+            raise ValueError(f"ANSWERS_CLICKHOUSE={address!r}: give HOST:PORT of ClickHouse's HTTP interface")
+        return (host, int(port)) if address else None
+
+    def note_clickhouse(self) -> None:
+        """Note the ClickHouse that the environment names, or that it names none, for whoever looks without this environment."""
+        write_atomically(self.home / CLICKHOUSE, os.environ.get("ANSWERS_CLICKHOUSE", ""))
 
     def database(self, name: str = "airflow", driver: str = "psycopg2") -> str:
         """SQLAlchemy address of a database on the embedded server."""
@@ -124,9 +147,8 @@ class Settings:
 
         The live stack has none of them in its environment; they are in its parameter store.
         """
-        chdb = {"client_kwargs": {"interface": "chdb", "path": str(self.warehouse)}}
         connections = {
-            "CLICKHOUSE_DEFAULT": {"conn_type": "clickhouse", "extra": chdb},
+            "CLICKHOUSE_DEFAULT": self._clickhouse(),
             "SPARK_DEFAULT": {"conn_type": "spark", "host": "local[*]"},
         }
         if port := self.ports.get("catcher"):  # where notifications go
@@ -140,6 +162,14 @@ class Settings:
             connections["KAFKA_DEFAULT"] = contents.kafka(f"127.0.0.1:{port}")
         return {f"AIRFLOW_CONN_{name}": json.dumps(value) for name, value in connections.items()}
 
+    def _clickhouse(self) -> dict[str, Any]:
+        """Return the connection to the warehouse that is served, or where no stack was ever up, to its engine in the process."""
+        host, port = self.clickhouse or ("127.0.0.1", self.ports.get("warehouse"))
+        if port:
+            return contents.clickhouse(host, port, self.secrets["CLICKHOUSE_PASSWORD"])
+        chdb = {"client_kwargs": {"interface": "chdb", "path": str(self.warehouse)}}
+        return {"conn_type": "clickhouse", "extra": chdb}
+
     def environment(self) -> dict[str, str]:
         """Return the environment of the stack's parts; AIRFLOW__ variables of the caller override it."""
         own = {
@@ -149,7 +179,7 @@ class Settings:
             "AIRFLOW__API__WORKERS": "1",
             # An edited DAG is live within seconds on two cores, too: one parser is enough.
             "AIRFLOW__DAG_PROCESSOR__PARSING_PROCESSES": "1",
-            "ANSWERS_POOLS": "fleet=2,spark=2,warehouse=1",
+            "ANSWERS_POOLS": "fleet=2,spark=2,warehouse=4",
         }
         if bundles.dags_source(self.home) == "git":
             own |= bundles.bundle_settings(bundles.repository_path(self.home), self.home / "bundles")

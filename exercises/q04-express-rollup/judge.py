@@ -4,6 +4,7 @@ import pandas as pd
 
 from answers.exercise.judge import Evidence, Variant, check, expected, same, wrong
 
+TOLERANCE = 1e-9  # of another summing order
 FIRST, LAST = "fleet_rollup_headline", "fleet_rollup_network"
 
 
@@ -110,7 +111,7 @@ def totals(seen: Evidence, v: Variant) -> None:
             (found[columns].astype(float).reset_index(drop=True) - wanted[columns].astype(float).reset_index(drop=True))
             .abs()
             .fillna(0)
-            .lt(1e-9)
+            .lt(TOLERANCE)
             .all()
             .all()
         ):

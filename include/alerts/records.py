@@ -1,7 +1,7 @@
 """Keeps small records of failures and missed deadlines on the shared disk: one JSON file each, written once.
 
-They are files and no table: the triggerer, failing tasks and the DAG processor write them, and one process at a time may
-hold the embedded warehouse.
+They are files and no table: the triggerer, failing tasks and the DAG processor write them, and the warehouse may be what
+is down.
 
 The promise is *one record, at least one notification*. A callback that is run again (its triggerer was killed) finds the
 record, and notifies again only where no notification is known to have arrived. If it is killed after the notification and

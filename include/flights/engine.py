@@ -41,7 +41,7 @@ TEXT_TYPES = {False: "LowCardinality(Nullable(String))", True: "Nullable(String)
 def computed_tables(client: Client, folder: Path) -> Iterator[dict[str, int]]:
     """Transform what lies in FOLDER/landing into temporary tables, called as in OUTPUTS, that are dropped at the end.
 
-    :param client: a ClickHouse server's or the embedded engine's, with a session
+    :param client: of the warehouse, with a session
     :returns: rows, per table
     :raises FileNotFoundError: nothing has landed
     :raises clickhouse_connect.driver.exceptions.DatabaseError: a value cannot be read as its type

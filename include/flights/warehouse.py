@@ -1,4 +1,4 @@
-"""The loader: staging table -> validation -> atomic REPLACE PARTITION, in ClickHouse (a server or chDB alike).
+"""The loader: staging table -> validation -> atomic REPLACE PARTITION, in ClickHouse.
 
 A partition is one local day. Every table of a day is loaded and validated in staging before the first partition is
 replaced, so a reader sees the old day or the new one and a bad day never shows. Doing it again gives the same contents.
@@ -6,10 +6,7 @@ replaced, so a reader sees the old day or the new one and a bad day never shows.
 
 from __future__ import annotations
 
-import fcntl
 import logging
-import os
-import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.errors import PermanentError
-from include.waiting import Deadline
+from include.waiting import Deadline, poll
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -69,96 +66,34 @@ class ValidationError(PermanentError, ValueError):
 
 
 class WarehouseUnavailable(ConnectionError):
-    """ClickHouse is down, or another process holds the embedded engine. Trying again may help."""
+    """The warehouse is down. Trying again may help."""
 
 
 @contextmanager
-def connect(
-    get_client: Callable[[], Client], path: str | None = None, patience: float | Deadline = 60
-) -> Iterator[Client]:
-    """Open the warehouse, waiting while it is down or held.
+def connect(get_client: Callable[[], Client], patience: float | Deadline = 60) -> Iterator[Client]:
+    """Open the warehouse, waiting while it is down.
 
-    :param get_client: opens it, e.g. `ClickHouseHook().get_client`
-    :param path: of the embedded engine, which one process may hold at a time; None for a server
+    :param get_client: opens it, e.g. `ClickHouseHook().get_client`; the client asks the server for its version at once
     :param patience: seconds to wait (include/waiting.py)
-    :raises WarehouseUnavailable: saying who holds it, or why it does not answer
+    :raises WarehouseUnavailable: saying why it does not answer
     """
     from clickhouse_connect.driver.exceptions import Error
-    from tenacity import Retrying, before_sleep_log, retry_if_exception_type, wait_exponential
 
-    def attempt() -> Client:
-        if path and (holder := held_by(Path(path))):
-            raise WarehouseUnavailable(f"the embedded warehouse {path} is held by {holder}: wait for it, or end it")
+    failed: Exception | None = None
+    for _ in poll(patience):
         try:
             client = get_client()
-            client.command("SELECT 1")
+            break
         except (Error, OSError) as error:
-            raise WarehouseUnavailable(f"the warehouse does not answer: {error}") from error
-        return client
-
-    def attempt_alone() -> Client:
-        with _only_opener(path):
-            return attempt()
-
-    deadline = Deadline.of(patience)
-    client = Retrying(
-        retry=retry_if_exception_type(WarehouseUnavailable),
-        stop=lambda _: deadline.passed(),
-        wait=wait_exponential(multiplier=0.2, max=5),
-        before_sleep=before_sleep_log(log, logging.WARNING),
-        reraise=True,
-    )(attempt_alone)
+            if failed is None:
+                log.warning("waiting, the warehouse does not answer: %s", error)
+            failed = error
+    else:
+        raise WarehouseUnavailable(f"the warehouse does not answer: {failed}") from failed
     try:
         yield client
     finally:
         client.close()
-
-
-@contextmanager
-def _only_opener(path: str | None) -> Iterator[None]:
-    """Open an embedded engine in one process at a time.
-
-    The engine has a lock of its own, but writes an error to the terminal when it finds it taken. `held_by` looks first, and
-    this keeps others from taking the lock between the look and the opening.
-
-    :raises WarehouseUnavailable: another process is opening it
-    """
-    if path is None:
-        yield
-        return
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with Path(f"{path}.opening").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise WarehouseUnavailable(
-                f"another process is opening the embedded warehouse {path}: wait for it"
-            ) from None
-        yield
-
-
-def held_by(path: Path) -> str | None:
-    """Name the other process that holds the embedded engine at `path`, in words; None when this one can open it.
-
-    One process may have any number of clients of one engine.
-    """
-    try:
-        with (path / "status").open("rb") as status:
-            try:
-                fcntl.flock(status, fcntl.LOCK_SH | fcntl.LOCK_NB)  # the engine holds an exclusive lock on it
-            except BlockingIOError:
-                holder = re.search(r"PID: (\d+)", status.read().decode(errors="replace"))
-                if holder is None:
-                    return "another process"
-                return f"process {holder[1]}" if int(holder[1]) != os.getpid() else None
-    except FileNotFoundError:
-        pass
-    return None
-
-
-def embedded(client: Client) -> bool:
-    """Tell whether the client's engine runs in this process (chDB) and so reads this machine's files."""
-    return str(client.uri).startswith("chdb:")
 
 
 def create_tables(client: Client, layout: Layout = DAYS) -> None:
@@ -200,7 +135,7 @@ def drop_forgotten(client: Client) -> int:
 
 
 def load_parquet(client: Client, table: str, folder: Path) -> None:
-    """Append FOLDER/*.parquet to a table: read in place by the embedded engine, streamed to a server.
+    """Append FOLDER/*.parquet to a table.
 
     :raises FileNotFoundError: the folder holds no Parquet file
     """
@@ -212,14 +147,9 @@ def load_parquet(client: Client, table: str, folder: Path) -> None:
 
 
 def load_file(client: Client, table: str, columns: list[str], file: Path) -> None:
-    """Append one Parquet file's columns to a table, by name."""
-    names = ", ".join(columns)
-    if embedded(client):
-        sql = f"INSERT INTO {table} ({names}) SELECT {names} FROM file({quoted(str(file))}, 'Parquet')"
-        client.command(sql, settings=ANY_NUMBER_OF_DAYS)
-    else:
-        with file.open("rb") as stream:
-            client.raw_insert(table, columns, insert_block=stream, fmt="Parquet", settings=ANY_NUMBER_OF_DAYS)
+    """Append one Parquet file's columns to a table, by name, as a stream."""
+    with file.open("rb") as stream:
+        client.raw_insert(table, columns, insert_block=stream, fmt="Parquet", settings=ANY_NUMBER_OF_DAYS)
 
 
 def replace_partition(client: Client, target: str, source: str, partition: Mapping[str, str]) -> None:

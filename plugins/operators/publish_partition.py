@@ -24,7 +24,7 @@ class PublishPartitionOperator(BaseOperator):
     :param layout: "days", or a slice's: "carriers", "chunks" (include.flights.warehouse.LAYOUTS)
     :param outlets: the report goes with the event of each asset
     :param tables: of the layout, those to publish; all when None (templated)
-    :param clickhouse_conn_id: the warehouse; the official `ClickHouseHook` opens it, a server and chDB alike
+    :param clickhouse_conn_id: the warehouse; the official `ClickHouseHook` opens it
     """
 
     template_fields: Sequence[str] = ("landed", "tables")

@@ -24,7 +24,7 @@ class RollbackPartitionOperator(BaseOperator):
 
     :param published: what PublishPartitionOperator returned, whose first day's version is rolled back if it is live. Where
         that task published nothing, there is nothing to roll back and this one is skipped
-    :param clickhouse_conn_id: the warehouse, a server and chDB alike
+    :param clickhouse_conn_id: the warehouse
     """
 
     template_fields: Sequence[str] = ("published",)

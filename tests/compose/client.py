@@ -62,6 +62,7 @@ def for_tests(folder: Path) -> Path:
         "volumes": [f"{PROJECT / 'tests/attack'}:/opt/airflow/attack:ro"],
     }
     services |= {f"airflow-{part}": bundle for part in BUNDLED}
+    services["clickhouse"] = {"ports": [f"{dotenv.LOOPBACK}::8123"]}  # tests/compose/test_warehouse_compose.py
     override = folder / "override.yaml"
     override.write_text(json.dumps({"services": services}))
     return override

@@ -47,6 +47,7 @@ def test_every_service_is_healthy_and_pages_are_published_on_loopback_only(stack
         ("airflow-api-server", "127.0.0.1", 8080),
         ("prometheus", "127.0.0.1", 9090),
         ("maildev", "127.0.0.1", 1080),
+        ("clickhouse", "127.0.0.1", 8123),  # of the tests alone: tests/compose/client.py
     }
     assert stack.published("airflow-api-server", 8080) == stack.url
 

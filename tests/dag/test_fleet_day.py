@@ -13,21 +13,13 @@ DAY = "2013-06-13"
 FLEET = load_fleet()
 
 
-@pytest.fixture
-def one_engine(monkeypatch):
-    """A process can hold one engine: here the transformation uses the warehouse's, which the tests have open."""
-    import plugins.warehouse
-
-    monkeypatch.setattr(plugins.warehouse, "open_scratch", plugins.warehouse.open_warehouse)
-
-
 BROKEN = {"flights": lambda text: re.sub(r"(?m)^(2013,.*,US,.*,)\d+(,\d+,\d+,2013-)", r"\1far\2", text, count=1)}
 
 
 @pytest.mark.claim("4.1")
 @pytest.mark.claim("4.6")
 @pytest.mark.timeout(120)
-def test_a_carriers_day_is_moved_though_the_day_before_it_failed(run_day, warehouse, one_engine, make_feed):
+def test_a_carriers_day_is_moved_though_the_day_before_it_failed(run_day, warehouse, make_feed):
     """Only the same date counts."""
     warehouse.close()
     day_before = str(date.fromisoformat(DAY) - timedelta(days=1))

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.claim("4.8")
 
 @pytest.fixture(scope="module")
 def server(metadata_database, tmp_path_factory):
-    """An API server that knows the fleet."""
+    """Run an API server that knows the fleet."""
     with running_server(tmp_path_factory.mktemp("events"), [PROJECT / "dags" / "q04_fleet.py"]) as server:
         yield server
 
@@ -126,7 +126,7 @@ def test_what_a_paused_consumer_missed_is_handed_over_once(scheduler, airflow):
 
 @asset_of("MQ")
 def test_a_place_in_the_queue_from_before_the_pause_does_not_hold_the_rest_back(scheduler, airflow):
-    """The run of that place would be given what came before it, and an event finds the place taken."""
+    """Show that the run of that place would be given what came before it, and an event finds the place taken."""
     scheduler.publish("2013-06-01")
     scheduler.set(is_paused=True)
     scheduler.publish("2013-06-02")
@@ -143,7 +143,7 @@ def test_a_dag_without_assets_and_one_that_is_unknown_have_missed_nothing(airflo
 
 @pytest.fixture
 def day(airflow, scheduler, warehouse, make_feed, tmp_path, monkeypatch) -> Day:
-    """A day that was landed; of UA it was not published, and what events start has missed it."""
+    """Make a day that was landed; of UA it was not published, and what events start has missed it."""
     monkeypatch.setattr("answers.operate.repair.LOOK_SECONDS", 0.1)
     monkeypatch.setenv("COLUMNS", "300")
     for code in CARRIERS:

@@ -1,4 +1,4 @@
-"""The metrics of a DAG's tasks, as they leave the process that runs them."""
+"""Reads the metrics of a DAG's tasks, as they leave the process that runs them."""
 
 import socket
 
@@ -28,7 +28,7 @@ with DAG("measured", schedule=None, start_date=datetime(2013, 1, 1), default_arg
 
 @pytest.fixture
 def receiver(monkeypatch):
-    """A UDP socket to which the metrics of tasks that run in this process go."""
+    """Open a UDP socket to which the metrics of tasks that run in this process go."""
     from airflow.sdk._shared.observability.metrics import stats
     from airflow.sdk.observability.metrics.stats_utils import get_stats_factory
 
@@ -41,7 +41,7 @@ def receiver(monkeypatch):
 @pytest.mark.claim("2.3")
 @pytest.mark.claim("2.4")
 def test_every_try_reports_its_duration_and_its_operator(metadata_database, receiver, tmp_path, monkeypatch):
-    """A task in a group, three mapped instances and a failure: a series a task, whichever the run and the instance."""
+    """Run a task in a group, three mapped instances and a failure: a series a task, whichever the run and the instance."""
     from airflow.dag_processing.dagbag import DagBag
 
     (tmp_path / "measured.py").write_text(DAG_FILE)

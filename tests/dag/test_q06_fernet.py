@@ -33,7 +33,7 @@ assert Connection.get_connection_from_secrets("q06_at_rest").password == sys.arg
 
 
 class Database:
-    """A metadata database of its own, used by processes that know these keys."""
+    """Holds a metadata database of its own, used by processes that know these keys."""
 
     def __init__(self, folder) -> None:
         self.file = folder / "airflow.db"
@@ -93,7 +93,7 @@ def test_at_every_moment_all_processes_read_what_any_of_them_writes(current):
 
 @pytest.mark.claim("6.2")
 def test_the_live_stack_reads_its_key_from_the_file_at_each_start(tmp_path, monkeypatch):
-    """A supervisor that runs cannot change its parts' environment: the key must not be in it."""
+    """Start twice: a supervisor that runs cannot change its parts' environment: the key must not be in it."""
     from answers.stack.settings import PORTS, Settings
 
     monkeypatch.setenv("ANSWERS_HOME", str(tmp_path / "a home"))

@@ -55,7 +55,7 @@ print("FOUND", json.dumps(found))
 
 @pytest.fixture
 def git_bundle(tmp_path, metadata_database):
-    """A bundle of the canary at two commits; the second is the breaking change of the demonstration."""
+    """Make a bundle of the canary at two commits; the second is the breaking change of the demonstration."""
     project = Project(tmp_path)
     files = {f"dags/{name}": (PROJECT / "dags" / name).read_text() for name in ("q10_canary.py", "q10/seats.py")}
     project.commit("one", files)

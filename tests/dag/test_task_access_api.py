@@ -1,4 +1,4 @@
-"""The rights of tasks, asked of a real API server with real tokens. No scheduler: the runs' tasks only exist."""
+"""Asks for the rights of tasks, of a real API server with real tokens. No scheduler: the runs' tasks only exist."""
 
 import runpy
 from uuid import uuid4
@@ -17,7 +17,7 @@ Q06, OTHER = "q06_partner_delivery", "q09_refunds"
 
 @pytest.fixture(scope="module")
 def server(metadata_database, tmp_path_factory):
-    """The address of an API server that knows two DAGs."""
+    """Return the address of an API server that knows two DAGs."""
     files = [PROJECT / "dags" / f"{name}.py" for name in (Q06, OTHER)]
     with pytest.MonkeyPatch.context() as patch:
         for name in ("Q06_PARTNER", "ANYBODYS"):
@@ -39,7 +39,7 @@ def tasks(server):
 
 
 def ask(server: str, method: str, path: str, task: str, **options) -> tuple[int, str]:
-    """The status and the words of an answer to a task, with a token as the scheduler's executor makes it."""
+    """Return the status and the words of an answer to a task, with a token as the scheduler's executor makes it."""
     from airflow.api_fastapi.auth.tokens import JWTGenerator, get_signing_args
     from airflow.configuration import conf
 

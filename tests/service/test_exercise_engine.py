@@ -67,6 +67,7 @@ def test_a_ticket_is_proven_from_both_sides(project):
 
 
 WEAK_JUDGE = tiny_ticket.JUDGE.replace('same(seen.value("few"), sum(v.hidden["prices"][:2])', "same(True, True")
+TYPED = tiny_ticket.JUDGE.replace('sum(v.hidden["prices"]) * (100 - v.told["percent"]) // 100', "900")
 TELLS = tiny_ticket.JUDGE.replace('because="a large order costs a member less"', 'because=f"it is {wanted}"')
 
 
@@ -74,6 +75,7 @@ TELLS = tiny_ticket.JUDGE.replace('because="a large order costs a member less"',
     ("changed", "problem"),
     [
         ({"judge_py": WEAK_JUDGE}, "wrong small-orders: is not convicted, holds"),
+        ({"judge_py": TYPED}, "members: judge.py has the number 900, which is expected of hidden data"),
         ({"judge_py": TELLS}, "the message tells an expected value: 900"),
         ({"judge_py": tiny_ticket.JUDGE.replace('- v.told["percent"]', "- 20")}, "design in-place: members: wrong"),
         ({"probe_py": tiny_ticket.PROBE.replace("prices, True", "prices, False")}, "design in-place: members: wrong"),

@@ -98,7 +98,7 @@ class Killed(BaseException):
 
 
 class DiesOnInsert:
-    """A client of the warehouse that lets the task die when it is to write."""
+    """Stands for a client of the warehouse that lets the task die when it is to write."""
 
     def __init__(self, client) -> None:
         self.client = client

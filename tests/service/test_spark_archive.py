@@ -32,7 +32,7 @@ def builder(archives: Path, log: Path) -> subprocess.Popen:
 
 
 def training(process: subprocess.Popen) -> list[psutil.Process]:
-    """The JVMs that the builder has running."""
+    """Return the JVMs that the builder has running."""
     return [each for each in psutil.Process(process.pid).children(recursive=True) if each.name() == "java"]
 
 
@@ -43,7 +43,7 @@ def end(process: subprocess.Popen) -> None:
 
 @pytest.fixture(scope="module")
 def archives(tmp_path_factory):
-    """A folder with the archive of this machine's Java and Spark. While it was made, a second builder came and went."""
+    """Make a folder with the archive of this machine's Java and Spark. While it was made, a second builder came and went."""
     folder = tmp_path_factory.mktemp("archives")
     first = builder(folder, folder / "log")
     try:

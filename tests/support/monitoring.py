@@ -50,7 +50,7 @@ def send_metrics(stats, factory, receiver, monkeypatch) -> None:
 
 
 def mapped(datagram: str) -> Sample | None:
-    """The sample that statsd_exporter makes of `name,tag=value:1|c`, or of `...|c|@0.1`; None if it drops it."""
+    """Return the sample that statsd_exporter makes of `name,tag=value:1|c`, or of `...|c|@0.1`; None if it drops it."""
     stat, _, rest = datagram.partition(":")
     value, kind, *rate = rest.split("|")
     sent = float(rate[0].removeprefix("@")) if rate and kind == "c" else 1  # of a sampled counter, this share
@@ -77,7 +77,7 @@ def mapped(datagram: str) -> Sample | None:
 
 
 def produced() -> set[str]:
-    """Every metric that the mapping can make, timers with their parts, and every series that a rule records."""
+    """Return every metric that the mapping can make, timers with their parts, and every series that a rule records."""
     names = {rule["name"] for rule in MAPPING["mappings"] if rule.get("action") != "drop"}
     timers = {name for name in names if name.endswith("_seconds")}
     recorded = {rule["record"] for group in RULES["groups"] for rule in group["rules"] if "record" in rule}
@@ -85,7 +85,7 @@ def produced() -> set[str]:
 
 
 def named(expression: str) -> set[str]:
-    """The metrics that a PromQL expression names; a regex over names gives all that it matches."""
+    """Return the metrics that a PromQL expression names; a regex over names gives all that it matches."""
     names = set()
     for pattern in re.findall(r'__name__=~"([^"]+)"', expression):
         found = {name for name in produced() if re.fullmatch(pattern, name)}
@@ -95,7 +95,7 @@ def named(expression: str) -> set[str]:
 
 
 def alerts() -> list[dict]:
-    """The alerting rules."""
+    """Return the alerting rules."""
     return [rule for group in RULES["groups"] for rule in group["rules"] if "alert" in rule]
 
 

@@ -22,7 +22,7 @@ KEYWORDS = {"stages", "workflow", "variables", "default", "include"}
 
 
 def gitlab() -> dict[str, dict]:
-    """The jobs by name, with what they extend."""
+    """Return the jobs by name, with what they extend."""
     document = yaml.safe_load(GITLAB.read_text())
     entries = {name: entry for name, entry in document.items() if name not in KEYWORDS}
     jobs = {}
@@ -61,7 +61,7 @@ def commands_of_github() -> list[str]:
 
 
 def targets_of(command: str) -> set[str]:
-    """The make targets of a line. Fails for a line that is neither make nor one of TOOLS."""
+    """Return the make targets of a line. Fails for a line that is neither make nor one of TOOLS."""
     if command in TOOLS:
         return set()
     program, *words = shlex.split(command)
@@ -166,8 +166,10 @@ def test_the_local_run_is_the_same_commands():
     """Hold .ci/run to the commands that a person would type, the cheapest tier first."""
     text = (PROJECT / ".ci/run").read_text()
     steps = dict(re.findall(r"^(?:run|tier) '(\w+)' (.*)$", text, re.MULTILINE))
-    order = [list(steps).index(step) for step in ("lint", "fast", "stack", "compose")]
+    order = [list(steps).index(step) for step in ("lint", "fast", "stack", "compose", "tickets")]
     assert order == sorted(order)
+    steps["tickets"] = re.search(r"^touched_tickets\(\) {.*\n(?:  .*\n)*  (make .*)\n}", text, re.MULTILINE)[1]
+    assert "--since HEAD^ --minutes" in steps["tickets"]
     steps["compose"] = re.search(r"^on_compose\(\) {\n(?:  .*\n)*  (make .*)\n}", text, re.MULTILINE)[1]
     called = {name: targets_of(command) for name, command in steps.items() if command.startswith("make ")}
     assert set.union(*called.values()) <= TARGETS

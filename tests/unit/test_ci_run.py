@@ -140,3 +140,14 @@ def test_a_whole_run_is_recorded_and_one_that_left_tests_out_is_not(tmp_path):
 
 def test_a_report_that_is_missing_is_no_proof(tmp_path):
     assert ci_verdict.main([tmp_path / "junit-fast.xml"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("minutes", "gone", "wanted"), [("90", 0, 8.0), ("90", 84, 2.0), ("90", 200, 0.02), ("0", 200, 0)]
+)
+def test_the_tickets_that_a_push_touches_are_proven_in_the_time_that_is_left(
+    tmp_path, monkeypatch, minutes, gone, wanted
+):
+    monkeypatch.setenv("CI_MINUTES", minutes)
+    (tmp_path / "began").write_text("1000")
+    assert ci_plan.minutes_for_tickets(tmp_path, 1000 + gone * MINUTE) == wanted

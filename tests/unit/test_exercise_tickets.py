@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from answers.exercise import catalogue, prove
+from answers.exercise import catalogue, leaks, prove
 from answers.proof.catalog import ROOT, load_questions
 
 TICKETS = catalogue.load_all(ROOT)
@@ -36,3 +36,10 @@ def test_every_question_about_a_check_names_one_that_is_there(ticket):
     text = (ticket.folder / "INTERVIEWER.md").read_text()
     named = set(re.findall(r"^- \*\*([\w-]+)\*\*", text, re.M))
     assert named <= {check.id for check in ticket.exercise.checks}
+
+
+@pytest.mark.parametrize("ticket", TICKETS, ids=lambda ticket: ticket.id)
+def test_a_judge_computes_what_it_expects(ticket):
+    """Numbers of the rule have a name, or are told; `prove` compares those with what is expected of hidden data."""
+    told = {digits for variant in ticket.exercise.variants for digits in re.findall(r"\d+", str(variant.told))}
+    assert leaks.numbers_of((ticket.folder / "judge.py").read_text(), inline=True) <= told

@@ -35,7 +35,7 @@ json_values = st.recursive(
 
 @st.composite
 def bent_text(draw, good: bytes) -> bytes:
-    """A good text with a few stretches replaced by arbitrary bytes, by another stretch of itself, or by nothing."""
+    """Return a good text with a few stretches replaced by arbitrary bytes, by another stretch of itself, or by nothing."""
     data = good
     for _ in range(draw(st.integers(1, 3))):
         start, length = draw(st.integers(0, len(data))), draw(st.integers(0, 12))
@@ -62,7 +62,7 @@ ODD = [
 
 @st.composite
 def swapped_values(draw, good):
-    """A good document in which one value, wherever it stands, is another one."""
+    """Return a good document in which one value, wherever it stands, is another one."""
     document = copy.deepcopy(good)
     at, places = document, []
 

@@ -15,7 +15,7 @@ RUN_LABELS = {"run_id", "dagrun_id", "map_index", "try_number", "job_id"}
 
 @pytest.fixture
 def receiver():
-    """A UDP socket on loopback."""
+    """Open a UDP socket on loopback."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
         receiver.bind(("127.0.0.1", 0))
         receiver.settimeout(5)
@@ -24,7 +24,7 @@ def receiver():
 
 @pytest.fixture
 def stats(receiver, monkeypatch):
-    """Airflow's metrics, configured as on both stacks (config/airflow.env), sent to `receiver`."""
+    """Give Airflow's metrics, configured as on both stacks (config/airflow.env), sent to `receiver`."""
     from airflow._shared.observability.metrics import stats
     from airflow.observability.metrics.stats_utils import get_stats_factory
 
@@ -33,7 +33,7 @@ def stats(receiver, monkeypatch):
 
 
 def received(receiver, last):
-    """The datagrams up to the one that ends with the name `last`."""
+    """Return the datagrams up to the one that ends with the name `last`."""
     lines = []
     while not (lines and last in lines[-1]):
         lines += receiver.recv(65536).decode().splitlines()

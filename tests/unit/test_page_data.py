@@ -27,7 +27,7 @@ def shown():
 
 @pytest.fixture
 def tiny(tmp_path, monkeypatch):
-    """A project of two claims, its results proven for the code as it is."""
+    """Make a project of two claims, its results proven for the code as it is."""
     monkeypatch.delenv("ANSWERS_RESULTS", raising=False)
     project = Project(tmp_path / "tiny")
     project.write_faults({})

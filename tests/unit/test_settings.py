@@ -2,13 +2,16 @@
 
 import json
 import socket
+from pathlib import Path
 
 import pytest
 
 from answers.stack import bundles, settings
 from answers.stack.dotenv import free_port
+from answers.stack.parts import PARTS, parts_of
 from answers.stack.repository import RepositoryError
 from answers.stack.settings import PORTS, SECRETS, Settings
+from answers.stack.warehouse.__main__ import server_command
 
 
 def test_a_taken_port_is_passed_over_and_told(home):
@@ -51,6 +54,41 @@ def test_a_port_that_is_none_is_refused(home, monkeypatch):
     monkeypatch.setenv("ANSWERS_API_PORT", "http")
     with pytest.raises(ValueError, match="ANSWERS_API_PORT='http' is not a port"):
         Settings.load().with_ports()
+
+
+def clickhouse(found: Settings) -> tuple:
+    connection = found.stored_connections()["clickhouse_default"]
+    return connection["host"], connection["port"], connection["login"], connection["password"]
+
+
+def test_the_warehouse_is_the_embedded_one_or_another_clickhouse_as_at_the_last_start(home, monkeypatch):
+    found, _ = Settings.load().with_ports()
+    secret = found.secrets["CLICKHOUSE_PASSWORD"]
+    assert clickhouse(found) == ("127.0.0.1", found.ports["warehouse"], "answers", secret)
+    assert parts_of(found) == PARTS
+    monkeypatch.setenv("ANSWERS_CLICKHOUSE", "db.example:8124")
+    found.note_clickhouse()
+    monkeypatch.delenv("ANSWERS_CLICKHOUSE")
+    again = Settings.load()
+    assert clickhouse(again) == ("db.example", 8124, "answers", secret)
+    assert parts_of(again) == tuple(part for part in PARTS if part != "warehouse")
+    again.note_clickhouse()
+    assert clickhouse(Settings.load()) == clickhouse(found)
+    monkeypatch.setenv("ANSWERS_CLICKHOUSE", "somewhere")
+    with pytest.raises(ValueError, match="ANSWERS_CLICKHOUSE='somewhere': give HOST:PORT"):
+        Settings.load().clickhouse  # noqa: B018
+
+
+def test_a_clickhouse_of_this_machine_gets_a_configuration_without_a_password_in_words(home):
+    found, _ = Settings.load().with_ports()
+    command = server_command("/opt/clickhouse", found)
+    assert command[:3] == ["/opt/clickhouse", "server", "--config-file"]
+    file = Path(command[3])
+    config = json.loads(file.read_text())
+    assert (config["listen_host"], config["http_port"]) == ("127.0.0.1", found.ports["warehouse"])
+    assert found.secrets["CLICKHOUSE_PASSWORD"] not in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert config["users"]["answers"]["networks"]["ip"] == ["127.0.0.1", "::1"]
 
 
 def test_secrets_are_made_once(home):

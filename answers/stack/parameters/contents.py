@@ -24,6 +24,7 @@ CONSUMER = {
 }
 # The identities of the parameter store. READER reads everything: the embedded stack, and question 6's worker in docker compose.
 # WORKER reads what is no single DAG's own: every other part of Airflow in docker compose. `answers secrets` has WRITER.
+WAREHOUSE_USER = "answers"
 READER, WORKER, WRITER = "AKIAANSWERSREADER", "AKIAANSWERSWORKER", "AKIAANSWERSWRITER"
 
 
@@ -36,13 +37,7 @@ def compose_connections(env: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     patience = {"connect_timeout": 3, "read_timeout": 10, "retries": {"max_attempts": 2}}
     s3 = {"endpoint_url": "http://object-store:5000", "region_name": "us-east-1", "config_kwargs": patience}
     return {
-        "clickhouse_default": {
-            "conn_type": "clickhouse",
-            "host": "clickhouse",
-            "port": 8123,
-            "login": "answers",
-            "password": env["CLICKHOUSE_PASSWORD"],
-        },
+        "clickhouse_default": clickhouse("clickhouse", 8123, env["CLICKHOUSE_PASSWORD"]),
         "kafka_default": kafka("kafka:9092"),
         "object_store": {"conn_type": "aws", "login": "anybody", "password": "anything", "extra": s3},
         "ops_webhook": {"conn_type": "http", "host": "catcher", "port": 9080},
@@ -51,6 +46,11 @@ def compose_connections(env: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         "smtp_default": {"conn_type": "smtp", "host": "maildev", "port": 1025, "extra": mail()},
         "spark_default": {"conn_type": "spark", "host": "spark://spark-master", "port": 7077},
     }
+
+
+def clickhouse(host: str, port: int, password: str) -> dict[str, Any]:
+    """Return the connection to the warehouse, ClickHouse's server or the embedded stack's."""
+    return {"conn_type": "clickhouse", "host": host, "port": port, "login": WAREHOUSE_USER, "password": password}
 
 
 def kafka(servers: str) -> dict[str, Any]:

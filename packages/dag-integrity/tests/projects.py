@@ -1,4 +1,4 @@
-"""Small projects to check, and the command that checks them. Needs nothing but the package, pytest and psutil."""
+"""Makes small projects to check, and runs the command that checks them. Needs nothing but the package, pytest and psutil."""
 
 import json
 import os
@@ -16,9 +16,10 @@ CHECKER = [sys.executable, "-m", "dag_integrity"]
 PACKAGE = Path(__file__).resolve().parents[1]
 SOURCE = Path(dag_integrity.__file__).resolve().parents[1]
 AIRFLOW = tuple(map(int, version("apache-airflow-core").split(".")[:2]))
-# Names of airflow.sdk that earlier versions lack, and modules that come with none, as words of a file's text.
+# Names of airflow.sdk that earlier versions lack, and modules that do not come with Airflow alone.
 SINCE = {"BaseHook": (3, 1), "literal": (3, 1), "DeadlineAlert": (3, 2), "AssetOrTimeSchedule": (3, 2)}
-NOT_OF_AIRFLOW = ("psycopg2", "requests")
+PROVIDERS = tuple(f"airflow.providers.{name}" for name in ("amazon", "cncf", "common.sql", "http", "smtp"))
+NOT_OF_AIRFLOW = ("psycopg2", "requests", *PROVIDERS)
 TIMETABLES = "airflow.sdk" if AIRFLOW >= (3, 2) else "airflow.timetables.interval"
 HEAD = f"""
 from datetime import timedelta
@@ -47,11 +48,19 @@ def bash(extra: str = "", name: str = "a") -> str:
 def can_be_imported(text: str) -> bool:
     """Tell whether what a file imports is here: an earlier Airflow lacks some names, one that is alone some modules."""
     lacks_name = any(version > AIRFLOW and re.search(rf"import .*\b{name}\b", text) for name, version in SINCE.items())
-    return not lacks_name and all(find_spec(name) for name in NOT_OF_AIRFLOW if f"import {name}" in text)
+    needed = [name for name in NOT_OF_AIRFLOW if f"import {name}" in text or f"from {name}." in text]
+    return not lacks_name and all(map(_installed, needed))
+
+
+def _installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # nor the package that it is in
+        return False
 
 
 def two_dags(down: str, up: str, extra: str = "") -> str:
-    """A DAG with a sensor, and the DAG that it waits for, with these schedules."""
+    """Return a DAG with a sensor, and the DAG that it waits for, with these schedules."""
     return (
         HEAD + f'with DAG("NAME", **{{**GOOD, "schedule": {down}}}):\n    '
         f'ExternalTaskSensor(task_id="s", external_dag_id="NAME_up", external_task_id="a", timeout=60{extra})\n'

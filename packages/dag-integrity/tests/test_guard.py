@@ -56,7 +56,7 @@ ALLOWED_HERE = [name for name, (code, _) in ALLOWED.items() if can_be_imported(c
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
-    """The findings in each file: {name: {(rule, message)}}."""
+    """Return the findings in each file: {name: {(rule, message)}}."""
     folder = tmp_path_factory.mktemp("guard")
     for name, (code, *_) in TRIED.items():
         (folder / f"{name}.py").write_text(

@@ -1,4 +1,4 @@
-"""A file that hangs, crashes, eats memory or leaves processes behind is reported; the others are still checked."""
+"""Shows that a file that hangs, crashes, eats memory or leaves processes behind is reported, and the others are checked."""
 
 import json
 import re

@@ -1,5 +1,5 @@
 """Other examples of what the rules are about: each kind of mistake is found in other clothes, and its look-alikes are none."""
-# ruff: noqa: E501 - a table of one-line programs
+# ruff: noqa: E501 - a table of one-line programs, which is why the file is long
 
 import zipfile
 from pathlib import Path
@@ -9,6 +9,7 @@ import pytest
 from projects import HEAD, bash, can_be_imported, check, dag, two_dags
 
 pytestmark = pytest.mark.claim("9.3")
+LOGS = "import logging\ntry:\n    import nowhere\nexcept ImportError:\n    logging.warning('', exc_info=True)\n"
 FILE_SENSOR = "from airflow.providers.standard.sensors.filesystem import FileSensor\n"
 ASYNC = "from airflow.sdk import AsyncCallback, DeadlineAlert, DeadlineReference, SyncCallback\n"
 DEADLINE = (
@@ -121,6 +122,7 @@ NOT_FOUND: dict[str, tuple[str, str]] = {
     "file_beside": ("AA310", dag(echo("beside.sh"), "NAME")),
     "searched_elsewhere": ("AA310", dag(echo("export.sh"), "NAME", '**GOOD, template_searchpath=["/nowhere/on/this/machine"]')),
     "literal": ("AA310", "from airflow.sdk import literal\n" + dag('BashOperator(task_id="a", bash_command=literal("run.sh"))', "NAME")),
+    "logs_what_is_missing": ("AA409", HEAD + LOGS + dag(bash(), "NAME")),
     "kept_by_globals": ("AA107", HEAD + "kept = {n: DAG(f'NAME_{n}', **GOOD) for n in 'ab'}\nglobals().update(kept)\n"),
     "kept_on_purpose": ("AA107", HEAD + "def probe():\n    with DAG('NAME_probe', auto_register=False, **GOOD):\n        pass\nprobe()\n"),
     "made_twice": ("AA107", HEAD + "dag = DAG('NAME', **GOOD)\ndag = DAG('NAME', **GOOD)\n"),
@@ -185,16 +187,13 @@ def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kinds")
     (folder / "pyproject.toml").write_text(
         '[tool.dag-integrity]\nknown-connections = ["warehouse", "fs_default"]\nknown-variables = ["feed"]\n'
-        'known-dags = ["elsewhere_*"]\nimport-budget = 60\nparse-budget = 60\nignore = ["AA3"]\n'.replace(
-            'ignore = ["AA3"]\n', ""
-        )
+        'known-dags = ["elsewhere_*"]\nimport-budget = 60\nparse-budget = 60\n'
     )
     (folder / "beside.sh").write_text("true")
     (folder / "includes.sh").write_text("{% include 'not_there.sh' %}")
     for name, (_, text) in {**FOUND, **NOT_FOUND}.items():
         (folder / f"{name}.py").write_text(text.replace("NAME", name))
-    environment = {"AIRFLOW_CONN_GIVEN": "http://x.example", "AIRFLOW_VAR_GIVEN": "x"}
-    findings, _, errors = check(folder, **environment)
+    findings, _, errors = check(folder, AIRFLOW_CONN_GIVEN="http://x.example", AIRFLOW_VAR_GIVEN="x")
     result: dict[str, dict[str, str]] = {}
     for finding in findings:
         result.setdefault(Path(finding["file"]).stem, {})[finding["rule"]] = finding["message"]
@@ -216,7 +215,7 @@ def test_it_is_not_found(found, name):
 
 @pytest.fixture
 def project(tmp_path):
-    """A project with two DAGs, one of which waits for one in a folder that is not there yet."""
+    """Make a project with two DAGs, one of which waits for one in a folder that is not there yet."""
     for name in ("dags/team/one.py", "dags/two.py"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         waits = (

@@ -1,4 +1,4 @@
-"""A DAG that is not serialised would have been serialised without an error; whatever might fail is tried."""
+"""Shows that a DAG that is not serialised would have been serialised without an error; whatever might fail is tried."""
 
 import pytest
 

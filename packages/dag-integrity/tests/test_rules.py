@@ -1,4 +1,4 @@
-"""Each rule of `dag-integrity` finds what it is for, and leaves alone what only looks like it."""
+"""Shows that each rule of `dag-integrity` finds what it is for, and leaves alone what only looks like it."""
 
 import json
 from pathlib import Path

@@ -167,7 +167,7 @@ class Watch:
             self.environment_changed = True
             return
         if event in ("open", "os.listdir", "os.scandir"):
-            if isinstance(path := args[0], str) and path[:1] != "/" and self._asked_by_project(sys._getframe(1)):
+            if (path := _relative(args[0])) is not None and self._asked_by_project(sys._getframe(1)):
                 self.note("AA409", f"reads {path or '.'!r}, wherever Airflow happens to be started")
             return
         if event == "socket.connect":
@@ -287,9 +287,9 @@ def _load_models() -> None:
 
 
 def _relative(path: Any) -> str | None:
-    """Return the path when it is relative."""
+    """Return the path when it is relative; `<unknown>` and its like are Python's names for code without a file."""
     text = path if isinstance(path, str) else os.fspath(path) if isinstance(path, os.PathLike) else None
-    return text if isinstance(text, str) and text[:1] != "/" else None
+    return text if isinstance(text, str) and text[:1] != "/" and not (text[:1] == "<" and text[-1:] == ">") else None
 
 
 def _caller(frame: Any) -> Any:

@@ -175,9 +175,8 @@ def _loads_dag_files() -> bool:
 def _schedule(dag: Any, line: int, line_of: LineOf, options: dict[str, Any]) -> Iterator[Entry]:
     timetable, name = dag.timetable, type(dag.timetable).__name__
     first, last = dag.start_date, dag.end_date
-    if name in ("CronTriggerTimetable", "DeltaTriggerTimetable") and not schedules.timetable_part(
-        timetable, "interval"
-    ):
+    interval = schedules.timetable_part(timetable, "interval")
+    if name in ("CronTriggerTimetable", "DeltaTriggerTimetable") and not interval:
         for task in dag.tasks:
             if _uses_interval(task):
                 text = f"{task.task_id} uses data_interval_start, which equals data_interval_end here"

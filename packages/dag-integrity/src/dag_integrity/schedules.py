@@ -1,4 +1,4 @@
-"""At which dates a DAG has runs, and whether a sensor's date is ever among those of another DAG."""
+"""Tells at which dates a DAG has runs, and whether a sensor's date is ever among those of another DAG."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _crons(timetable: Any) -> list[Cron] | None:
     if name == "AssetOrTimeSchedule":
         return _crons(timetable.timetable)
     if name == "MultipleCronTriggerTimetable":
-        parts = [_crons(each) for each in getattr(timetable, "timetables", None) or timetable._timetables]
+        parts = [_crons(each) for each in timetable_part(timetable, "timetables")]
         return None if None in parts else [cron for part in parts for cron in part or ()]
     if name not in ("CronTriggerTimetable", "CronDataIntervalTimetable"):
         return None
@@ -98,7 +98,7 @@ def _is_tick(cron: Cron, date: datetime) -> bool:
 
 
 def period(timetable: Any) -> timedelta | None:
-    """About how much time lies between two runs; None when the schedule does not say."""
+    """Return about how much time lies between two runs, or None when the schedule does not say."""
     delta = timetable_part(timetable, "delta")
     if isinstance(delta, timedelta):
         return delta

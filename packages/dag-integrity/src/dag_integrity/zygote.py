@@ -1,4 +1,4 @@
-"""A process that has Airflow imported and forks workers on request; nothing of a DAG file ever runs in it.
+"""Runs a process that has Airflow imported and forks workers on request; nothing of a DAG file ever runs in it.
 
 Run as `python -m dag_integrity.zygote FD`, FD being a socket to the command. protocol.py has the messages.
 """

@@ -1,0 +1,112 @@
+"""The part `warehouse` of the embedded stack, for supervisor: `python -m answers.stack.warehouse`.
+
+A `clickhouse` on PATH is the warehouse where there is one, with a folder of its own; else this process holds chDB and serves it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+from answers.stack.parameters.contents import WAREHOUSE_USER
+from answers.stack.preflight import memory_available
+from answers.stack.settings import Settings
+from answers.stack.warehouse.errors import QueryError
+from include.files import write_atomically
+
+LEAST_DISK = 256 << 20  # bytes: with less left, an INSERT is refused before it begins
+LEAST_MEMORY = 1 << 30  # bytes that a query may have on any machine
+
+
+def limits() -> dict[str, str]:
+    """Return the settings that all queries begin with: half of the memory that is free now for one, three quarters for all."""
+    free = memory_available()
+    return {
+        "max_memory_usage": str(max(free // 2, LEAST_MEMORY)),
+        "max_memory_usage_for_user": str(max(free // 4 * 3, LEAST_MEMORY)),
+        "min_free_disk_bytes_to_perform_insert": str(LEAST_DISK),
+    }
+
+
+def serve(path: Path, port: int, password: str) -> None:
+    """Open chDB and serve it until the process is ended.
+
+    :raises SystemExit: it cannot be opened
+    """
+    os.environ["TZ"] = "UTC"  # the engine's zone, as the server's in docker compose, whatever this machine's is
+    time.tzset()
+    import uvicorn
+
+    from answers.stack.warehouse.engine import Engine
+    from answers.stack.warehouse.http import Application
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
+    try:
+        engine = Engine(path, limits())
+    except QueryError as error:
+        raise SystemExit(
+            f"the warehouse {path} cannot be opened: {error.text}\nIs it open in another process?"
+        ) from None
+    for line in engine.repaired:
+        logging.warning(line)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # uvicorn gives the signal on, once the last answers are sent
+    try:
+        application = Application(engine, WAREHOUSE_USER, password)
+        uvicorn.run(
+            application,
+            host="127.0.0.1",
+            port=port,
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=5,
+        )
+    finally:
+        engine.close()
+
+
+def server_command(binary: str, settings: Settings) -> list[str]:
+    """Write the configuration of a `clickhouse` binary, and return the command that serves the warehouse with it."""
+    folder = settings.home / "clickhouse"
+    digest = hashlib.sha256(settings.secrets["CLICKHOUSE_PASSWORD"].encode()).hexdigest()
+    user = {
+        "password_sha256_hex": digest,
+        "profile": "default",
+        "quota": "default",
+        "networks": {"ip": ["127.0.0.1", "::1"]},
+    }
+    config = {
+        "listen_host": "127.0.0.1",
+        "http_port": settings.ports["warehouse"],
+        "path": f"{folder}/data/",
+        "timezone": "UTC",
+        "logger": {"level": "warning", "console": 1},
+        "users": {WAREHOUSE_USER: user},
+        "profiles": {"default": limits()},
+        "quotas": {"default": {}},
+        "user_directories": {"users_xml": {"path": str(folder / "config.yaml")}},
+    }
+    file = folder / "config.yaml"
+    write_atomically(file, json.dumps(config), 0o600)  # JSON is YAML
+    return [binary, "server", "--config-file", str(file)]
+
+
+def main() -> None:
+    """Become the warehouse."""
+    settings = Settings.load()
+    if binary := shutil.which("clickhouse"):
+        command = server_command(binary, settings)
+        os.execvp(command[0], command)
+    serve(settings.warehouse, settings.ports["warehouse"], settings.secrets["CLICKHOUSE_PASSWORD"])
+
+
+if __name__ == "__main__":
+    main()
