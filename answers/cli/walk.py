@@ -125,8 +125,9 @@ def _play_step(found: Question, number: int, step: Step, no_run: bool, edit: boo
     if step.show:
         _show_excerpt(step.show, edit)
     if step.ask:
-        claims = f" [dim]{', '.join(step.claim)}[/]" if step.claim else ""
-        out.print(f"[yellow]They ask:[/] {escape(step.ask)}{claims}", highlight=False)
+        out.print(f"[yellow]They ask:[/] {escape(step.ask)}", highlight=False)
+    if step.claim:
+        out.print(f"[dim]Claim {', '.join(step.claim)}[/]", highlight=False)
     return all(_run_command(command, step, no_run) for command in step.commands)
 
 

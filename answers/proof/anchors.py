@@ -1,6 +1,7 @@
 """Finds where claims touch the code: the lines of their anchors, and the tests that carry their markers."""
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +17,8 @@ def resolve_anchor(anchor: str, root: Path | None = None) -> int:
     """Return the line (from 1) that an anchor points at.
 
     :param anchor: `path:symbol`. In Python files the symbol is a function, class or assigned name, also within `with`,
-        `if` and `try` blocks, dotted for what is inside (`Class.method`). In other files it is text that must occur.
+        `for`, `if` and `try` blocks, dotted for what is inside (`Class.method`). In other files it is text that must occur:
+        a line that begins with it comes first, and a comment comes last.
     :param root: the project's folder; this project when None.
     :raises CatalogError: the file or the symbol does not exist.
     """
@@ -41,7 +43,12 @@ def line_in(source: str, anchor: str) -> int:
 
 
 def _text_line(source: str, text: str) -> int | None:
-    return next((number for number, line in enumerate(source.splitlines(), 1) if text in line), None)
+    """Return the line that begins with the text, such as a service, a key or a target; else the first outside of comments."""
+    found = [(number, line.strip()) for number, line in enumerate(source.splitlines(), 1) if text in line]
+    begins = re.compile(rf"\W*{re.escape(text)}(?![\w-])")
+    code = [(number, line) for number, line in found if not line.startswith(("#", "--", "//"))]
+    named = [(number, line) for number, line in code if begins.match(line)]
+    return next((number for number, _ in named or code or found), None)
 
 
 @lru_cache(maxsize=4)  # the anchors of a claim are in one file or two
@@ -74,6 +81,8 @@ def _definitions(body: list[ast.stmt]) -> Iterator[tuple[ast.stmt, set[str], int
             case ast.Assign():
                 yield node, _names(*node.targets), node.lineno
             case ast.AnnAssign():
+                yield node, _names(node.target), node.lineno
+            case ast.For():
                 yield node, _names(node.target), node.lineno
             case ast.With() | ast.AsyncWith():
                 yield node, _names(*(i.optional_vars for i in node.items if i.optional_vars)), node.lineno

@@ -3,6 +3,8 @@
 import json
 import os
 import shutil
+import socket
+import subprocess
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -200,6 +202,23 @@ def counted_queries():
         yield asked
     finally:
         event.remove(settings.engine, "before_cursor_execute", note)
+
+
+@pytest.mark.claim("6.8")
+@pytest.mark.claim("9.7")
+def test_the_page_asks_its_database_and_nobody_else(of_one_question, ran, monkeypatch):
+    """It answers while the warehouse is down, and it starts no process."""
+    asked = []
+
+    def refuse(*arguments, **options):
+        asked.append(arguments)
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    for path in ("evidence/q01", "questions", "questions/q01", "of-dag/q10_canary"):
+        answer = of_one_question.get(f"/answers/api/{path}", headers=token("viewer"))
+        assert (answer.status_code, asked) == (200, []), path
 
 
 @pytest.mark.claim("9.7")

@@ -1,22 +1,24 @@
 """The Answers page in a real browser, exported and opened from a disk: both themes, narrow windows, the keyboard alone."""
 
 import json
+import re
 
 import pytest
 
 from answers.page.export import write
-from answers.proof.catalog import load_questions
+from answers.proof.catalog import load_faults, load_questions
 from support import PROJECT
-from support.browser import reader
+from support.browser import PICTURES, reader
 
 QUESTIONS = load_questions()
+FAULTS = load_faults()
 VISIBLE = "getComputedStyle(doc.activeElement).outlineStyle !== 'none' && doc.activeElement.getClientRects().length > 0"
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    """A reader of the exported page."""
-    folder = tmp_path_factory.mktemp("site")
+def page():
+    """A reader of the exported page, which CI keeps with the pictures."""
+    folder = PICTURES / "site"
     write(PROJECT, folder)
     with reader(f"file://{folder}") as found:
         yield found
@@ -48,8 +50,11 @@ def test_a_question_is_shown_word_for_word_and_for_everybody(page, question):
     assert [spoken(text) for text in shown if text.strip()] == [spoken(part) for part in question.answer.split("\n\n")]
     claims = page.js("[...doc.querySelectorAll('article')].map((each) => each.textContent)")
     heads = page.js("[...doc.querySelectorAll('article h3')].map((each) => each.textContent)")
+    seen = page.text("#claims")
     for claim, text, head in zip(question.claims, claims, heads, strict=True):
         assert spoken(claim.text) in spoken(text)
+        mistakes = [fault.title for fault in FAULTS if fault.claim == claim.id]
+        assert not [title for title in mistakes if title in seen], "a mistake is told only to who asks for it"
         assert any(word in head for word in ("proven", "failing")), "the state is said by a word"
     sections = page.js("[...doc.querySelectorAll('section > h2')].map((each) => each.textContent)")
     assert page.js("[...doc.querySelectorAll('.jumps a')].map((each) => each.textContent)") == sections
@@ -79,6 +84,14 @@ def test_the_keyboard_alone_is_enough_and_one_sees_where_one_is(page):
     page.wait("doc.activeElement.id === 'title'", "the focus, where the new text begins")
 
 
+def test_who_wants_no_motion_gets_none(page):
+    show(page, QUESTIONS[0])
+    scrolls = "getComputedStyle(doc.documentElement).scrollBehavior"
+    for wish, scroll in (("reduce", "auto"), ("no-preference", "smooth")):
+        page.page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-reduced-motion", "value": wish}])
+        assert page.js(scrolls) == scroll
+
+
 def test_a_rehearsal_hides_the_answer_and_gives_it_sentence_by_sentence(page):
     show(page, QUESTIONS[0])
     page.js("[...doc.querySelectorAll('button')].find((each) => each.textContent === 'Rehearse').focus()")
@@ -90,6 +103,26 @@ def test_a_rehearsal_hides_the_answer_and_gives_it_sentence_by_sentence(page):
     page.js("doc.activeElement.blur()")
     page.key("Space")
     page.wait(f"{hidden} === {sentences - 1}", "the first sentence")
+    press(page, "Show all")
+    assert page.js(hidden) == 0
+    pace = page.js("doc.querySelector('#answer p[role=status]').textContent")
+    words = len(QUESTIONS[0].answer.split())
+    assert re.fullmatch(rf"{words} words in \d+ s: \d+ a minute\.", pace)
+    assert page.js("doc.activeElement.textContent") == "Rehearse"
+
+
+def test_what_is_copied_is_said(page):
+    show(page, QUESTIONS[0])
+    page.page.call("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
+    press(page, "Copy")
+    page.wait("/^(Copied|The browser does not let)/.test(doc.querySelector('#live').textContent)", "what became of it")
+    assert page.js("doc.activeElement.textContent") == "Copy", "the focus stays"
+
+
+def press(page, words: str) -> None:
+    """Press the first button with these words, as somebody does who has only a keyboard."""
+    page.js(f"[...doc.querySelectorAll('button')].find((each) => each.textContent === '{words}').focus()")
+    page.key("Enter")
 
 
 def test_a_walk_shows_the_lines_that_its_step_speaks_of(page):
@@ -101,6 +134,7 @@ def test_a_walk_shows_the_lines_that_its_step_speaks_of(page):
         anchored = page.js(f"{step}.querySelector('pre .here').innerText")
         assert "with DAG(" in anchored or expected.show.rpartition(":")[2] in anchored
         assert page.js(f"{step}.querySelector('pre').getClientRects().length") == 1, "open at once"
+        assert page.js(f"[...{step}.querySelectorAll('a')].map((each) => each.textContent)") == list(expected.claim)
         page.js("[...doc.querySelectorAll('#walk button')].find((each) => each.textContent === 'Next').click()")
 
 

@@ -175,6 +175,7 @@ with open("x") as dag:
 class Till:
     limit = 9
     async def open(self): ...
+for name, price in ((1, 2),): ...
 """
 
 
@@ -189,6 +190,7 @@ class Till:
         ("Till", 7),
         ("Till.limit", 8),
         ("Till.open", 9),
+        ("price", 10),
     ],
 )
 def test_an_anchor_finds_what_python_defines(tmp_path, symbol, line):
@@ -199,6 +201,23 @@ def test_an_anchor_finds_what_python_defines(tmp_path, symbol, line):
 def test_an_anchor_finds_text_in_other_files(tmp_path):
     write(tmp_path, "shop.sql", "SELECT\n  sum(price) AS total\n")
     assert anchors.resolve_anchor("shop.sql:AS total", tmp_path) == 2
+
+
+@pytest.mark.parametrize(("symbol", "line"), [("till", 4), ("tills", 6), ("shelf", 1), ("closed", 4)])
+def test_an_anchor_prefers_what_begins_a_line_and_a_comment_comes_last(tmp_path, symbol, line):
+    lines = [
+        "# No till, no shelf.",
+        "all: [till, tills]",
+        "# till: why",
+        "  - till: closed",
+        "next: closed",
+        "tills: 2",
+        "",
+    ]
+    write(tmp_path, "shop.yaml", "\n".join(lines))
+    write(tmp_path, "Makefile", ".PHONY: help test coverage\ntest:\ncoverage: test\n")
+    assert anchors.resolve_anchor("Makefile:coverage", tmp_path) == 3
+    assert anchors.resolve_anchor(f"shop.yaml:{symbol}", tmp_path) == line
 
 
 @pytest.mark.parametrize("anchor", ["shop.py:nothing", "shop.py:Till.close", "shop.py:Till.limit.x", "tax.py:Till"])

@@ -102,6 +102,7 @@ def test_a_walk_without_a_terminal_tells_every_step_and_runs_nothing(answers):
     for step in question.walk:
         assert " ".join(step.say.split()) in told
         assert all(f"$ {command}" in told for command in step.commands)
+        assert not step.claim or f"Claim {', '.join(step.claim)}" in told
         if step.show:
             assert f"{step.show.partition(':')[0]}:{anchors.resolve_anchor(step.show)}" in told
 
@@ -163,7 +164,8 @@ def test_a_sentence_ends_where_the_next_begins():
     assert walk.sentences("One.  Two\nis `q`. `Three` here?") == ["One.", "Two is `q`.", "`Three` here?"]
 
 
-def test_an_exported_page_needs_no_server(answers, tmp_path):
+def test_an_exported_page_needs_no_server(answers, tmp_path, monkeypatch):
+    monkeypatch.setenv("ANSWERS_RESULTS", str(tmp_path / "none"))  # with results, Git is asked what they are of
     done = answers("page", "--export", str(tmp_path / "site"))
     assert done.exit_code == 0, done.output
     index = (tmp_path / "site/index.html").read_text()

@@ -9,6 +9,10 @@ const POLL = 5000; // milliseconds
 const SHAPES = { proven: "✓", "proven, code changed since": "◐", failing: "✕", "not proven": "○" };
 const CLASSES = { proven: "proven", "proven, code changed since": "changed", failing: "failing", "not proven": "none" };
 let shown = null; // id of the question
+let drawn = null; // the same once it is on the page; until then a poll asks for it again
+let reading = false;
+let noted = "";
+let part = ""; // what a tab of a DAG says first
 let overview = null;
 let stop = () => {}; // ends the clock of a rehearsal
 
@@ -71,7 +75,7 @@ function mark(state) {
 }
 
 function copier(text, shownAs = "Copy") {
-  return el("button", { type: "button", class: "small", "aria-label": `${shownAs}: ${text}`, on: () => copy(text) }, shownAs);
+  return press(shownAs, () => copy(text), { class: "small", "aria-label": `${shownAs}: ${text}` });
 }
 
 function command(text) {
@@ -79,17 +83,20 @@ function command(text) {
 }
 
 async function copy(text) {
+  let done = true;
   try {
     await navigator.clipboard.writeText(text);
   } catch { // no secure context: the old way
+    const before = document.activeElement;
     const box = el("textarea", { class: "unseen" });
     box.value = text;
     document.body.append(box);
     box.select();
-    document.execCommand("copy");
+    done = document.execCommand("copy");
     box.remove();
+    before.focus();
   }
-  announce(`Copied: ${text}`);
+  announce(`${done ? "Copied" : "The browser does not let this page copy"}: ${text}`);
 }
 
 function announce(text) { $("live").textContent = text; }
@@ -117,6 +124,9 @@ function section(id, title, ...children) {
   return el("section", { id, "aria-labelledby": `${id}-title` }, el("h2", { id: `${id}-title` }, title), ...children);
 }
 
+const runLink = (run, label) => airflow(`dags/${encodeURIComponent(run.dag)}/runs/${encodeURIComponent(run.run)}`, label);
+const claimLink = (id) => el("a", { href: `#claim-${id}` }, id);
+
 function airflow(path, label) { // a page of Airflow: by its own router when we are in its frame
   if (kept) return null;
   const link = el("a", { href: `../${path}` }, label);
@@ -131,6 +141,8 @@ function airflow(path, label) { // a page of Airflow: by its own router when we 
 
 const time = (seconds) => (seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`);
 const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
+const fold = (label, ...inside) => el("details", {}, el("summary", {}, label), ...inside);
+const press = (label, on, more) => el("button", { type: "button", on, ...more }, label);
 
 function ago(iso) {
   const hours = (Date.now() - new Date(iso)) / 3.6e6;
@@ -147,10 +159,10 @@ function answer(question) {
   })));
   const clock = el("span", { class: "clock", role: "timer" }, "60");
   const result = el("p", { role: "status" });
-  const next = el("button", { type: "button", on: reveal }, "Next sentence");
-  const all = el("button", { type: "button", on: () => finish() }, "Show all");
+  const next = press("Next sentence", reveal);
+  const all = press("Show all", () => finish());
   const controls = el("div", { class: "row", hidden: true }, clock, next, all);
-  const start = el("button", { type: "button", on: rehearse }, "Rehearse");
+  const start = press("Rehearse", rehearse);
   let began, timer, place;
 
   function rehearse() {
@@ -209,7 +221,7 @@ function tests(claim) {
   const took = ran.reduce((sum, test) => sum + test.seconds, 0);
   const told = ran.length ? `Tests: ${passed} of ${claim.tests.length} passed, ${time(took)}` : `Tests: ${claim.tests.length}, not run here`;
   const list = claim.tests.map((test) => el("li", {}, el("code", {}, test.id), ` ${test.outcome} `, copier(`pytest ${test.id.split("[")[0]}`)));
-  return el("details", {}, el("summary", {}, told), el("ul", {}, ...list));
+  return fold(told, el("ul", {}, ...list));
 }
 
 function faults(claim) {
@@ -218,7 +230,7 @@ function faults(claim) {
   const tried = claim.faults.some((fault) => fault.state !== "not run");
   const told = tried ? `Mistakes caught: ${caught} of ${claim.faults.length}` : `Mistakes: ${claim.faults.length}, not tried here`;
   const list = claim.faults.map((fault) => el("li", {}, `${fault.title}: ${fault.state}`));
-  return el("details", {}, el("summary", {}, `${told}. Show them`), el("ul", {}, ...list));
+  return fold(`${told}. Show them`, el("ul", {}, ...list));
 }
 
 function see(claim) { // each of its commands with a button
@@ -233,7 +245,7 @@ function article(claim) {
     claim.elsewhere_changed ? "Other code has changed since." : null].filter(Boolean);
   return el("article", { id: `claim-${claim.id}`, tabindex: "-1" },
     el("div", { class: "row apart" }, el("h3", {}, `${claim.id} `, mark(claim.state), claim.live ? " · needs a live stack" : null),
-      el("button", { type: "button", class: "small", on: () => copy(address(shown, `claim-${claim.id}`)) }, `Copy link to ${claim.id}`)),
+      press(`Copy link to ${claim.id}`, () => copy(address(shown, `claim-${claim.id}`)), { class: "small" })),
     el("p", {}, say(claim.text)),
     why.length ? el("p", { class: "soft" }, why.join(" ")) : null,
     el("ul", { class: "plain" }, ...claim.anchors.map((each) => anchor(each))),
@@ -244,15 +256,14 @@ function article(claim) {
 
 function runs(found, makes) {
   const said = found.said.map((each) => el("li", {}, `${each.text} `,
-    el("span", { class: "soft" }, "claim ", el("a", { href: `#claim-${each.claim}` }, each.claim), `, ${each.source}`)));
+    el("span", { class: "soft" }, "claim ", claimLink(each.claim), `, ${each.source}`)));
   const rows = found.runs.map((run) => {
-    const path = `dags/${encodeURIComponent(run.dag)}/runs/${encodeURIComponent(run.run)}`;
     const tasks = run.tasks.map((task) => {
       const more = [task.count > 1 ? `× ${task.count}` : "", task.tries > 1 ? `try ${task.tries}` : "", task.seconds ? `${task.seconds} s` : ""];
       return el("li", {}, `${task.task}: ${task.state} ${more.filter(Boolean).join(", ")}`);
     });
-    const list = el("details", {}, el("summary", {}, plural(tasks.length, "task")), el("ul", {}, ...tasks));
-    return [run.day, el("span", {}, airflow(path, run.run) || run.run, el("br"), el("span", { class: "soft" }, run.dag)), run.state, run.seconds ?? "", list];
+    const list = fold(plural(tasks.length, "task"), el("ul", {}, ...tasks));
+    return [run.day, el("span", {}, runLink(run, run.run) || run.run, el("br"), el("span", { class: "soft" }, run.dag)), run.state, run.seconds ?? "", list];
   });
   const nothing = [el("p", {}, "Nothing has run yet. This makes something to see:"), ...makes.map(command)];
   const runs = rows.length ? [table("The last runs, from Airflow's database", ["day", "run", "state", "seconds", "tasks"], rows)] : nothing;
@@ -301,7 +312,7 @@ function figure(plot) {
   const rows = plot.bars.map((bar) => [bar.label, bar.value]);
   return el("figure", {}, el("h3", {}, `${plot.title}, ${plot.unit}`), el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": plot.title }, picture),
     el("figcaption", {}, say(`${plot.source}: ${plot.made}.${goal}`)),
-    el("details", {}, el("summary", {}, "As a table"), table(plot.title, ["", plot.unit], rows)));
+    fold("As a table", table(plot.title, ["of what", plot.unit], rows)));
 }
 
 function walk(question) {
@@ -309,8 +320,9 @@ function walk(question) {
     const shownLines = step.excerpt ? el("ul", { class: "plain" }, anchor(step.excerpt, true)) : null;
     const commands = [step.run, step.then].filter(Boolean).map(command);
     const expects = step.expect ? el("p", { class: "soft" }, `Within ${time(step.expect.seconds)}${step.expect.says ? `, and it prints “${step.expect.says}”` : ""}.`) : null;
-    const asked = step.ask ? el("p", {}, el("strong", {}, "They ask: "), say(step.ask), step.claim.length ? ` Claim ${step.claim.join(", ")}.` : "") : null;
-    return el("li", { hidden: at > 0 }, el("p", { class: "spoken" }, say(step.say)), shownLines, ...commands, expects, asked);
+    const asked = step.ask ? el("p", {}, el("strong", {}, "They ask: "), say(step.ask)) : null;
+    const claims = step.claim.length ? el("p", { class: "soft" }, "Claim", ...step.claim.flatMap((id) => [" ", claimLink(id)])) : null;
+    return el("li", { hidden: at > 0 }, el("p", { class: "spoken" }, say(step.say)), shownLines, ...commands, expects, asked, claims);
   });
   let place = 0;
   const told = el("span", { class: "soft", role: "status" });
@@ -321,7 +333,7 @@ function walk(question) {
     told.textContent = `step ${place + 1} of ${steps.length}`;
   };
   go(0);
-  const buttons = [el("button", { type: "button", on: () => go(-1) }, "Back"), el("button", { type: "button", on: () => go(1) }, "Next"), told];
+  const buttons = [press("Back", () => go(-1)), press("Next", () => go(1)), told];
   const seconds = question.walk.reduce((sum, step) => sum + step.seconds.said, 0);
   return [el("p", {}, `${time(seconds)} without its commands. In a terminal: `, el("code", {}, `answers walk ${question.id}`)), el("div", { class: "row" }, ...buttons), el("ol", { class: "plain" }, ...steps)];
 }
@@ -330,10 +342,10 @@ function exercises(question) {
   return question.exercises.map((each) => el("li", {}, `${each.title}. ${each.minutes} min, ${each.skills.join(", ")}.`, command(each.start)));
 }
 
-function body(question, part) {
+function body(question) {
   const last = el("span", { id: "last" });
   const links = el("div", { class: "row" }, airflow(`dags/${encodeURIComponent(question.dag)}`, "Open the DAG"), last,
-    el("button", { type: "button", on: () => copy(address(question.id)) }, "Copy link"));
+    press("Copy link", () => copy(address(question.id))));
   const pairs = question.then_now.map((pair) => [say(pair.then), say(pair.now)]);
   const jumps = el("ul", { class: "jumps", "aria-label": "On this page" });
   const parts = [
@@ -390,14 +402,16 @@ function list() {
   }));
 }
 
-function note(text) {
+function note(text) { // once, not at every poll: it is read aloud
+  if (text === noted) return;
+  noted = text;
   $("note").hidden = !text;
   $("note").replaceChildren(say(text || ""));
 }
 
-async function show(id, { focus = false, part = "" } = {}) {
+async function show(id, focus) {
   stop();
-  shown = id;
+  [shown, drawn, reading] = [id, null, true];
   const slow = setTimeout(() => { if (shown === id) note("Reading…"); }, 300);
   try {
     overview = await ask("questions");
@@ -408,25 +422,28 @@ async function show(id, { focus = false, part = "" } = {}) {
     $("title").textContent = `${question.number} · ${question.title}`;
     document.title = `${question.number} · ${question.title} · Answers`;
     if (framed && window.frameElement) window.frameElement.title = document.title;
-    $("body").replaceChildren(...body(question, part));
+    $("body").replaceChildren(...body(question));
+    drawn = id;
     note(overview.note);
     if (focus) $("title").focus();
-    const target = location.hash && $(decodeURIComponent(location.hash.slice(1)));
+    const target = $(location.hash.slice(1));
     if (target) target.scrollIntoView();
     poll();
-    for (const name of question.plots) ask(`plots/${name}`).then((plot) => { if (shown === id) $("drawn").append(figure(plot)); }, () => {});
+    const plots = await Promise.all(question.plots.map((name) => ask(`plots/${name}`)));
+    if (shown === id && plots.length) $("drawn").replaceChildren(...plots.map(figure));
   } catch (error) {
-    note(error.message);
+    if (shown === id) note(error.message);
   } finally {
+    if (shown === id) reading = false;
     clearTimeout(slow);
-    if ($("note").textContent === "Reading…") note(overview && overview.note);
+    if (noted === "Reading…") note(overview && overview.note);
   }
 }
 
 function open(id) {
   if (!kept) history.pushState({}, "", `?q=${id}`);
   mirror(id);
-  show(id, { focus: true });
+  show(id, true);
   window.scrollTo(0, 0);
 }
 
@@ -436,7 +453,9 @@ let at = "";
 
 async function poll() {
   const [id, place] = [shown, $("runs")];
-  if (!place || document.visibilityState !== "visible") return;
+  if (document.visibilityState !== "visible") return;
+  if (drawn !== id) return reading || show(id);
+  if (!place) return;
   try {
     const found = await ask(`evidence/${id}`);
     if (shown !== id || place !== $("runs")) return;
@@ -445,11 +464,12 @@ async function poll() {
     if (place.hasChildNodes() && text === newest) return note(overview.note);
     if (place.hasChildNodes()) announce("There is new evidence.");
     newest = text;
-    const opened = [...place.querySelectorAll("details")].map((each) => each.open);
+    const details = () => [...place.querySelectorAll("details")];
+    const opened = details().map((each) => each.open);
     place.replaceChildren(...runs(found, makes));
-    place.querySelectorAll("details").forEach((each, n) => { each.open = opened.length === place.querySelectorAll("details").length && opened[n]; });
+    if (opened.length === details().length) details().forEach((each, n) => { each.open = opened[n]; });
     const run = found.runs[0];
-    $("last").replaceChildren(run ? airflow(`dags/${encodeURIComponent(run.dag)}/runs/${encodeURIComponent(run.run)}`, "Last run") : "");
+    $("last").replaceChildren(run ? runLink(run, "Last run") : "");
     note(overview.note);
   } catch (error) {
     if (shown !== id) return;
@@ -481,7 +501,10 @@ async function begin() {
   document.documentElement.classList.add("tab");
   try {
     const found = await ask(`of-dag/${encodeURIComponent(dag)}`);
-    if (found.question) return show(found.question, { part: `Part of question ${Number(found.question.slice(1))}: \`${dag}\` is made by \`dags/${found.file}\`.` });
+    if (found.question) {
+      part = `Part of question ${Number(found.question.slice(1))}: \`${dag}\` is made by \`dags/${found.file}\`.`;
+      return show(found.question);
+    }
     $("title").textContent = "No question rests on this DAG";
     $("body").append(el("p", {}, airflow("plugin/answers", "All questions")));
   } catch (error) {
@@ -493,7 +516,7 @@ async function begin() {
 follow();
 addEventListener("popstate", () => {
   const id = new URLSearchParams(location.search).get("q");
-  if (id && id !== shown) show(id, { focus: true });
+  if (id && id !== shown) show(id, true);
   if (id) mirror(id, location.hash.slice(1));
 });
 addEventListener("hashchange", () => mirror(shown, location.hash.slice(1)));
