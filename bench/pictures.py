@@ -98,10 +98,13 @@ def answers() -> list[Path]:
         ("evidence", "dark", "evidence", ["Live evidence", "landed"]),
     ):
         with signed_in(settings, WIDTH, HEIGHT) as page:
-            keep = f"localStorage.setItem('theme', '{theme}')"  # where Airflow's own switch keeps it
-            page.call("Page.addScriptToEvaluateOnNewDocument", source=keep)
+            # Airflow follows the machine's theme until somebody chooses one.
+            page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": theme}])
             text = page.show(f"{settings.url}/plugin/answers/answers/?q=q01", wanted, FRAME)
-            page.call("Runtime.evaluate", expression=f"{FRAME}.getElementById('{place}').scrollIntoView()")
+            page.call(
+                "Runtime.evaluate",
+                expression=f"{FRAME}.getElementById('{place}').scrollIntoView({{behavior: 'instant'}})",
+            )
             page.picture(IMAGES / f"{name}.png")
         files += [IMAGES / f"{name}.png", _beside(name, text)]
     return files

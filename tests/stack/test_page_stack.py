@@ -36,7 +36,7 @@ def test_a_walk_does_what_it_says_and_its_run_appears_without_a_reload_for_every
     play(stack, OFTEN)
     admin.wait(f"doc.querySelectorAll('#runs tbody tr').length > {before}", "the run's line")
     admin.wait("/\\d+ seats by Boeing/.test(doc.querySelector('#runs').textContent)", "what its task returned")
-    admin.js("doc.querySelector('#evidence').scrollIntoView()")
+    admin.js("doc.querySelector('#evidence').scrollIntoView({behavior: 'instant'})")
     for dark in (False, True):
         admin.dark(dark)
         assert admin.serious() == [], f"what axe calls serious; dark: {dark}"
