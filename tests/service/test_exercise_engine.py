@@ -10,7 +10,10 @@ from pathlib import Path
 
 import psutil
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
 
+from answers.cli import exercise, exercise_interviewer
 from answers.exercise import catalogue, changes, check, handout, prove, session, workspace
 from include.waiting import patience
 from support import PROJECT, tiny_ticket, wait_for
@@ -241,8 +244,8 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path):
 
 
 def test_the_command_lists_starts_checks_and_says_what_is_asked_wrongly(project, tmp_path):
-    def command(*words: object) -> subprocess.CompletedProcess:
-        environment = os.environ | {"PYTHONPATH": str(PROJECT), "COLUMNS": "200"}
+    def command(*words: object, **more: str) -> subprocess.CompletedProcess:
+        environment = os.environ | {"PYTHONPATH": str(PROJECT), "COLUMNS": "200"} | more
         line = [sys.executable, "-c", COMMAND, str(project.root), *map(str, words)]
         return subprocess.run(line, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
 
@@ -255,10 +258,41 @@ def test_the_command_lists_starts_checks_and_says_what_is_asked_wrongly(project,
     assert done.returncode == 1
     assert "✗ delivered" in done.stdout
     assert "seen: nothing was changed yet" in done.stdout
+    assert "your code is run" not in done.stdout
+    assert "your code is run" in command("check", "work", FORCE_COLOR="1").stdout  # as on a terminal
     unknown = command("start", "q99-nothing", "--to", "other")
     assert unknown.returncode == 2
     assert f"no ticket q99-nothing; `answers exercise list` shows: {tiny_ticket.ID}" in unknown.stderr
     assert json.loads(command("status", "work", "--json").stdout)["last"]["verdict"] == "does not hold"
+
+
+def test_every_subcommand_explains_itself_and_speaks_json(project, tmp_path, monkeypatch):
+    for module in (exercise, exercise_interviewer):
+        monkeypatch.setattr(module, "ROOT", project.root)
+    monkeypatch.chdir(tmp_path)
+
+    def command(*words: str) -> Result:
+        return CliRunner().invoke(exercise_interviewer.app, words, env={"COLUMNS": "200"})
+
+    asked = {
+        "list": [],
+        "start": [tiny_ticket.ID, "--to", "work"],
+        "hint": ["work"],
+        "check": ["work"],
+        "reset": ["shop/price.py", "--in", "work"],
+        "status": ["work"],
+        "submit": ["work"],
+        "report": ["work"],
+        "solution": [tiny_ticket.ID],
+        "prove": [tiny_ticket.ID, "--only", "untouched"],
+        "new": ["q05-of-mine"],
+    }
+    for name, words in asked.items():
+        help_ = command(name, "--help")
+        assert (help_.exit_code, "--json" in help_.stdout) == (0, True), name
+        said = json.loads(command(name, *words, "--json").stdout)
+        assert said, name
+    assert json.loads(command("hint", "work", "--list", "--json").stdout)["used"][0]["hint"] == 1
 
 
 def test_a_fault_is_checked_by_the_kits_tests_and_not_by_those_of_the_copy(tmp_path):
