@@ -59,8 +59,8 @@ def uncommitted(topic: str, group: str) -> Find:
     return find
 
 
-def one_message(place: Mapping[str, Any]) -> Find:
-    """Find the one message at {"topic", "topic_id", "partition", "offset"}.
+def posted_messages(place: Mapping[str, Any]) -> Find:
+    """Find the message at {"topic", "topic_id", "partition", "offset"}, or with "last" those from `offset` to `last`.
 
     :raises include.flight_status.broker.MessageGone: the topic is gone, or was made again: another message is there now
     """
@@ -76,7 +76,8 @@ def one_message(place: Mapping[str, Any]) -> Find:
             raise broker.MessageGone(str(error)) from error
         if now.id != place["topic_id"]:
             raise broker.MessageGone(f"{now.name} was deleted and made again: its message {dict(place)} is gone")
-        return [broker.Slice(now.name, place["partition"], place["offset"], place["offset"] + 1)]
+        stop = place.get("last", place["offset"]) + 1
+        return [broker.Slice(now.name, place["partition"], place["offset"], stop)]
 
     return find
 
