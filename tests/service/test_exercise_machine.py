@@ -89,7 +89,7 @@ def test_a_check_leaves_the_candidates_own_stack_alone(project, copy, monkeypatc
 
 @pytest.fixture
 def other_disk(tmp_path: Path) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:  # noqa: S108
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         if Path(folder).stat().st_dev == tmp_path.stat().st_dev:
             pytest.skip("there is one disk only")
         yield Path(folder)
