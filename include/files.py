@@ -52,7 +52,7 @@ def write_atomically(file: Path, content: str, mode: int = 0o644, durable: bool 
 
 @contextmanager
 def exclusive_lock(
-    file: Path, taken: Callable[[str], Exception], note: str | None = None, seconds: float = 0
+    file: Path, taken: Callable[[str], BaseException], note: str | None = None, seconds: float = 0
 ) -> Iterator[TextIO]:
     """Hold the lock of a file for the block. It ends with the process, however that ends. Makes the file where it is missing.
 

@@ -216,7 +216,7 @@ def submit(
     folder: Here = Path(),
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="The new file (beside the copy).")] = None,
 ) -> None:
-    """Take-home: pack the work into one file, and say what is in it."""
+    """Pack a take-home's work into one file, and say what is in it."""
     from answers.exercise import submitted
     from answers.exercise import workspace as copies
 
