@@ -1,4 +1,4 @@
-"""Three ways from a Kafka message to its effect, beside the stock trigger: latency, events/s, loss under kills."""
+"""Measures three ways from a Kafka message to its effect, and the stock trigger: latency, events/s, loss under kills."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
 
-from bench.fleet import BUNDLES, PROJECT, live, until
+from bench.fleet import BUNDLES, live, until
+from bench.harness import PROJECT
 from include.waiting import poll
 
 STOCK = "flight-status-stock"
@@ -27,7 +28,7 @@ BATCH, WAIT = 100, 500  # messages and milliseconds of the relay's batches
 
 
 def kafka() -> dict:
-    """Each on one live stack: what comes in, what has an effect, how soon."""
+    """Measure each way on one live stack: what comes in, what has an effect, how soon."""
     from answers.operate.kafka import start
     from answers.stack.connections import kafka_options
     from include.flight_status import broker
@@ -66,7 +67,7 @@ def _query(settings, query: str) -> list:
 
 
 def _effects(settings, topic: str) -> dict:
-    """(partition, offset) -> when it was handled, seconds since 1970."""
+    """Return (partition, offset) -> when it was handled, seconds since 1970."""
     rows = _query(
         settings,
         "SELECT partition, offset, toUnixTimestamp64Milli(handled_at) FROM warehouse.flight_status_inbox FINAL "
@@ -76,7 +77,7 @@ def _effects(settings, topic: str) -> dict:
 
 
 def _sent(opts: dict, topic: str) -> dict:
-    """(partition, offset) -> when it was sent."""
+    """Return (partition, offset) -> when it was sent."""
     from include.flight_status import broker
 
     batches = broker.read_batches(opts, broker.slices_to_read(broker.find_topic(opts, topic), {}))
@@ -84,7 +85,7 @@ def _sent(opts: dict, topic: str) -> dict:
 
 
 def _delays(settings, opts: dict, topic: str, known: set, patience: float) -> tuple[list[float], int, float]:
-    """Seconds to the effect of what was sent beyond `known`, how many have none in time, and events a second."""
+    """Return seconds to the effect of what was sent beyond `known`, how many have none in time, and events a second."""
     for _ in poll(patience, 2):
         sent, done = _sent(opts, topic), _effects(settings, topic)
         new = sent.keys() - known
@@ -115,7 +116,7 @@ def _alone(airflow, way: str) -> Iterator[None]:
 
 
 def _latency(airflow, settings, opts: dict, topics: dict, way: str) -> dict:
-    """One message every two seconds; the warehouse is asked after the last one only."""
+    """Send one message every two seconds; the warehouse is asked after the last one only."""
     topic = topics[way]
     known = set(_sent(opts, topic))
     with _alone(airflow, way):
@@ -162,7 +163,7 @@ def _stages(airflow, settings, opts: dict, topic: str, known: set) -> dict:
 
 
 def _burst(airflow, settings, opts: dict, topics: dict, way: str) -> dict:
-    """Messages as fast as they go, then silence."""
+    """Send messages as fast as they go, then none."""
     name = way.removesuffix(" in batches")
     topic, count = topics[name], BURSTS[way]
     known = set(_sent(opts, topic))

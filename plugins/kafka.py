@@ -1,4 +1,4 @@
-"""Kafka for tasks: the connection, and the one processing function with the warehouse opened around it."""
+"""Gives tasks Kafka: the connection, and the one processing function with the warehouse opened around it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def handle_messages(find: Find, dag_run: Any) -> tuple[dict[str, Any], list[Slic
 
 
 def backlog(topic: str) -> Find:
-    """From behind the last message that the inbox knows to the end of the topic."""
+    """Make the `find` that selects everything after the last message that the inbox knows."""
 
     def find(opts: Options, client: Client) -> list[Slice]:
         from include.flight_status import broker, process
@@ -49,7 +49,7 @@ def backlog(topic: str) -> Find:
 
 
 def uncommitted(topic: str, group: str) -> Find:
-    """From what a consumer group has committed to the end of the topic."""
+    """Make the `find` that selects everything after what a consumer group has committed."""
 
     def find(opts: Options, client: Client) -> list[Slice]:
         from include.flight_status import broker

@@ -239,7 +239,7 @@ def submit(
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="The new file (beside the copy).")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take-home: pack the work into one file, and say what is in it."""
+    """Pack a take-home's work into one file, and say what is in it."""
     from answers.exercise import submitted
     from answers.exercise import workspace as copies
 

@@ -115,7 +115,7 @@ def report(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Interviewer: verdicts, time, hints, what changed between checks, what to ask, a rubric."""
+    """Tell the interviewer verdicts, time, hints, what changed between checks, what to ask, a rubric."""
     from answers.exercise import report as writing
     from answers.exercise import session, submitted
     from answers.exercise import workspace as copies

@@ -1,4 +1,4 @@
-"""`answers kafka audit`: broker, warehouse and XCom side by side. Lost, doubled, waiting: each offset is accounted for."""
+"""Compares broker, warehouse and XCom for `answers kafka audit`, and accounts for each offset: lost, doubled, waiting."""
 
 from __future__ import annotations
 

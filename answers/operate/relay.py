@@ -1,4 +1,4 @@
-"""The webhook way: consumes a topic and posts the places of its messages to Airflow's REST API as runs.
+"""Consumes a topic and posts the places of its messages to Airflow's REST API as runs: the way "webhook".
 
 One message is one run, and the run's id is kafka__TOPIC-PARTITION-OFFSET, so that a message that is delivered again is answered
 409, which is success. With batches a run is given up to so many messages, and its id is kafka__TOPIC-PARTITION-FIRST-LAST.

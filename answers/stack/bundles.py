@@ -18,7 +18,7 @@ FIRST = "initial"
 
 
 def bundle_settings(bare: Path, storage: Path) -> dict[str, str]:
-    """Airflow's settings for a versioned bundle.
+    """Return Airflow's settings for a versioned bundle.
 
     :param bare: the repository
     :param storage: where each machine keeps its copies, one a commit in use

@@ -41,12 +41,12 @@ class Jar:
 
     @property
     def file(self) -> str:
-        """Its name in a flat folder."""
+        """Return its name in a flat folder."""
         return f"{self.artifact}-{self.version}.jar"
 
     @property
     def path(self) -> str:
-        """Its path in a Maven repository."""
+        """Return its path in a Maven repository."""
         return f"{self.group.replace('.', '/')}/{self.artifact}/{self.version}/{self.file}"
 
 
@@ -83,7 +83,7 @@ def _mirror() -> str | None:
 
 
 def _maven_central() -> str:
-    """Ivy's constant for Maven Central: the text constants of a class lie in its bytes as they are."""
+    """Read Maven Central's address out of Ivy's class file: the text constants of a class lie in its bytes as they are."""
     spec = find_spec("pyspark")
     folder = Path(spec.origin).parent / "jars" if spec and spec.origin else Path()
     for jar in folder.glob("ivy-*.jar"):

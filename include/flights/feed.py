@@ -182,7 +182,7 @@ def read_interval(
 
 
 def _read_interval(feed_dir: Path, start: datetime, end: datetime, only: Mapping[str, str]) -> dict[str, pa.Table]:
-    """`read_interval`, as `read_file` reads."""
+    """Read the interval's records of each file as `read_file` does: texts are still dictionaries."""
     days = local_days(start, end)
     wanted = pa.array([day.year * 10000 + day.month * 100 + day.day for day in days], pa.int64())
     source = find_file(feed_dir, "flights").name
@@ -262,7 +262,7 @@ def land_interval(
 
 
 def count_flights(feed_dir: Path, start: datetime, end: datetime) -> dict[str, dict[str, int]]:
-    """Flights of the data interval [start, end) per airport and carrier, without the pairs that have none.
+    """Count the flights of the data interval [start, end) per airport and carrier, without the pairs that have none.
 
     :raises FeedMissing: a file is not there; :raises FeedError: the feed breaks its contract
     """

@@ -30,10 +30,10 @@ from include.flights.warehouse import (
     staging_tables,
 )
 
-# Each rule: what must hold -> a query over the staged tables that counts the rows which break it.
+# Midnight of a day in New York, in ClickHouse's SQL.
 LOCAL_MIDNIGHT = "toDateTime(toString({{{day}:Date}}) || ' 00:00:00', 'America/New_York')"
 
-
+# Each rule: what must hold -> a condition, true for the rows of the staged table that break it.
 RULES = {
     "flights": {
         "flight_date lies in the interval": "flight_date < {first:Date} OR flight_date > {last:Date}",
@@ -98,7 +98,10 @@ def validate_staged(
 
 
 def _count_query(table: str, keys: Collection[str]) -> str:
-    """Rows, and those of them with the key of the row before: the table is sorted by it, so a quarter of uniqExact's CPU."""
+    """Word the query that counts rows and duplicate keys.
+
+    The table is sorted by key, so duplicates are neighbours; looking for these takes a quarter of the CPU of uniqExact.
+    """
     before = ", ".join(f"lagInFrame({key}) OVER place AS before_{key}" for key in keys)
     same = " AND ".join(f"{key} = before_{key}" for key in keys)
     return (

@@ -1,7 +1,6 @@
-"""The loader: staging table -> validation -> atomic REPLACE PARTITION, in ClickHouse.
+"""Creates the warehouse's tables and staging tables, loads Parquet files, and replaces a partition in one step.
 
-A partition is one local day. Every table of a day is loaded and validated in staging before the first partition is
-replaced, so a reader sees the old day or the new one and a bad day never shows. Doing it again gives the same contents.
+A partition is one local day. publish.py validates what is staged, and says when a partition is replaced.
 """
 
 from __future__ import annotations
@@ -53,8 +52,7 @@ CHUNKS = Layout("chunk_", ("flights", "daily_delays"), ("flight_date", "origin",
 # Generated days (question 7), which must not stand among the real ones. They have no versions.
 GENERATED = Layout("generated_", tuple(KEYS), ("flight_date",))
 LAYOUTS = {"days": DAYS, "carriers": CARRIERS, "chunks": CHUNKS, "generated": GENERATED}
-# All rows and columns in two numbers, whatever the order of the rows. By way of text: a hash of a NULL is NULL, and a sum
-# passes over it.
+# Fingerprint of a table, whatever the order of its rows. Hash rows as text: cityHash64(NULL) is NULL, and sum() would skip it.
 FINGERPRINT = "count() AS rows, hex(sum(cityHash64(toString(tuple(*))))) AS hash"
 STAGING = "staging__"
 ANY_NUMBER_OF_DAYS = {"max_partitions_per_insert_block": 0}  # ClickHouse refuses more than 100 by default
@@ -110,7 +108,7 @@ def staging_name(table: str, run: str) -> str:
 
 @contextmanager
 def staging_tables(client: Client, run: str, layout: Layout = DAYS) -> Iterator[dict[str, str]]:
-    """Empty staging tables for the run, by table; dropped at the end, or by the retry of a run that was killed."""
+    """Make empty staging tables for the run, by table. Drop them at the end; if the run is killed, its retry drops them."""
     names = {table: staging_name(f"{layout.prefix}{table}", run) for table in layout.tables}
     try:
         for table, name in names.items():

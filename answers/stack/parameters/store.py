@@ -1,4 +1,4 @@
-"""The parameter store of both stacks: moto's SSM behind signatures, filled at its start, with a memory.
+"""Serves the parameter store of both stacks: moto's SSM, with signatures checked, filled at its start, kept in a file.
 
     python -m answers.stack.parameter_store --port 9082 --file parameters.json      the embedded stack's
     python -m answers.stack.parameters.store --host 0.0.0.0 --file …                docker compose's, in moto's own image

@@ -1,4 +1,4 @@
-"""The part `warehouse` of the embedded stack, for supervisor: `python -m answers.stack.warehouse`.
+"""Runs the part `warehouse` of the embedded stack for supervisor: `python -m answers.stack.warehouse`.
 
 A `clickhouse` on PATH is the warehouse where there is one, with a folder of its own; else this process holds chDB and serves it.
 """

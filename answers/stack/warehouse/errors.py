@@ -1,4 +1,4 @@
-"""Errors of the embedded warehouse, with ClickHouse's codes."""
+"""Defines errors of the embedded warehouse, with ClickHouse's codes."""
 
 from __future__ import annotations
 

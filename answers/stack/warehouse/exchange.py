@@ -1,4 +1,4 @@
-"""One HTTP request and its answer, for the thread that works on it: ASGI is asynchronous, the engine is not."""
+"""Holds one HTTP request and its answer for the thread that works on it: ASGI is asynchronous, the engine is not."""
 
 from __future__ import annotations
 

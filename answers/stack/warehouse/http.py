@@ -1,4 +1,4 @@
-"""ClickHouse's HTTP interface over the engine, as an ASGI application."""
+"""Serves ClickHouse's HTTP interface over the engine, as an ASGI application."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Application:
             await asyncio.get_running_loop().run_in_executor(self._threads, self._serve, exchange)
 
     def _serve(self, exchange: Exchange) -> None:
-        """Work on a request; what fails is told to the client, and without the statement, which may hold a secret, to the log."""
+        """Handle a request; what fails is told to the client, and without the statement, which may hold a secret, to the log."""
         began = time.perf_counter()
         try:
             self._check(exchange)
