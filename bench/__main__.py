@@ -11,6 +11,7 @@ kafka    three ways from a Kafka message to its effect beside the stock trigger:
 stages   of the throughput, each alone; needs no stack
 throughput  a generated feed, raw bytes in to rows queryable: sustained, each stage alone, the engine alone (BENCH_MINUTES=10)
 scheduling  tasks/s and hop latency beside `airflow standalone`, Prefect and Dagster (BENCH_SCALE=1)
+idle     the share of one core that each part of the embedded stack takes at rest, by the scheduler's idle sleep
 celery   the same shapes on docker compose with one Celery worker and two, beside the embedded stack; needs Docker
 knobs    tasks/s and hop latency with each knob of the scheduler changed alone (BENCH_SCALE=0.25)
 spark_start  a day's Spark job with and without its class archive, by two Javas (BENCH_JAVA=machine,wheel; BENCH_PAIRS=3)
@@ -215,6 +216,7 @@ def main() -> None:
     from bench.deploys import deploys
     from bench.exercises import exercises
     from bench.fleet import fleet, waiting
+    from bench.idle import idle
     from bench.page import page
     from bench.plots import plots
     from bench.scheduling import knobs, scheduling
@@ -231,6 +233,7 @@ def main() -> None:
         "scheduling": scheduling,
         "celery": celery,
         "knobs": knobs,
+        "idle": idle,
         "spark_start": spark_start,
         "warehouse": warehouse,
         "page": page,
