@@ -15,9 +15,9 @@ from datetime import date
 from pathlib import Path
 
 from answers.stack.dotenv import free_port
+from bench.harness import PROJECT
 from include.waiting import wait_until
 
-PROJECT = Path(__file__).resolve().parents[1]
 DAY = date(2013, 6, 13)
 CLIENTS, EACH = 16, 50  # clients at once, statements of each
 PAIRS = 5
@@ -108,7 +108,7 @@ def warehouse() -> dict:
 
 
 def _statements(options: dict) -> dict:
-    """Milliseconds of small statements one after the other, and seconds of many clients at once."""
+    """Measure the milliseconds of small statements one after the other, and the seconds of many clients at once."""
     import clickhouse_connect
 
     def milliseconds(work: Callable[[], object], times: int = 50) -> float:
