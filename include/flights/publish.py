@@ -21,11 +21,11 @@ from include.flights.warehouse import (
     KEYS,
     Layout,
     ValidationError,
-    _columns,
-    _number,
+    column_names,
     create_tables,
     drop_forgotten,
     load_parquet,
+    query_number,
     replace_partition,
     staging_tables,
 )
@@ -88,7 +88,7 @@ def validate_staged(
             if bad:
                 broken.append(f"{table}: {rule}: not so in {bad} rows, e.g. {one}")
     of_flights: dict[str, int] = {table: counts[table] for table in ("flights", "delay_features") if table in counts}
-    of_flights["daily_delays.flights"] = _number(client, f"SELECT sum(flights) FROM {staged['daily_delays']}")
+    of_flights["daily_delays.flights"] = query_number(client, f"SELECT sum(flights) FROM {staged['daily_delays']}")
     for table, found in of_flights.items():
         if found != rows:
             broken.append(f"{table}: {found} rows for {rows} in the feed")
@@ -146,7 +146,7 @@ def publish_day(
             if files:
                 load_parquet(client, staging, files / table)
             else:
-                columns = ", ".join(_columns(client, staging))
+                columns = ", ".join(column_names(client, staging))
                 sql = f"INSERT INTO {staging} ({columns}) SELECT {columns} FROM {table}"
                 client.command(sql, settings=ANY_NUMBER_OF_DAYS)
         counts = validate_staged(client, staged, first, last, rows, slice)

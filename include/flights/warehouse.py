@@ -141,7 +141,7 @@ def load_parquet(client: Client, table: str, folder: Path) -> None:
     if not files:
         raise FileNotFoundError(f"{folder} holds no Parquet file: did the transform run? Clear it to run it again")
     for file in files:
-        load_file(client, table, _columns(client, table), file)
+        load_file(client, table, column_names(client, table), file)
 
 
 def load_file(client: Client, table: str, columns: list[str], file: Path) -> None:
@@ -156,13 +156,22 @@ def replace_partition(client: Client, target: str, source: str, partition: Mappi
     :param target: the table, with its database, like `source`
     :param partition: column -> value, in the order of the tables' PARTITION BY
     """
-    values = f"({', '.join(quoted(value) for value in partition.values())})"
     where = " AND ".join(f"{column} = {quoted(value)}" for column, value in partition.items())
-    expression = values if len(partition) > 1 else values.strip("()")
-    if _number(client, f"SELECT count() FROM {source} WHERE {where}"):
-        client.command(f"ALTER TABLE {target} REPLACE PARTITION {expression} FROM {source}")
+    if query_number(client, f"SELECT count() FROM {source} WHERE {where}"):
+        client.command(f"ALTER TABLE {target} REPLACE PARTITION {_partition(partition)} FROM {source}")
     else:  # ClickHouse refuses REPLACE PARTITION from an empty source
-        client.command(f"ALTER TABLE {target} DROP PARTITION {expression}")
+        drop_partition(client, target, partition)
+
+
+def drop_partition(client: Client, table: str, partition: Mapping[str, str]) -> None:
+    """Empty one partition of a table, named as `replace_partition` is told."""
+    client.command(f"ALTER TABLE {table} DROP PARTITION {_partition(partition)}")
+
+
+def _partition(partition: Mapping[str, str]) -> str:
+    """Word a partition by its values: '2013-06-13', or ('2013-06-13', 'UA')."""
+    values = ", ".join(quoted(value) for value in partition.values())
+    return f"({values})" if len(partition) > 1 else values
 
 
 def quoted(text: str) -> str:
@@ -170,14 +179,16 @@ def quoted(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _number(client: Client, sql: str) -> int:
+def query_number(client: Client, sql: str) -> int:
+    """Return the one number that a query answers."""
     return int(client.query(sql).result_rows[0][0])
 
 
-def _columns(client: Client, table: str) -> list[str]:
-    return [name for (name,) in client.query(f"SELECT name FROM system.columns {_of(table)}").result_rows]
+def column_names(client: Client, table: str) -> list[str]:
+    """Return the columns of a table in their order."""
+    return [name for (name,) in client.query(f"SELECT name FROM system.columns {_where_table(table)}").result_rows]
 
 
-def _of(table: str) -> str:
+def _where_table(table: str) -> str:
     database, name = table.split(".")
     return f"WHERE database = '{database}' AND table = '{name}' ORDER BY position"

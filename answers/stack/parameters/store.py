@@ -64,13 +64,16 @@ def load(file: Path) -> dict[str, str]:
 
 
 def save(file: Path, document: Any) -> None:
-    """Write JSON in one step, readable by its owner only."""
+    """Write JSON in one step, readable by its owner only. Not by include/files.py: moto's container has answers/ alone."""
     descriptor, scratch = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")  # mkstemp makes it 0600
-    with os.fdopen(descriptor, "w", encoding="utf-8") as part:
-        json.dump(document, part)
-        part.flush()
-        os.fsync(part.fileno())
-    Path(scratch).replace(file)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as part:
+            json.dump(document, part)
+            part.flush()
+            os.fsync(part.fileno())
+        Path(scratch).replace(file)
+    finally:
+        Path(scratch).unlink(missing_ok=True)
 
 
 def fill(parameters: Mapping[str, str], identities: Mapping[str, tuple[str, str]]) -> None:
