@@ -19,8 +19,10 @@ def prove(
     jobs: Annotated[int, typer.Option(min=1, help="How many checks are made at a time.")] = max(
         1, (os.cpu_count() or 2) // 2
     ),
-    only: Annotated[str | None, typer.Option(metavar="NAME", help="One design or wrong answer.")] = None,
-    variant: Annotated[int, typer.Option(min=1, help="Whose values are used.")] = 1,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="A design or wrong answer; may be repeated.")
+    ] = None,
+    variant: Annotated[int, typer.Option(min=0, help="Whose values are used. 0: by turns, the next one each day.")] = 1,
     since: Annotated[
         str | None, typer.Option(metavar="COMMIT", help="Only tickets that the changes since then touch.")
     ] = None,
@@ -38,14 +40,16 @@ def prove(
         if since:
             tickets = proving.touched(ROOT, tickets, since)
         tell = (lambda text: None) if as_json else print_progress
-        proofs = proving.prove_all(ROOT, tickets, variant, jobs, only, tell, minutes)
+        proofs = proving.prove_all(ROOT, tickets, variant, jobs, only or (), tell, minutes)
     if as_json:
         print_json([vars(proof) | {"proven": proof.proven} for proof in proofs])
     else:
+        wanted = "as it should be, in what was looked at" if only else "proven"
         for proof in proofs:
             style = "green" if proof.proven else "red"
             out.print(
-                f"{proof.ticket}: {'proven' if proof.proven else 'not proven'} · {proof.seconds:.0f} s", style=style
+                f"{proof.ticket}: {'' if proof.proven else 'not '}{wanted} · variant {proof.variant} · {proof.seconds:.0f} s",
+                style=style,
             )
             for problem in proof.problems:
                 out.print(f"  {problem}", markup=False, highlight=False, soft_wrap=True)
@@ -57,12 +61,16 @@ def prove(
 def new(
     id_: Annotated[str, typer.Argument(metavar="ID", help="Such as q03-exclude-carriers.")],
     to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Of all tickets (exercises/).")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write the folder of a new ticket. `prove ID` then lists what is missing."""
     from answers.exercise import skeleton
 
     with readable():
         folder = skeleton.write(ROOT, id_, to)
+    if as_json:
+        print_json({"ticket": id_, "folder": str(folder)})
+        return
     out.print(f"wrote {folder}; docs/exercises.md says what each file is for", markup=False, highlight=False)
     out.print(f"`answers exercise prove {id_}` lists what is missing", markup=False, highlight=False)
 
@@ -74,6 +82,7 @@ def solution(
     ] = None,
     design: Annotated[str | None, typer.Option(metavar="NAME", help="One design as a patch.")] = None,
     give_up: Annotated[bool, typer.Option("--give-up", help="In practice: show it before a check holds.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the designs and why they are right: to the interviewer, and in practice after a check that holds."""
     from answers.exercise import session
@@ -81,8 +90,12 @@ def solution(
     with readable():
         if is_exercise(ROOT):
             words = ["solution", *([id_] if id_ else []), *(["--design", design] if design else [])]
-            session.ask_kit(Path(), [*words, *(["--give-up"] if give_up else [])], by=session.COPY)
+            options = [*(["--give-up"] if give_up else []), *(["--json"] if as_json else [])]
+            session.ask_kit(Path(), [*words, *options], by=session.COPY)
         shown = session.solutions(ROOT, id_, design, give_up)
+    if as_json:
+        print_json(shown)
+        return
     for name, text in shown.items():
         out.print(name, style="bold", markup=False)
         out.print(text, markup=False, highlight=False, soft_wrap=True)

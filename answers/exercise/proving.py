@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,13 @@ def prove_all(
     tickets: list[Ticket],
     number: int,
     jobs: int,
-    only: str | None,
+    only: Collection[str],
     say: Callable[[str], None],
     minutes: float = 0,
 ) -> list[Proof]:
     """Prove tickets, and tell of each case as it is known.
 
+    :param number: of the variant; 0: the one whose turn it is today
     :param minutes: that all of it may take; a ticket that would take longer is left out, by name. 0: no limit
     """
     proofs, began = [], time.monotonic()
@@ -39,8 +41,13 @@ def prove_all(
         def tell(case: dict[str, Any], id_: str = ticket.id) -> None:
             say(_line(id_, case))
 
-        proofs.append(prove(root, ticket, number, jobs, only, tell))
+        proofs.append(prove(root, ticket, number or turn_of(ticket, date.today()), jobs, only, tell))
     return proofs
+
+
+def turn_of(ticket: Ticket, day: date) -> int:
+    """Return the variant that is proven on a day: in as many days as a ticket has variants, each of them once."""
+    return 1 + day.toordinal() % len(ticket.exercise.variants)
 
 
 def seconds_of(ticket: Ticket, jobs: int) -> float:
