@@ -10,8 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from answers.cli import exercise, exercise_interviewer
 from answers.exercise import catalogue, changes, workspace

@@ -204,11 +204,13 @@ def test_a_submission_that_patches_pytest_and_the_judge_is_judged_all_the_same(p
 
 def test_a_submission_that_kills_what_runs_it_is_told_in_one_line(project, tmp_path):
     opened = take_home(project, tmp_path, KILLS)
+    before = psutil.Process().children(recursive=True)  # another file's JVM may live in this process's family
     result = session.check(project.root, opened)
     stage = next(stage for stage in result.stages if stage.verdict in ("wrong", "cannot tell"))
     assert result.exit_code in (1, 2), result.stages  # kernels before 6.12 let it reach its parent
     assert len((stage.seen or stage.because).splitlines()) == 1
-    assert [each for each in psutil.Process().children(recursive=True) if each.status() != psutil.STATUS_ZOMBIE] == []
+    after = [each for each in psutil.Process().children(recursive=True) if each.status() != psutil.STATUS_ZOMBIE]
+    assert set(after) <= set(before)
 
 
 GREEDY = {

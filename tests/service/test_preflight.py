@@ -113,4 +113,4 @@ def test_a_containers_memory_counts_and_its_cache_does_not(tmp_path, monkeypatch
 def test_help_says_what_it_does(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["preflight.py", "--help"])
     assert preflight.main() == 0
-    assert "checks the machine" in capsys.readouterr().out
+    assert "Checks the machine" in capsys.readouterr().out
