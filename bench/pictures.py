@@ -130,7 +130,12 @@ def exercise() -> list[Path]:
 
     ticket = catalogue.find(PROJECT, TICKET)
     wrong = next(each for each in ticket.wrong if each.id == WRONG_ANSWER)
-    environment = os.environ | {"COLUMNS": str(COLUMNS), "FORCE_COLOR": "1", "TERM": "xterm-256color"}
+    environment = os.environ | {
+        "COLUMNS": str(COLUMNS),
+        "FORCE_COLOR": "1",
+        "TTY_INTERACTIVE": "0",
+        "TERM": "xterm-256color",
+    }
     with tempfile.TemporaryDirectory(prefix="answers-picture-") as folder:
         copy = workspace.start(PROJECT, ticket, 1, Path(folder, "interview"), minutes=15)
         start = Path(folder, "start")

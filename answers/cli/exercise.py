@@ -151,7 +151,7 @@ def check(
 def _progress(quiet: bool) -> Iterator[None]:
     """Show on a terminal that the check is at work, and for how long."""
     columns = SpinnerColumn(), TextColumn("your code is run, then judged"), TimeElapsedColumn()
-    with Progress(*columns, console=out, transient=True, disable=quiet or not out.is_terminal) as shown:
+    with Progress(*columns, console=out, transient=True, disable=quiet or not out.is_interactive) as shown:
         shown.add_task("", total=None)
         yield
 

@@ -22,6 +22,13 @@ def test_a_ticket_is_complete(ticket):
 
 
 @pytest.mark.parametrize("ticket", TICKETS, ids=lambda ticket: ticket.id)
+def test_every_check_is_meant_for_a_wrong_answer_or_the_untouched_project(ticket):
+    """`prove` shows that it convicts them."""
+    meant = {wrong.convicted_by for wrong in ticket.wrong} | set(ticket.exercise.untouched)
+    assert [check.id for check in ticket.exercise.checks if check.id not in meant] == []
+
+
+@pytest.mark.parametrize("ticket", TICKETS, ids=lambda ticket: ticket.id)
 def test_a_story_is_a_screen_long_and_tells_no_hidden_value(ticket):
     for number, variant in enumerate(ticket.exercise.variants, start=1):
         story = ticket.story(number)
