@@ -112,7 +112,7 @@ def test_a_replaced_partition_is_the_old_or_the_new_one_after_any_kill(server):
         with ThreadPoolExecutor(1) as thread:
             replacing = thread.submit(replace_on_and_on, over)
             notes = server.home / "warehouse.replacing"
-            wait_for("a replacement", lambda notes=notes: any(notes.glob("*.json")))
+            wait_for("a replacement", lambda notes=notes: any(notes.glob("*.json")), pause=0.002)
             time.sleep(chance.uniform(0, 0.2))  # the moment of the kill
             server.kill()
             over.set()
