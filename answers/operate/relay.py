@@ -142,14 +142,15 @@ def relay_messages(
 def _gather(consumer: Consumer, batches: Batches, most: int | None) -> list[broker.Message]:
     """Return the next messages, none within a second."""
     first = consumer.poll(1.0)
+    if first is None:
+        return []
     others = min(batches.messages, most or batches.messages) - 1
-    found = [first, *(consumer.consume(others, timeout=batches.wait) if first and others else ())]
     good = []
-    for message in filter(None, found):
+    for message in [first, *(consumer.consume(others, timeout=batches.wait) if others else ())]:
         if error := message.error():
             log.warning("waiting for %s: %s", broker.WAYS["webhook"], error.str())
         else:
-            good.append(message)
+            good.append(message)  # a tombstone, too, though it is false as it has no length
     return good
 
 

@@ -76,6 +76,14 @@ def test_a_batch_has_messages_of_one_partition_and_not_more_than_asked_for(api, 
     assert max(last - first for _, first, last in batches_of(api)) < 7
 
 
+@pytest.mark.parametrize("batches", [relay.ONE_MESSAGE, relay.Batches(5, 1)], ids=["alone", "in a batch"])
+def test_a_tombstone_is_relayed_as_any_message(api, kafka, batches):
+    kafka_events.produce_all(kafka.options, TOPIC, [(b"k", b"1"), (b"k", None), (b"k", b""), (b"k", b"2")])
+    assert relay.relay_messages(api.airflow, kafka.options, most=4, batches=batches) == 4
+    taken = [conf.get("last", conf["offset"]) - conf["offset"] + 1 for conf in api.runs.values()]
+    assert sum(taken) == 4
+
+
 def test_the_relay_is_healthy_as_long_as_it_is_in_its_group(kafka, monkeypatch):
     from confluent_kafka import Consumer
 
