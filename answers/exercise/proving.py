@@ -59,6 +59,7 @@ def seconds_of(ticket: Ticket, jobs: int) -> float:
 
 def _line(id_: str, case: dict[str, Any]) -> str:
     by = f" by {case['by']}: {case['seen']}" if case["by"] else ""
+    by = by or (f": {case['problems'][0]}" if case["problems"] else "")
     good = "✗" if case["problems"] else "✓"
     return f"{good} {id_} {case['kind']} {case['name']}: {case['verdict']}{by} ({case['seconds']:.0f} s)"
 

@@ -19,7 +19,15 @@ from answers.proof.catalog import QUESTIONS, load_faults
 
 NOT_COPIED = {".git", ".venv", ".airflow", ".answers", ".env", "results", "node_modules", "__pycache__"}
 # Files that tell a fault or its repair. They are never handed out.
-WITHHELD = ("tests/faults/", "tests/exercises/", "tests/service/test_handed_out.py", "exercises/", "docs/exercises.md")
+WITHHELD = (
+    "tests/faults/",
+    "tests/exercises/",
+    "tests/service/test_handed_out.py",
+    "exercises/",
+    "docs/exercises.md",
+    "docs/images/check.",
+    "docs/images/report.",
+)
 KEPT_BACK = "Whoever handed out this copy knows."
 TICKET = "TICKET.md"
 SCHEMA = 1

@@ -22,7 +22,7 @@ def probe(p: Probe) -> None:
     with p.catcher("ops_webhook") as server:
         for name in ("first", "again"):
             p.inside(f"missed-{name}", miss, alerts)
-        p.note("told", [message["body"] for message in server.seen("/deadline")])
+        p.note("told", [message["body"] for message in server.received("/deadline")])
     p.inside("records", records, str(p.home))
 
 

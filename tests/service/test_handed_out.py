@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from answers.exercise import catalogue
 from answers.proof import copies, faults
 from answers.proof.catalog import ROOT, load_faults
 
@@ -33,6 +34,31 @@ def test_a_copy_tells_no_fault(tmp_path):
     assert told == [], (
         "a fault's `find` needs more of the lines around it, or its name is outside of a section called Exercises"
     )
+
+
+@pytest.mark.claim("9.6")
+def test_a_copy_tells_nothing_of_a_tickets_checks_and_wrong_answers(tmp_path):
+    copies.hand_out(ROOT, tmp_path / "copy", "Change it.", lambda copy: None, {}, lend=False)
+    secrets = {
+        text: ticket.id
+        for ticket in catalogue.load_all(ROOT)
+        for text in (
+            *(check.holds for check in ticket.exercise.checks),
+            *ticket.exercise.hints,
+            *(text for wrong in ticket.wrong for text in (wrong.title, wrong.why)),
+            *(wrong.id for wrong in ticket.wrong if wrong.id.count("-") > 1),
+        )
+    }
+    assert len(secrets) > 200
+    told = [
+        f"{path.relative_to(tmp_path / 'copy')} tells {text!r} of {id_}"
+        for path in (tmp_path / "copy").rglob("*")
+        if path.is_file()
+        for content in [path.read_bytes().decode(errors="replace").replace("&#160;", " ")]
+        for text, id_ in secrets.items()
+        if text in content
+    ]
+    assert told == []
 
 
 @pytest.fixture(scope="module")
