@@ -121,9 +121,9 @@ def test_a_rehearsal_hides_the_answer_and_gives_it_sentence_by_sentence(page):
 def test_what_is_copied_is_said(page):
     show(page, QUESTIONS[0])
     page.page.call("Browser.grantPermissions", permissions=["clipboardReadWrite", "clipboardSanitizedWrite"])
-    press(page, "Copy")
+    press(page, "Copy link")
     page.wait("/^(Copied|The browser does not let)/.test(doc.querySelector('#live').textContent)", "what became of it")
-    assert page.js("doc.activeElement.textContent") == "Copy", "the focus stays"
+    assert page.js("doc.activeElement.textContent") == "Copy link", "the focus stays"
 
 
 def press(page, words: str) -> None:
