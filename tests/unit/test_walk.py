@@ -54,6 +54,8 @@ def test_a_walk_takes_three_minutes_and_eight_with_its_commands(question):
     times = walk.walk_seconds(question)
     assert words / (170 / 60) <= times["said"] + len(question.walk)
     assert times["said"] <= 180
+    shown = sum(bool(step.show) for step in question.walk)
+    assert words / 130 * 60 + shown * walk.LOOK_SECONDS <= 180, "a calm voice says 130 words a minute"
     assert times["whole"] <= 480
     assert len(question.walk) >= 5
     assert sum(bool(step.ask) for step in question.walk) >= 2
