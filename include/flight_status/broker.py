@@ -12,7 +12,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from tenacity import Retrying, retry_if_exception_type, wait_fixed
+from tenacity import Retrying, retry_if_exception, wait_fixed
 
 from include.errors import PermanentError
 from include.waiting import Deadline
@@ -24,6 +24,8 @@ TOPICS = (*WAYS.values(), DEAD_LETTER_TOPIC)
 PARTITIONS = 3
 LARGEST_MESSAGE = 12 << 20  # bytes that a topic takes
 BATCH = 200  # messages at a time
+# A partition that was just made, or whose broker has just come back, has no leader for a moment.
+LEADERLESS = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
 PATIENCE = 30  # seconds without a message or an answer (include/waiting.py)
 
 Options = Mapping[str, Any]
@@ -84,7 +86,8 @@ def find_topic(opts: Options, name: str) -> Topic:
         admin = _admin(opts)
         found = admin.describe_topics(TopicCollection([name]), request_timeout=PATIENCE)[name].result()
         numbers = [each.id for each in found.partitions]
-        bounds = {n: consumer.get_watermark_offsets(TopicPartition(name, n), timeout=PATIENCE) for n in numbers}
+        ask = _patient(lambda error: error.args[0].code() in LEADERLESS)
+        bounds = {n: ask(consumer.get_watermark_offsets, TopicPartition(name, n), timeout=PATIENCE) for n in numbers}
         return Topic(name, str(found.topic_id), bounds)
 
 
@@ -127,13 +130,7 @@ def commit_offsets(opts: Options, group: str, done: Iterable[Slice]) -> None:
     offsets = [TopicPartition(each.topic, each.partition, each.stop) for each in done]
     if not offsets:
         return
-    deadline = Deadline(PATIENCE)
-    attempts = Retrying(
-        retry=retry_if_exception_type(KafkaException),
-        stop=lambda _: deadline.passed(),
-        wait=wait_fixed(0.5),
-        reraise=True,
-    )
+    attempts = _patient(lambda error: True)
     with _translated_errors(), _consumer(opts, group) as consumer:
         attempts(consumer.commit, offsets=offsets, asynchronous=False)
 
@@ -167,6 +164,13 @@ def read_batches(opts: Options, wanted: Iterable[Slice]) -> Iterator[list[Messag
             elif deadline.passed():
                 silence = f"no message came for {deadline.seconds:.0f} s"
                 raise BrokerUnavailable(f"{silence} of {', '.join(map(str, left.values()))}")
+
+
+def _patient(wait_out: Callable[[KafkaException], bool]) -> Retrying:
+    """Return what asks again, for half a minute, while the client refuses with such an error."""
+    deadline = Deadline(PATIENCE)
+    again = retry_if_exception(lambda error: isinstance(error, KafkaException) and wait_out(error))
+    return Retrying(retry=again, stop=lambda _: deadline.passed(), wait=wait_fixed(0.5), reraise=True)
 
 
 def _admin(opts: Options) -> AdminClient:

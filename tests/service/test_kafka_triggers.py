@@ -135,3 +135,20 @@ def test_the_schedule_of_kills_can_be_repeated_and_spares_no_part():
     assert [each.at for each in plan] == sorted(each.at for each in plan)
     assert 0 <= plan[0].at <= plan[-1].at <= 60
     assert {each.part for each in plan[: len(kills.PARTS)]} == set(kills.PARTS)
+
+
+def test_a_partition_without_a_leader_is_waited_for(kafka, monkeypatch):
+    """A topic was just made, or its broker has just come back: the client says "not leader" for a moment."""
+    from confluent_kafka import Consumer, KafkaError, KafkaException
+
+    refused = [KafkaException(KafkaError(code)) for code in broker.LEADERLESS]
+
+    class Early(Consumer):
+        def get_watermark_offsets(self, *arguments, **options):
+            if refused:
+                raise refused.pop()
+            return super().get_watermark_offsets(*arguments, **options)
+
+    monkeypatch.setattr(broker, "Consumer", Early)
+    assert len(broker.find_topic(kafka.options, broker.WAYS["event"]).bounds) == broker.PARTITIONS
+    assert refused == []
