@@ -76,8 +76,7 @@ def posted_messages(place: Mapping[str, Any]) -> Find:
             raise broker.MessageGone(str(error)) from error
         if now.id != place["topic_id"]:
             raise broker.MessageGone(f"{now.name} was deleted and made again: its message {dict(place)} is gone")
-        stop = place.get("last", place["offset"]) + 1
-        return [broker.Slice(now.name, place["partition"], place["offset"], stop)]
+        return [broker.slice_of(place)]
 
     return find
 

@@ -105,12 +105,8 @@ def runs_of_way(airflow: Airflow, way: str, *states: str) -> list[dict[str, Any]
 
 def _unfinished_places(airflow: Airflow, now: broker.Topic) -> Places:
     confs = [each["conf"] or {} for each in runs_of_way(airflow, "webhook", "queued", "running")]
-    return {
-        (conf["partition"], offset)
-        for conf in confs
-        if conf.get("topic_id") == now.id
-        for offset in range(conf["offset"], conf.get("last", conf["offset"]) + 1)
-    }
+    posted = [broker.slice_of(conf) for conf in confs if conf.get("topic_id") == now.id]
+    return {(each.partition, offset) for each in posted for offset in range(each.start, each.stop)}
 
 
 def tracked_places(airflow: Airflow, way: str, topic: str) -> Places:

@@ -118,8 +118,7 @@ def relay_messages(
         places = consumer.committed(assigned, timeout=broker.PATIENCE)
         for each in places:
             first = each.offset if each.offset >= 0 else consumer.get_watermark_offsets(each, broker.PATIENCE)[0]
-            start = {"topic": topic, "topic_id": id_of(topic), "partition": each.partition, "offset": first}
-            each.offset = _patiently(taken_until, airflow, start)
+            each.offset = _patiently(taken_until, airflow, _place(topic, id_of(topic), each.partition, first))
         consumer.assign(places)
 
     consumer.subscribe([topic], **({"on_assign": begin_behind_last_batch} if batches.messages > 1 else {}))
@@ -156,28 +155,23 @@ def _gather(consumer: Consumer, batches: Batches, most: int | None) -> list[brok
 
 def _places(messages: Iterable[broker.Message], topic_id: str, batches: Batches) -> list[dict[str, Any]]:
     """Return the places of messages, one for each run: for each message, or for the batch of each partition."""
+    singly = [_place(each.topic(), topic_id, each.partition(), each.offset()) for each in messages]
     if batches.messages == 1:
-        return [_place(message, topic_id) for message in messages]
+        return singly
     places: dict[int, dict[str, Any]] = {}
-    for message in messages:
-        place = places.setdefault(message.partition(), _place(message, topic_id))
-        place["last"] = message.offset()
+    for place in singly:
+        places.setdefault(place["partition"], place)["last"] = place["offset"]
     return list(places.values())
 
 
-def _place(message: broker.Message, topic_id: str) -> dict[str, Any]:
-    return {
-        "topic": message.topic(),
-        "topic_id": topic_id,
-        "partition": message.partition(),
-        "offset": message.offset(),
-    }
+def _place(topic: str, topic_id: str, partition: int, offset: int) -> dict[str, Any]:
+    return {"topic": topic, "topic_id": topic_id, "partition": partition, "offset": offset}
 
 
 def _commit(consumer: Consumer, place: dict[str, Any]) -> None:
-    behind = place.get("last", place["offset"]) + 1
+    done = broker.slice_of(place)
     try:
-        consumer.commit(offsets=[TopicPartition(place["topic"], place["partition"], behind)], asynchronous=False)
+        consumer.commit(offsets=[TopicPartition(done.topic, done.partition, done.stop)], asynchronous=False)
     except KafkaException as error:
         log.warning("not committed, so it will come again: %s", error)
 

@@ -54,6 +54,11 @@ class Slice:
     stop: int
 
 
+def slice_of(place: Mapping[str, Any]) -> Slice:
+    """Return the messages of a run's conf: the one at `offset`, or with `last` those from there to `last`."""
+    return Slice(place["topic"], place["partition"], place["offset"], place.get("last", place["offset"]) + 1)
+
+
 @dataclass(frozen=True)
 class Topic:
     """A topic: `id` is another one when it was deleted and made again; `bounds` is partition -> (low, high offset)."""
