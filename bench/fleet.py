@@ -12,10 +12,9 @@ from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
-import psutil
 import yaml
 
-from bench.harness import PROJECT
+from bench.harness import PROJECT, cpu_seconds
 from bench.transitions import OCCUPIED, Recorder, first, most_at_once, seconds_in
 from include.files import write_atomically
 from include.waiting import wait_until
@@ -55,11 +54,9 @@ def parser_share(settings, seconds: float = 40) -> float:
     from answers.stack import parts
 
     pid = next(part["pid"] for part in parts.status(settings) if part["part"] == "dag-processor")
-    before = psutil.Process(pid).cpu_times()
+    before = cpu_seconds(pid)
     time.sleep(seconds)  # the window of the measurement
-    after = psutil.Process(pid).cpu_times()
-    spent = sum(getattr(after, field) - getattr(before, field) for field in before._fields if field != "iowait")
-    return spent / seconds
+    return (cpu_seconds(pid) - before) / seconds
 
 
 def parse_times() -> tuple[float, float]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import statistics
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+import psutil
 
 PROJECT = Path(__file__).resolve().parents[1]
 
@@ -25,3 +28,13 @@ def python(code: str, **environment: str) -> str:
     if done.returncode:
         raise SystemExit(done.stderr)
     return done.stdout.splitlines()[-1]
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time of a process, of its descendants, and of those of them that have ended."""
+    total = 0.0
+    for process in (root := psutil.Process(pid), *root.children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 
-import psutil
-
 from bench.fleet import live, until
+from bench.harness import cpu_seconds
 
 WINDOW = 60.0  # seconds; several rounds of each part's timers
 SLEEPS = ("0.05", "0.1", "0.25", "1")  # seconds of scheduler_idle_sleep_time; the last one is Airflow's default
@@ -31,19 +29,9 @@ def _take_window(settings) -> dict[str, float]:
     from answers.stack import parts
 
     pids = {part["part"]: part["pid"] for part in parts.status(settings) if part["pid"]}
-    before, begun = {part: _cpu_seconds(pid) for part, pid in pids.items()}, time.monotonic()
+    before, begun = {part: cpu_seconds(pid) for part, pid in pids.items()}, time.monotonic()
     time.sleep(WINDOW)  # the window of the measurement
-    spent = {part: _cpu_seconds(pid) - before[part] for part, pid in pids.items()}
+    spent = {part: cpu_seconds(pid) - before[part] for part, pid in pids.items()}
     seconds = time.monotonic() - begun
     shares = {part: round(each / seconds, 3) for part, each in spent.items()}
     return shares | {"all": round(sum(spent.values()) / seconds, 3)}
-
-
-def _cpu_seconds(pid: int) -> float:
-    """Return the CPU time of a process, of its descendants, and of those of them that have ended."""
-    total = 0.0
-    for process in (root := psutil.Process(pid), *root.children(recursive=True)):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            times = process.cpu_times()
-            total += times.user + times.system + times.children_user + times.children_system
-    return total

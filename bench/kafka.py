@@ -68,12 +68,16 @@ def _query(settings, query: str) -> list:
 
 def _effects(settings, topic: str) -> dict:
     """Return (partition, offset) -> when it was handled, seconds since 1970."""
-    rows = _query(
+    return {(partition, offset): at / 1000 for partition, offset, at, _ in _inbox(settings, topic)}
+
+
+def _inbox(settings, topic: str) -> list:
+    """Return of each message that was handled: partition, offset, when (milliseconds since 1970), and by which run."""
+    return _query(
         settings,
-        "SELECT partition, offset, toUnixTimestamp64Milli(handled_at) FROM warehouse.flight_status_inbox FINAL "
+        "SELECT partition, offset, toUnixTimestamp64Milli(handled_at), run_id FROM warehouse.flight_status_inbox FINAL "
         f"WHERE topic = '{topic}'",
     )
-    return {(partition, offset): at / 1000 for partition, offset, at in rows}
 
 
 def _sent(opts: dict, topic: str) -> dict:
@@ -139,14 +143,9 @@ STAGES = ("run made", "run begun", "task queued", "task begun", "handled")
 
 def _stages(airflow, settings, opts: dict, topic: str, known: set) -> dict:
     """Return what the delays are made of: stage -> p50 and p95 of the seconds from the stage before, or from the message."""
-    rows = _query(
-        settings,
-        "SELECT partition, offset, toUnixTimestamp64Milli(handled_at), run_id FROM warehouse.flight_status_inbox FINAL "
-        f"WHERE topic = '{topic}'",
-    )
     sent, runs = _sent(opts, topic), {}
     spent: dict[str, list[float]] = {stage: [] for stage in STAGES}
-    for partition, offset, handled, name in rows:
+    for partition, offset, handled, name in _inbox(settings, topic):
         if (partition, offset) in known:
             continue
         if name not in runs:

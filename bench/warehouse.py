@@ -15,6 +15,7 @@ from datetime import date
 from pathlib import Path
 
 from answers.stack.dotenv import free_port
+from answers.stack.parts import is_served
 from bench.harness import PROJECT
 from include.waiting import wait_until
 
@@ -53,15 +54,7 @@ def served(home: Path, password: str) -> Iterator[dict]:
     command = [sys.executable, "-c", code, str(home / "warehouse"), str(port), password]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.DEVNULL) as server:
         try:
-            import httpx
-
-            def answers() -> bool:
-                try:
-                    return httpx.get(f"http://127.0.0.1:{port}/ping", trust_env=False).is_success
-                except httpx.HTTPError:
-                    return False
-
-            wait_until(answers, 60, "the warehouse", error=SystemExit)
+            wait_until(lambda: is_served(f"http://127.0.0.1:{port}/ping"), 60, "the warehouse", error=SystemExit)
             yield {"host": "127.0.0.1", "port": port, "username": "answers", "password": password}
         finally:
             server.terminate()
