@@ -1,4 +1,4 @@
-"""What the Answers page says of runs: from a scratch database and from files, for one user, in three queries."""
+"""Shows what the Answers page says of runs: from a scratch database and from files, for one user, in three queries."""
 
 import json
 import os
@@ -98,7 +98,7 @@ def test_a_hostile_name_is_a_text_like_any_other(of_one_question, ran):
 
 @pytest.mark.claim("6.8")
 def test_a_hostile_value_is_a_text_like_any_other(of_one_question, ran):
-    """What a task returned is shown as it is: no markup, no name of the sentence, no attribute is read from it."""
+    """Show what a task returned as it is: no markup, no name of the sentence, no attribute is read from it."""
     from airflow.models.xcom import XComModel
     from airflow.utils.session import create_session
     from sqlalchemy import select, update

@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from answers.cli import exercise, exercise_interviewer
-from answers.exercise import catalogue, changes, workspace
+from answers.exercise import changes
 from include.waiting import patience
 from support import PROJECT, tiny_ticket, wait_for
 from support.tiny_project import Project
@@ -21,10 +21,7 @@ from support.tiny_project import Project
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    (tmp_path / "project").mkdir()
-    project = Project(tmp_path / "project")
-    tiny_ticket.write_ticket(project)
-    return tiny_ticket.tracked(project)
+    return tiny_ticket.project_in(tmp_path)
 
 
 COMMAND = """
@@ -37,12 +34,9 @@ exercise.app()
 
 
 def test_ctrl_c_leaves_nothing_behind(tmp_path):
-    (tmp_path / "project").mkdir()
-    project = Project(tmp_path / "project")
     slow = "def probe(p):\n    p.inside('others', __import__('time').sleep, 500, seconds=600)\n"
-    tiny_ticket.write_ticket(project, probe_py=slow, keeps=[])
-    tiny_ticket.tracked(project)
-    copy = workspace.start(project.root, catalogue.find(project.root, tiny_ticket.ID), 1, tmp_path / "copy", minutes=15)
+    project = tiny_ticket.project_in(tmp_path, probe_py=slow, keeps=[])
+    copy = tiny_ticket.copy_of(project, tmp_path)
     (copy.folder / "shop/price.py").write_text("def total(prices, member=False):\n    return sum(prices)\n")
     scratch = tmp_path / "scratch"
     scratch.mkdir()
@@ -117,7 +111,7 @@ def test_every_subcommand_explains_itself_and_speaks_json(project, tmp_path, mon
     "words", [["list"], ["prove"], ["new", "q05-of-mine"], ["report"], ["start", tiny_ticket.ID, "--to", "other"]]
 )
 def test_a_copy_says_where_to_ask_for_what_it_does_not_have(project, tmp_path, monkeypatch, words):
-    copy = workspace.start(project.root, catalogue.find(project.root, tiny_ticket.ID), 1, tmp_path / "copy", minutes=15)
+    copy = tiny_ticket.copy_of(project, tmp_path)
     for module in (exercise, exercise_interviewer):
         monkeypatch.setattr(module, "ROOT", copy.folder)
     monkeypatch.chdir(copy.folder)

@@ -25,19 +25,12 @@ def total(prices, member=None):
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    (tmp_path / "project").mkdir()
-    return tiny_ticket.tracked(_with_ticket(Project(tmp_path / "project")))
-
-
-def _with_ticket(project: Project, **changes) -> Project:
-    tiny_ticket.write_ticket(project, **changes)
-    return project
+    return tiny_ticket.project_in(tmp_path)
 
 
 @pytest.fixture
 def copy(project: Project, tmp_path: Path) -> workspace.Workspace:
-    ticket = catalogue.find(project.root, tiny_ticket.ID)
-    return workspace.start(project.root, ticket, 1, tmp_path / "copy", minutes=15)
+    return tiny_ticket.copy_of(project, tmp_path)
 
 
 def run(project: Project, copy: workspace.Workspace) -> check.Result:
@@ -80,8 +73,7 @@ TELLS = tiny_ticket.JUDGE.replace('because="a large order costs a member less"',
     ],
 )
 def test_a_ticket_whose_checks_are_weak_or_unfair_is_not_proven(tmp_path, changed, problem):
-    (tmp_path / "project").mkdir()
-    project = tiny_ticket.tracked(_with_ticket(Project(tmp_path / "project"), **changed))
+    project = tiny_ticket.project_in(tmp_path, **changed)
     proof = prove.prove(project.root, catalogue.find(project.root, tiny_ticket.ID))
     assert any(problem in found for found in proof.problems), proof.problems
 

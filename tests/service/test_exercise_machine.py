@@ -15,16 +15,12 @@ from support.tiny_project import Project
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    (tmp_path / "project").mkdir()
-    project = Project(tmp_path / "project")
-    tiny_ticket.write_ticket(project)
-    return tiny_ticket.tracked(project)
+    return tiny_ticket.project_in(tmp_path)
 
 
 @pytest.fixture
 def copy(project: Project, tmp_path: Path) -> workspace.Workspace:
-    ticket = catalogue.find(project.root, tiny_ticket.ID)
-    return workspace.start(project.root, ticket, 1, tmp_path / "copy", minutes=15)
+    return tiny_ticket.copy_of(project, tmp_path)
 
 
 def test_a_push_proves_what_there_is_time_for_and_names_the_rest(project):

@@ -33,10 +33,7 @@ def total(prices, member=False):
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    (tmp_path / "project").mkdir()
-    project = Project(tmp_path / "project")
-    tiny_ticket.write_ticket(project)
-    return tiny_ticket.tracked(project)
+    return tiny_ticket.project_in(tmp_path)
 
 
 def take_home(project: Project, folder: Path, code: str, **files: str) -> workspace.Workspace:
@@ -236,13 +233,11 @@ def test_code_that_takes_all_it_can_get_is_ended_and_said_in_one_line(tmp_path, 
     monkeypatch.setattr(probing, "DISK", 1 << 28)
     monkeypatch.setattr(probing, "LOOK_AT_DISK", 0.2)
     body, said = GREEDY[kind]
-    (tmp_path / "project").mkdir()
-    project = Project(tmp_path / "project")
     quick = tiny_ticket.PROBE.replace("total, prices)", "total, prices, seconds=4)").replace(
         "True)", "True, seconds=1)"
     )
-    tiny_ticket.write_ticket(project, probe_py=quick, keeps=[])
-    opened = take_home(tiny_ticket.tracked(project), tmp_path, f"def total(prices, member=False):\n    {body}\n")
+    project = tiny_ticket.project_in(tmp_path, probe_py=quick, keeps=[])
+    opened = take_home(project, tmp_path, f"def total(prices, member=False):\n    {body}\n")
     result = session.check(project.root, opened)
     assert result.exit_code == 1, result.stages
     assert any(said in stage.seen for stage in result.stages), result.stages

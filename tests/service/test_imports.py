@@ -19,7 +19,7 @@ ROWS = [{"carrier": "B6", "cancelled": 3, "late": 2}, {"carrier": "UA", "cancell
 
 @pytest.mark.claim("9.1")
 def test_refunds_are_decided_without_airflow_and_without_a_database():
-    """What decides runs in a process that cannot import Airflow."""
+    """Run what decides in a process that cannot import Airflow."""
     code = f"""
 import sys
 sys.modules["airflow"] = None

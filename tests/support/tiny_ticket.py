@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from answers.exercise import catalogue, workspace
 from support.tiny_project import Project
 
 ID = "q01-members-pay-less"
@@ -141,6 +142,19 @@ def write_ticket(project: Project, folder: str = f"exercises/{ID}", **changes: A
         project.write(f"{folder}/solutions/{name}/WHY.md", "It is short.\n")
     project.write(f"{folder}/exercise.yaml", yaml.safe_dump(EXERCISE | changes, sort_keys=False))
     return project.root / folder
+
+
+def project_in(folder: Path, **changes: Any) -> Project:
+    """Make FOLDER/project with the ticket, as `write_ticket` changes it, and commit it."""
+    (folder / "project").mkdir()
+    project = Project(folder / "project")
+    write_ticket(project, **changes)
+    return tracked(project)
+
+
+def copy_of(project: Project, folder: Path) -> workspace.Workspace:
+    """Hand out a copy of the project with its ticket, as FOLDER/copy."""
+    return workspace.start(project.root, catalogue.find(project.root, ID), 1, folder / "copy", minutes=15)
 
 
 def tracked(project: Project) -> Project:

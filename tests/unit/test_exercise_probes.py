@@ -1,4 +1,4 @@
-"""What the tickets' probes and judges call is there, so that a renamed function is seen before the nightly proof."""
+"""Finds calls of tickets' probes and judges that are not there, so that a renamed function is seen before the nightly proof."""
 
 import ast
 from collections.abc import Iterator

@@ -22,7 +22,7 @@ QUESTIONS = load_questions()
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory):
-    """What the page shows of this project where no proof has run: with results, Git is asked what they are of."""
+    """Return what the page shows of this project where no proof has run: with results, Git is asked what they are of."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("ANSWERS_RESULTS", str(tmp_path_factory.mktemp("results") / "none"))
         return data.documents(PROJECT, QUESTIONS)
