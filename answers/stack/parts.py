@@ -93,7 +93,8 @@ def status(settings: Settings) -> list[dict[str, Any]]:
 
 def health(settings: Settings) -> dict[str, str]:
     """Return Airflow's own word on its parts, and the warehouse's: part -> "healthy" or why not."""
-    warehouse = {"warehouse": "healthy" if warehouse_answers(settings) else "no answer"}
+    whose = "" if settings.clickhouse is None else " from {}:{} (ANSWERS_CLICKHOUSE)".format(*settings.clickhouse)
+    warehouse = {"warehouse": "healthy" if warehouse_answers(settings) else f"no answer{whose}"}
     try:
         answer = loopback().get(f"{settings.url}/api/v2/monitor/health").json()
         return {part: report.get("status") or "not started" for part, report in answer.items()} | warehouse

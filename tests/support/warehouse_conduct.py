@@ -10,6 +10,7 @@ import httpx
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
+from include.waiting import patience
 from support import wait_for
 
 ENDLESS = (
@@ -102,7 +103,8 @@ class Conduct:
     def test_a_session_does_one_thing_at_a_time(self, endpoint, client):
         url, user = address(endpoint)
         session, mark = {"session_id": uuid4().hex}, uuid4().hex
-        with httpx.Client(auth=user, trust_env=False, timeout=None) as http, ThreadPoolExecutor(1) as thread:
+        patient = patience(60)  # a query that is not killed is a failure, and no test that hangs
+        with httpx.Client(auth=user, trust_env=False, timeout=patient) as http, ThreadPoolExecutor(1) as thread:
             first = thread.submit(http.post, url, params=session, content=ENDLESS.format(mark=mark))
             wait_for("the query to run", lambda: running(client, mark))
             second = http.post(url, params=session, content="SELECT 1")
