@@ -57,9 +57,9 @@ def check_records(name: str, source: str, table: pa.Table) -> None:
         if pattern:
             refuse(map_values(values, partial(_mismatch, pattern)), column.name, f"is not {called}")
         if column.kind == "zone":
-            refuse(map_values(values, _no_zone), column.name, f"is not {called}")
+            refuse(map_values(values, _is_not_a_zone), column.name, f"is not {called}")
         if column.kind == "hour":
-            refuse(map_values(values, _no_hour), column.name, f"is not {called}")
+            refuse(map_values(values, _is_not_an_hour), column.name, f"is not {called}")
 
     if _is_key(table, contract):
         return
@@ -86,11 +86,11 @@ def _mismatch(pattern: str, texts: pa.Array) -> pa.Array:
     return pc.invert(pc.match_substring_regex(texts, pattern))
 
 
-def _no_zone(texts: pa.Array) -> pa.Array:
+def _is_not_a_zone(texts: pa.Array) -> pa.Array:
     return pa.array([bool(zone) and zone not in _zones() for zone in texts.to_pylist()], pa.bool_())
 
 
-def _no_hour(texts: pa.Array) -> pa.Array:
+def _is_not_an_hour(texts: pa.Array) -> pa.Array:
     return pc.is_null(pc.strptime(texts, format="%Y-%m-%dT%H:%M:%SZ", unit="s", error_is_null=True))
 
 
