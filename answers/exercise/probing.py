@@ -255,6 +255,7 @@ def _require_modest(pid: int) -> None:
         raise Overused(f"used {used / 2**30:.1f} GB of memory, more than {MEMORY / 2**30:.1f}")
 
 
+# Not answers/stack/processes.py:memory, which takes the larger number where it may not see the exact one: this one convicts.
 def _bytes(process: psutil.Process, kind: str) -> int:
     with contextlib.suppress(psutil.Error):
         if kind == "rss":

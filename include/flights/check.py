@@ -95,12 +95,12 @@ def _is_not_an_hour(texts: pa.Array) -> pa.Array:
 
 
 def _is_key(table: pa.Table, contract: File) -> bool:
-    """Tell whether the key's columns tell all records apart. False where they have too many values to be numbered: look closer.
+    """Tell quickly whether the key is unique. False means: not sure, count the duplicates.
 
     Numbers are compared as numbers, which is many times faster than as texts; 7 and 007 are a reason to look closer.
     """
     kinds = {column.name: column.kind for column in contract.columns}
-    number, values = np.zeros(table.num_rows, np.int64), 1
+    code, product = np.zeros(table.num_rows, np.int64), 1
     if not table.num_rows:
         return True
     for column in contract.key:
@@ -108,18 +108,18 @@ def _is_key(table: pa.Table, contract: File) -> bool:
             return False
         if kinds[column] in ("int", "hhmm"):
             codes = integers(table[column]).to_numpy()  # nine digits at most, by its pattern
-            many = int(codes.max()) - int(codes.min()) + 1
+            distinct = int(codes.max()) - int(codes.min()) + 1
             codes = codes - codes.min()
         else:
             encoded = table[column].combine_chunks()
             encoded = encoded if pa.types.is_dictionary(encoded.type) else encoded.dictionary_encode()
-            codes, many = encoded.indices.to_numpy(), len(encoded.dictionary)
-        values *= many
-        if values > np.iinfo(np.int64).max:
+            codes, distinct = encoded.indices.to_numpy(), len(encoded.dictionary)
+        product *= distinct
+        if product > np.iinfo(np.int64).max:
             return False
-        number = number * many + codes
-    number.sort()
-    return not (number[1:] == number[:-1]).any()
+        code = code * distinct + codes
+    code.sort()
+    return not (code[1:] == code[:-1]).any()
 
 
 def check_clock(source: str, table: pa.Table, start: datetime, end: datetime) -> None:
