@@ -61,9 +61,10 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """Show the tickets: level, question, title. Nothing that spoils them."""
-    from answers.exercise import catalogue
+    from answers.exercise import catalogue, session
 
     with readable():
+        session.require_kit(ROOT, "the list of tickets")
         tickets = [ticket.exercise for ticket in catalogue.load_all(ROOT) if not ticket.exercise.draft]
     chosen = [e for e in tickets if level in (None, e.level) and question in (None, e.question)]
     chosen.sort(key=lambda e: (e.level, e.question))

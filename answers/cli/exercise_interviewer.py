@@ -32,9 +32,10 @@ def prove(
     as_json: AsJson = False,
 ) -> None:
     """Prove tickets: the untouched project fails, right designs pass twice, each wrong answer is convicted as meant."""
-    from answers.exercise import catalogue, proving
+    from answers.exercise import catalogue, proving, session
 
     with readable():
+        session.require_kit(ROOT, "a proof of tickets")
         ready = [] if ids else [ticket for ticket in catalogue.load_all(ROOT) if not ticket.exercise.draft]
         tickets = [catalogue.find(ROOT, id_) for id_ in ids] if ids else ready
         if since:
@@ -64,9 +65,10 @@ def new(
     as_json: AsJson = False,
 ) -> None:
     """Write the folder of a new ticket. `prove ID` then lists what is missing."""
-    from answers.exercise import skeleton
+    from answers.exercise import session, skeleton
 
     with readable():
+        session.require_kit(ROOT, "a new ticket")
         folder = skeleton.write(ROOT, id_, to)
     if as_json:
         print_json({"ticket": id_, "folder": str(folder)})
@@ -122,8 +124,7 @@ def report(
     from include.files import write_atomically
 
     with readable():
-        if is_exercise(ROOT):
-            raise session.not_yours("the report is the interviewer's")
+        session.require_kit(ROOT, "the report")
         workspace = submitted.take_in(ROOT, submission) if submission else copies.find(folder)
         writing.add_notes(ROOT, workspace, notes or [])
         if tests:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from answers.cli import exercise, exercise_interviewer
-from answers.exercise import catalogue, workspace
+from answers.exercise import catalogue, changes, workspace
 from include.waiting import patience
 from support import PROJECT, tiny_ticket, wait_for
 from support.tiny_project import Project
@@ -111,3 +112,17 @@ def test_every_subcommand_explains_itself_and_speaks_json(project, tmp_path, mon
         said = json.loads(command(name, *words, "--json").stdout)
         assert said, name
     assert json.loads(command("hint", "work", "--list", "--json").stdout)["used"][0]["hint"] == 1
+
+
+@pytest.mark.parametrize(
+    "words", [["list"], ["prove"], ["new", "q05-of-mine"], ["report"], ["start", tiny_ticket.ID, "--to", "other"]]
+)
+def test_a_copy_says_where_to_ask_for_what_it_does_not_have(project, tmp_path, monkeypatch, words):
+    copy = workspace.start(project.root, catalogue.find(project.root, tiny_ticket.ID), 1, tmp_path / "copy", minutes=15)
+    for module in (exercise, exercise_interviewer):
+        monkeypatch.setattr(module, "ROOT", copy.folder)
+    monkeypatch.chdir(copy.folder)
+    done = CliRunner().invoke(exercise_interviewer.app, words)
+    assert done.exit_code == 2
+    assert re.search("checkout that (made|has)", done.output)
+    assert changes.git(copy.folder, "status", "--porcelain") == b""
