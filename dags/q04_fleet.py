@@ -79,12 +79,12 @@ def wait_for(upstream: Member) -> ExternalTaskSensor:
 def land(carrier: str, feed: str, data_root: str, **context) -> dict:
     """Land the carrier's records of this data interval as Parquet; a breach of the feed's contract is permanent."""
     from include.flights.feed import land_interval
-    from plugins.events import announce
+    from plugins.events import attach_to_events
 
     run = f"{context['dag'].dag_id} {context['run_id']}"
     edges = context["data_interval_start"], context["data_interval_end"]
     result = land_interval(Path(feed), Path(data_root), *edges, run, carrier=carrier)
-    announce(context, result)
+    attach_to_events(context, result)
     return result
 
 
@@ -108,7 +108,7 @@ def total(table: str, carriers: list[str], keys: dict[str, str], **context) -> l
     """Total one partition of a fleet table for this run's day; without one, the days of the events and the missed ones."""
     from include.fleet.totals import missed_days, publish_totals
     from include.flights.days import local_days
-    from plugins.events import announce, days_of_events
+    from plugins.events import attach_to_events, days_of_events
     from plugins.warehouse import open_warehouse
 
     start, end = context.get("data_interval_start"), context.get("data_interval_end")
@@ -121,7 +121,7 @@ def total(table: str, carriers: list[str], keys: dict[str, str], **context) -> l
             wanted = sorted({*announced, *missed_days(client, fleet, members[context["dag"].dag_id])})
         results = [publish_totals(client, table, day, carriers, run, keys) for day in wanted]
     if results:
-        announce(context, results[-1])
+        attach_to_events(context, results[-1])
     return results
 
 

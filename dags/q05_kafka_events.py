@@ -15,6 +15,7 @@ from include.questions import doc_md
 from plugins.failures import RETRY_POLICY
 from plugins.triggers.kafka_events import KafkaEventsTrigger
 
+# As in include/flight_status/broker.py, which loads Kafka's client: too much for each parse. tests/dag/test_q05.py compares them.
 EVENT, SENSOR, WEBHOOK = "flight-status-event", "flight-status-sensor", "flight-status-webhook"
 # A task whose worker, broker or warehouse was killed goes on at once; five minutes of waiting would be lag.
 AGAIN = timedelta(seconds=5)

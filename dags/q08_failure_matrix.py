@@ -13,7 +13,7 @@ from pendulum import datetime
 
 from include.alerts.failure_matrix import SCENARIOS, run_scenario
 from plugins.callbacks.deadline_missed import deadline_missed
-from plugins.callbacks.witness import dag_failed, task_failed, witness
+from plugins.callbacks.witness import dag_failed, record_effect_of, task_failed
 from plugins.deadlines import RunDue
 from plugins.notifiers.failure import notify_failure
 
@@ -23,7 +23,7 @@ OWNER = "data-platform"
 @task
 def record(effect: str, **context) -> None:
     """Record that this task ran."""
-    witness(context, effect)
+    record_effect_of(context, effect)
 
 
 for scenario, title in SCENARIOS.items():

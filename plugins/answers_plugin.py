@@ -48,11 +48,11 @@ class AnswersPlugin(AirflowPlugin):
             app: Any = build()
         except Exception as error:  # whatever it is, Airflow has to start
             log.exception("The Answers page cannot be built. Airflow's own pages are not affected")
-            app = _sorry(error)
+            app = _error_page(error)
         return [{"app": app, "url_prefix": "/answers", "name": "answers"}]
 
 
-def _sorry(error: Exception) -> Any:
+def _error_page(error: Exception) -> Any:
     """Make an app that says what is broken, and where: the kind of the error and its line, not its text."""
     from fastapi import FastAPI
     from fastapi.responses import PlainTextResponse

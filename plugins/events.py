@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 
-def announce(context: Mapping[str, Any], what: Mapping[str, Any]) -> None:
+def attach_to_events(context: Mapping[str, Any], what: Mapping[str, Any]) -> None:
     """Attach `what` (JSON, with `first_day`) to the event of each asset that the running task has as outlet."""
     for asset in context["task"].outlets:
         context["outlet_events"][asset].extra = dict(what)

@@ -27,13 +27,13 @@ def object_at(url: str) -> ObjectStoragePath:
     if protocol in ("gs", "gcs") and not has_fs(protocol):
         # Before the path is made: that would attach a file system which does not exist, for good.
         connection = urlsplit(url).netloc.rpartition("@")[0] or None
-        attach(protocol, conn_id=connection, fs=_google(connection))
+        attach(protocol, conn_id=connection, fs=_google_file_system(connection))
     elif not has_fs(protocol):
         raise ValueError(f"{url}: no installed provider knows {protocol}://")
     return ObjectStoragePath(url)
 
 
-def _google(connection: str | None) -> GCSFileSystem:
+def _google_file_system(connection: str | None) -> GCSFileSystem:
     """Make Google's file system as a connection describes it; without one, with the credentials that the machine has.
 
     Of the connection's extra: `project`, `endpoint_url` (of an emulator) and `token` as gcsfs takes it.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 
-def resolve(secrets: Mapping[str, str]) -> dict[str, str]:
+def look_up_secrets(secrets: Mapping[str, str]) -> dict[str, str]:
     """Build the environment for these secrets.
 
     :param secrets: name in the environment -> "connections/ID" (its password) or "variables/KEY"
@@ -39,7 +39,7 @@ class SecretBashOperator(BashOperator):
 
     Its environment is `env` and the secrets only: Airflow's own, with the database's address, is none of its business.
 
-    :param secrets: see `resolve`; not templated
+    :param secrets: see `look_up_secrets`; not templated
     """
 
     def __init__(self, *, secrets: Mapping[str, str], env: dict[str, str] | None = None, **kwargs: Any) -> None:
@@ -48,13 +48,13 @@ class SecretBashOperator(BashOperator):
 
     def get_env(self, context: Context) -> dict[str, str]:
         """Return the environment; a copy, since `env` is a templated field."""
-        return {**super().get_env(context), **resolve(self.secrets)}
+        return {**super().get_env(context), **look_up_secrets(self.secrets)}
 
 
 class SecretSparkSubmitOperator(SparkSubmitOperator):
     """A SparkSubmitOperator whose driver finds secrets in its environment: Spark's properties are listed in its UI.
 
-    :param secrets: see `resolve`; not templated
+    :param secrets: see `look_up_secrets`; not templated
     """
 
     def __init__(self, *, secrets: Mapping[str, str], **kwargs: Any) -> None:
@@ -64,5 +64,5 @@ class SecretSparkSubmitOperator(SparkSubmitOperator):
     def _get_hook(self) -> Any:
         hook = super()._get_hook()
         # In client mode the hook gives these to the process it starts; `env_vars` of the operator would be rendered.
-        hook._env_vars = {**(hook._env_vars or {}), **resolve(self.secrets)}
+        hook._env_vars = {**(hook._env_vars or {}), **look_up_secrets(self.secrets)}
         return hook

@@ -4,8 +4,7 @@ A third to a half of a day's job is the JVM loading and checking Spark's classes
 25: an AOT cache) has them ready. answers/stack/spark_archive.py makes it; this module finds it, and never stands in the
 way: without a whole and fitting archive the job runs as it would anyway.
 
-The file's name says for what it is, and how many bytes with which CRC it has, so that one rename publishes all of it:
-KEY-BYTES-CRC.archive.
+The file's name, KEY-BYTES-CRC.archive, holds key, size and CRC, so that one rename publishes the file together with its checksum.
 """
 
 from __future__ import annotations

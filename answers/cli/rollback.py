@@ -78,7 +78,7 @@ def _print_versions(past: History, out: Console, as_json: bool) -> None:
             "before": event.before,
             "by": event.by,
             "flights": row_counts(event.prints)["flights"],
-            "kept": event.version in past.kept,
+            "kept": event.version in past.restorable,
         }
         for event in past.events
     ]

@@ -121,7 +121,7 @@ def play_questions(
     """
     chosen = choose_questions(load_questions(), questions)
     course = Course([(question.id, question.title) for question in chosen], out)
-    course.announce()
+    course.print_plan()
     try:
         settings = lifecycle.up(lambda line: out.print(line, style="dim", markup=False), dags="local")
         demo = Demo(Airflow(settings.url, settings.secrets["ADMIN_PASSWORD"]), settings, out, days, shown)

@@ -56,7 +56,7 @@ class Course:
         """Return the questions that failed."""
         return [step for step in self.steps if step.outcome == FAILED]
 
-    def announce(self) -> None:
+    def print_plan(self) -> None:
         """Say how long it takes at the present speed of this machine."""
         seconds = self._slowness * (START + _recorded(self.steps))
         why = f": it is {self._slowness:.1f} times slower than the recorded one at present" * (self._slowness >= 1.5)

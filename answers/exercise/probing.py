@@ -215,7 +215,7 @@ def _follow(process: Process, rooms: Rooms, home: Path, seconds: float) -> dict[
             return None
         output = process.stdout.read() if process.stdout else b""
     finally:
-        end(process)
+        end_driver(process)
     try:
         answer: dict[str, Any] = json.loads(output.splitlines()[-1])
     except (ValueError, IndexError):
@@ -255,6 +255,7 @@ def _require_modest(pid: int) -> None:
         raise Overused(f"used {used / 2**30:.1f} GB of memory, more than {MEMORY / 2**30:.1f}")
 
 
+# Not answers/stack/processes.py:memory, which takes the larger number where it may not see the exact one: this one convicts.
 def _bytes(process: psutil.Process, kind: str) -> int:
     with contextlib.suppress(psutil.Error):
         if kind == "rss":
@@ -274,7 +275,7 @@ def size(folder: Path) -> int:
     return total
 
 
-def end(process: Process) -> None:
+def end_driver(process: Process) -> None:
     """End a driver with everything below it, whatever that does meanwhile."""
     if process.poll() is None:
         process.send_signal(signal.SIGSTOP)  # it starts nothing more, and stays the parent of orphans

@@ -1,4 +1,4 @@
-"""Keeps a process that has imported Airflow, or computed the raw flights, and forks a probe or a judge of it: for proofs.
+"""Keeps a warm process, which has imported Airflow or computed the raw flights, and forks probes or judges from it: for proofs.
 
 A proof makes a dozen checks of one ticket, and each would import Airflow and make its application anew: nine of fifteen seconds.
 What is forked has nothing of the check before it. It needs folders of the same names in each check, since Airflow remembers its

@@ -52,7 +52,7 @@ def hand_over_events(airflow: Airflow, dag_id: str) -> list[MissedEvents]:
     # A run is given the events up to the moment at which its DAG was queued: an old place in the queue would leave out the rest.
     airflow.drop_queued_events(dag_id)
     for asset, events in found:
-        airflow.announce(asset["id"], events[-1]["extra"], events[-1]["partition_key"])
+        airflow.create_asset_event(asset["id"], events[-1]["extra"], events[-1]["partition_key"])
     return [MissedEvents(asset["name"], len(events), _others(asset, dag_id)) for asset, events in found]
 
 

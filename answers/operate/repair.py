@@ -93,11 +93,11 @@ class Repairer:
             if not ready:
                 return
             if busy := self._under_way_by_event(ready):  # an event has come: it may be what is missing
-                yield from self._await(self._none_under_way, busy)
+                yield from self._wait_until(self._none_under_way, busy)
             else:
                 for duty in ready:
                     self._start(duty)
-                yield from self._await(self._all_ended, ready)
+                yield from self._wait_until(self._all_ended, ready)
 
     def _resume(self) -> None:
         """Resume the paused DAGs that have something due."""
@@ -175,7 +175,7 @@ class Repairer:
                 found.append(dag_id)
         return [each for each in duties if each.member.dag_id in found]
 
-    def _await(self, ready: Callable[[list[Duty]], bool], duties: list[Duty]) -> Iterator[list[Repair]]:
+    def _wait_until(self, ready: Callable[[list[Duty]], bool], duties: list[Duty]) -> Iterator[list[Repair]]:
         for _ in poll(self._deadline, LOOK_SECONDS):
             if ready(duties):
                 yield self._list_repairs()

@@ -104,7 +104,8 @@ def judge(slots: Iterable[Slot], runs: Iterable[Run], within: dict[str, timedelt
 
 def _judge(slot: Slot, runs: list[Run], within: timedelta, now: datetime) -> Judged:
     recorded = [run.missed for run in runs if run.missed]
-    due = min([run.due for run in runs], default=slot.end).astimezone(UTC)  # hours on a clock, not on the wall
+    # In UTC: hours added to local time would be wrong across daylight saving.
+    due = min([run.due for run in runs], default=slot.end).astimezone(UTC)
     deadline = min(recorded) if recorded else due + within
     done = sorted((run for run in runs if run.state == "success" and run.ended), key=lambda run: run.ended or now)
     if done:

@@ -88,7 +88,7 @@ class Site:
 
 
 def fingerprint(root: Path) -> object:
-    """Return what differs when a file of the project is changed, made or removed. Takes some milliseconds."""
+    """Return names, times and sizes of the project's files: it differs once any file does. Takes some milliseconds."""
     files = [root / name for name in ("Makefile", "Dockerfile", "pyproject.toml", "docker-compose.yaml")]
     files += [results_path(root), *(file for room in ROOMS for file in _files(root / room))]
     return tuple((str(file), _stat(file)) for file in files)

@@ -110,7 +110,7 @@ def run_tests(
                     run.note(event)
                     on_event(event, run)
             finally:
-                end(process)
+                end_pytest(process)
         run.exit_code = process.returncode
         run.output = output.read_text(encoding="utf-8", errors="replace")
     run.seconds = round(deadline.elapsed, 2)
@@ -134,7 +134,7 @@ def _follow(
         time.sleep(0.05)
 
 
-def end(process: subprocess.Popen[bytes]) -> None:
+def end_pytest(process: subprocess.Popen[bytes]) -> None:
     """End the process and what is left of its group. A running process gets signals first; leftovers are killed at once."""
     try:
         for kind, seconds in SECONDS_UNTIL_NEXT_SIGNAL:

@@ -2,7 +2,7 @@
 
 They work as they are.
 
-Names and sentences carry the question's number, so that neither the fault nor what it changes is told by this file.
+The texts contain the question's number, so this file does not reveal a new question's fault.
 """
 
 QUESTION = """\

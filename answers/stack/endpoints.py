@@ -196,7 +196,7 @@ class Endpoints(Rest):
         """
         return self.pages("/assets/events", "asset_events", order_by="timestamp", **where)
 
-    def announce(self, asset_id: int, extra: dict[str, Any], partition_key: str | None) -> None:
+    def create_asset_event(self, asset_id: int, extra: dict[str, Any], partition_key: str | None) -> None:
         """Make an event of an asset."""
         body = {"asset_id": asset_id, "extra": extra, "partition_key": partition_key}
         self.request("POST", "/assets/events", json=body)

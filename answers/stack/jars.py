@@ -49,7 +49,7 @@ class Jar:
         return f"{self.group.replace('.', '/')}/{self.artifact}/{self.version}/{self.file}"
 
 
-def locked(lock: Path) -> list[Jar]:
+def read_lock(lock: Path) -> list[Jar]:
     """Return the jars of a lock file."""
     lines = (line.split() for line in lock.read_text().splitlines() if line and not line.startswith("#"))
     parts = ((*coordinates.split(":"), digest) for coordinates, digest in lines)
@@ -103,7 +103,7 @@ def fetch(lock: Path, folder: Path | None = None) -> list[Path]:
     """
     folder = folder or cache()
     folder.mkdir(parents=True, exist_ok=True)
-    jars = locked(lock)
+    jars = read_lock(lock)
     missing = [jar for jar in jars if not _intact(folder / jar.file, jar.digest)]
     if missing:
         _download(missing, folder, repository())
@@ -124,7 +124,7 @@ def _download(jars: list[Jar], folder: Path, base: str) -> None:
 
     context = ssl.create_default_context()  # the system's certificates, or those of SSL_CERT_FILE
 
-    def bring(jar: Jar) -> None:
+    def download(jar: Jar) -> None:
         digest = hashlib.sha256()
         try:
             request = f"{base}/{jar.path}"
@@ -149,7 +149,7 @@ def _download(jars: list[Jar], folder: Path, base: str) -> None:
     with Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task(f"{len(jars)} jars into {folder}", total=len(jars))
         try:
-            for done in as_completed([pool.submit(bring, jar) for jar in jars]):
+            for done in as_completed([pool.submit(download, jar) for jar in jars]):
                 done.result()
                 progress.advance(bar)
         finally:

@@ -41,12 +41,14 @@ def find_java(home: Path) -> Path:
         'for flag; do shift; [ "$flag" = --add-modules=jdk.incubator.vector ] || set -- "$@" "$flag"; done\n'
         f"exec '{wheel}' \"$@\"\n"
     )
-    _keep(wrapper, text, mode=0o755)
-    _keep(wrapper.parents[1] / "release", (wheel.parents[1] / "release").read_text())  # names the JVM, as in any JDK
+    _write_if_changed(wrapper, text, mode=0o755)
+    _write_if_changed(
+        wrapper.parents[1] / "release", (wheel.parents[1] / "release").read_text()
+    )  # names the JVM, as in any JDK
     return wrapper.parents[1]
 
 
-def _keep(file: Path, text: str, mode: int = 0o644) -> None:
+def _write_if_changed(file: Path, text: str, mode: int = 0o644) -> None:
     """Write the file unless it has this text."""
     if not file.exists() or file.read_text() != text:
         write_atomically(file, text, mode=mode)

@@ -19,6 +19,7 @@ from typing import Any
 
 from answers.stack import bundles, metadata
 from answers.stack.parts import (
+    FIRST,
     Say,
     StackError,
     healthy,
@@ -71,8 +72,8 @@ def up(say: Say = print, patience: float = 180, dags: str | None = None) -> Sett
             rpc.startProcess("parameter-store", False)
         # Before anything of Airflow, which takes its connections from there.
         wait_for("parameter-store", lambda: is_served(f"{settings.parameter_store}/requests"), settings, patience, say)
-        for part in parts_of(settings)[2:]:
-            if states[part] not in ("RUNNING", "STARTING"):
+        for part in parts_of(settings):
+            if part not in FIRST and states[part] not in ("RUNNING", "STARTING"):
                 rpc.startProcess(part, False)
         wait_for("warehouse", lambda: warehouse_answers(settings), settings, patience, say)
         wait_for(

@@ -15,7 +15,8 @@ from answers.stack.settings import Settings
 from include.waiting import wait_until
 
 AIRFLOW_PARTS = ("api-server", "scheduler", "dag-processor", "triggerer")
-PARTS = ("postgres", "parameter-store", "warehouse", "catcher", *AIRFLOW_PARTS)
+FIRST = ("postgres", "parameter-store")  # what the others need at their start
+PARTS = (*FIRST, "warehouse", "catcher", *AIRFLOW_PARTS)
 ON_DEMAND = ("kafka", "kafka-relay")  # shown only while somebody wants them
 ANSWER_WITHIN = 30  # seconds for one answer on loopback: no machine needs them, and a part that hangs is noticed
 Say = Callable[[str], None]

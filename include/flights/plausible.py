@@ -26,7 +26,7 @@ def check_plausible(client: Client, day: date, lost_at_most: float) -> dict[str,
     past = versions.history(client, day)
     flights = versions.row_counts(past.current.prints)["flights"] if past.current else 0
     good = past.last_good()
-    before = versions.row_counts(past.kept[good].prints)["flights"] if good is not None else None
+    before = versions.row_counts(past.restorable[good].prints)["flights"] if good is not None else None
     if before and flights < before * (1 - lost_at_most):
         raise Implausible(
             f"{day} has {flights} flights and had {before}: {1 - flights / before:.0%} are gone, at most "

@@ -73,7 +73,7 @@ class History:
         return self.events[-1] if self.events else None
 
     @property
-    def kept(self) -> dict[int, Event]:
+    def restorable(self) -> dict[int, Event]:
         """Return the versions that can be restored: number -> an event that carries their prints."""
         newest = max((event.version for event in self.events), default=0)
         return {event.version: event for event in self.events if event.version > newest - KEPT - 1}
@@ -92,7 +92,7 @@ class History:
         return stack
 
     @property
-    def bad(self) -> set[int]:
+    def rolled_back(self) -> set[int]:
         """Return the versions that were rolled back, and not taken back."""
         found: set[int] = set()
         for event in self.events:
@@ -105,7 +105,10 @@ class History:
     def last_good(self) -> int | None:
         """Find the newest version that can be restored, other than the live one and those that were rolled back."""
         live = self.current.version if self.current else 0
-        return max((number for number in self.kept if number < live and number not in self.bad), default=None)
+        return max(
+            (number for number in self.restorable if number < live and number not in self.rolled_back),
+            default=None,
+        )
 
 
 def history(client: Client, day: date) -> History:
@@ -185,9 +188,11 @@ def rollback_day(client: Client, day: date, by: str, to: int | None = None, bad:
     if to is None and bad is None and live_prints(client, day) != current.prints:
         return _restore(client, past, current.version, "repair", by)
     target = past.last_good() if to is None else to
-    if target is None or target not in past.kept:
+    if target is None or target not in past.restorable:
         which = f"version {to}" if to is not None else "a good version before it"
-        there = ", ".join(f"{number}{' (rolled back)' * (number in past.bad)}" for number in sorted(past.kept))
+        there = ", ".join(
+            f"{number}{' (rolled back)' * (number in past.rolled_back)}" for number in sorted(past.restorable)
+        )
         raise NothingToRestore(f"{day} is at version {current.version} and {which} is not kept; kept: {there}")
     return _restore(client, past, target, "rollback", by)
 
@@ -225,7 +230,7 @@ def row_counts(prints: Mapping[str, str]) -> dict[str, int]:
 
 def _restore(client: Client, past: History, version: int, action: str, by: str) -> dict[str, Any]:
     """Make a kept version live. The event comes first: a retry reads in it where to go."""
-    day, current, wanted = past.day, past.current, past.kept.get(version)
+    day, current, wanted = past.day, past.current, past.restorable.get(version)
     if current is None or wanted is None:
         raise NothingToRestore(f"{day} has no version {version} any more: {KEPT} are kept before the newest")
     slots = _slots(version)

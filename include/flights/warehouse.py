@@ -164,7 +164,7 @@ def replace_partition(client: Client, target: str, source: str, partition: Mappi
 
 
 def drop_partition(client: Client, table: str, partition: Mapping[str, str]) -> None:
-    """Empty one partition of a table, named as `replace_partition` is told."""
+    """Drop one partition of a table, named as `replace_partition` is told."""
     client.command(f"ALTER TABLE {table} DROP PARTITION {_partition(partition)}")
 
 

@@ -10,9 +10,9 @@ import logging
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from include.alerts import records
+from plugins.links import link_of_run
 from plugins.webhook import poster
 
 log = logging.getLogger(__name__)
@@ -50,11 +50,8 @@ async def deadline_missed(context: dict[str, Any], owner: str, conn_id: str = "o
 
 
 def _miss(context: dict[str, Any], owner: str) -> dict[str, Any]:
-    from airflow.configuration import conf
-
     run, deadline = context["dag_run"], context["deadline"]
     due = deadline["deadline_time"]
-    page = f"/dags/{quote(run['dag_id'], safe='')}/runs/{quote(run['dag_run_id'], safe='')}"
     return {
         "id": str(deadline["id"]),
         "dag_id": run["dag_id"],
@@ -62,7 +59,7 @@ def _miss(context: dict[str, Any], owner: str) -> dict[str, Any]:
         "deadline": due if isinstance(due, str) else due.isoformat(),
         "state": run["state"],
         "owner": owner,
-        "link": conf.get("api", "base_url", fallback="").rstrip("/") + page,
+        "link": link_of_run(run["dag_id"], run["dag_run_id"]),
         "recorded_at": datetime.now(UTC).isoformat(timespec="milliseconds"),
     }
 

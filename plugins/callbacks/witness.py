@@ -9,7 +9,7 @@ from typing import Any
 from include.alerts import failure_matrix
 
 
-def witness(context: dict[str, Any], effect: str) -> None:
+def record_effect_of(context: dict[str, Any], effect: str) -> None:
     """Record below the Variable data_root that `effect` happened in this run, and in which process."""
     import psutil
     from airflow.sdk import Variable
@@ -27,9 +27,9 @@ def witness(context: dict[str, Any], effect: str) -> None:
 
 def task_failed(context: dict[str, Any]) -> None:
     """Serve as the on_failure_callback of a task."""
-    witness(context, "task_callback")
+    record_effect_of(context, "task_callback")
 
 
 def dag_failed(context: dict[str, Any]) -> None:
     """Serve as the on_failure_callback of a DAG."""
-    witness(context, "dag_callback")
+    record_effect_of(context, "dag_callback")

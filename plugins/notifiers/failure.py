@@ -15,12 +15,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import proxy_bypass
 
 from airflow.sdk import BaseNotifier, Variable
 
 from include.alerts import records, throttle
+from plugins.links import link_of_run
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -102,12 +103,12 @@ class FailureNotifier(BaseNotifier):
                 outcome[name] = f"not told: {type(error).__name__}: {error}"
 
         threads = [threading.Thread(target=use, args=each, daemon=True) for each in channels.items()]
-        deadline = time.monotonic() + self.budget
+        deadline = time.monotonic() + self.budget  # not of include/waiting.py: the bound holds on a slow machine, too
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join(max(0.0, deadline - time.monotonic()))
-        seen = dict(outcome)  # who was left behind may add to it
+        seen = dict(outcome)  # a thread that is late may still write
         for name in channels:
             said = seen.get(name, f"not told: no answer within {self.budget:.0f} s")
             (self.log.info if said == "told" else self.log.error)("%s: %s", name, said)
@@ -139,19 +140,15 @@ class FailureNotifier(BaseNotifier):
 
 def describe(context: dict[str, Any], retry: bool = False) -> dict[str, Any]:
     """Describe a failure from a callback's context: of a task, or (without task_id) of a run."""
-    from airflow.configuration import conf
-
     dag, ti = context["dag"], context.get("ti")
     run_id = context.get("run_id") or (ti.run_id if ti else "")
     about: dict[str, Any] = {"dag_id": dag.dag_id, "run_id": run_id, "at": datetime.now(UTC).isoformat("T", "seconds")}
     if context.get("reason") is not None or ti is None:  # the callback of a DAG
-        link = conf.get("api", "base_url", fallback="").rstrip("/")
-        link += f"/dags/{quote(dag.dag_id, safe='')}/runs/{quote(run_id, safe='')}"
         why = f"the run failed: {context.get('reason')}"
         began = getattr(context.get("dag_run"), "start_date", None)
         since = began.astimezone(UTC).isoformat("T", "seconds") if began else ""
         about |= {"task_id": None, "stage": "failed", "round": since, "owner": dag.owner}
-        return about | {"error": why, "link": link}
+        return about | {"error": why, "link": link_of_run(dag.dag_id, run_id)}
     task = context.get("task") or ti.task
     error = context.get("exception")
     most = max(getattr(ti, "max_tries", 0) or 0, ti.try_number - 1) + 1

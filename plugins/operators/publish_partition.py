@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import BaseOperator
 
 from include.flights import publish, warehouse
-from plugins.events import announce
+from plugins.events import attach_to_events
 from plugins.warehouse import open_warehouse
 
 if TYPE_CHECKING:
@@ -58,6 +58,6 @@ class PublishPartitionOperator(BaseOperator):
                 slice=self.landed["slice"],
                 tables=self.tables,
             )
-        announce(context, report)
+        attach_to_events(context, report)
         self.log.info("published %s", report)
         return report

@@ -16,10 +16,10 @@ DAY = "{{ data_interval_start | ds }}"
 
 
 def start_from_archive(context: Any) -> None:
-    """Let the job's JVM start from the class archive of this machine, where there is one: a SparkSubmitOperator's `pre_execute`.
+    """Let the job's JVM start from the class archive of this machine, if there is one: a hook for `pre_execute`.
 
-    It goes by the environment of this process, the task's own: the operator's `env_vars` are refused by clusters that start
-    the driver themselves, and `conf` is what people read in the UI.
+    It sets environment variables of the task's process, because clusters that start the driver themselves refuse the
+    operator's `env_vars`, and `conf` is what people read in the UI.
     """
     task = context["task"]
     start = spark_start.prepare_start(task.conf)

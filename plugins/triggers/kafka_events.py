@@ -42,7 +42,7 @@ class KafkaEventsProducer(KafkaSharedStreamProducer):
         consumer.subscribe(self.topics)
         self._consumer = consumer
         while True:
-            messages = await asyncio.to_thread(self._some, consumer)
+            messages = await asyncio.to_thread(self._poll_batch, consumer)
             arrived: dict[tuple[str, int], list[int]] = {}
             for message in messages:
                 if error := message.error():
@@ -55,7 +55,7 @@ class KafkaEventsProducer(KafkaSharedStreamProducer):
                 event = {"topic": topic, "partition": partition, "first": min(offsets), "last": max(offsets)}
                 yield event, KafkaBrokerPayload(topic, partition, max(offsets))
 
-    def _some(self, consumer: Any) -> list[Any]:
+    def _poll_batch(self, consumer: Any) -> list[Any]:
         first = consumer.poll(self.poll_timeout)
         return [] if first is None else [first, *consumer.consume(BATCH - 1, timeout=GATHER)]
 

@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from support import PROJECT, death_table, expected, wait_for
+from support import PROJECT, expected, failure_matrix_expected, wait_for
 
 pytestmark = [pytest.mark.compose, pytest.mark.timeout(1800)]
 
@@ -138,7 +138,7 @@ def interrupted(stack) -> str:
 @pytest.mark.parametrize("scenario", ["sigkill", "sigkill_worker"])
 def test_a_kill_on_a_celery_worker_is_noticed_as_on_the_embedded_stack(stack, killed, scenario):
     dag_id = f"q08_matrix_{scenario}"
-    code = inspect.getsource(death_table)  # the image has no tests
+    code = inspect.getsource(failure_matrix_expected)  # the image has no tests
     code += "\nimport json, sys\nprint(json.dumps(observed_effects(Path('/opt/airflow/data'), *sys.argv[1:])))"
     wanted = MEASURED[scenario]["effects"]
 

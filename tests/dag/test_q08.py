@@ -9,7 +9,7 @@ import pytest
 
 from include.alerts import failure_matrix, records
 from include.flights import versions
-from support import PROJECT, death_table, expected, interval, open_warehouse
+from support import PROJECT, expected, failure_matrix_expected, interval, open_warehouse
 from support.notifications import catching_notifications, mails, texts
 
 Q08 = "q08_recovery"
@@ -191,12 +191,15 @@ def test_a_witness_is_found_by_its_run_with_the_process_it_was_in(dag_of, monkey
         tmp_path, dag.dag_id, "two", "teardown", {"dag_id": dag.dag_id, "run_id": "two", "process": "task"}
     )
     records.record_miss(tmp_path, {"dag_id": dag.dag_id, "run_id": "two", "id": "1"})
-    assert death_table.observed_effects(tmp_path, dag.dag_id, "one") == {
+    assert failure_matrix_expected.observed_effects(tmp_path, dag.dag_id, "one") == {
         "task_callback": "task",
         "dag_callback": "task",
     }
-    assert death_table.observed_effects(tmp_path, dag.dag_id, "two") == {"teardown": "task", "deadline": "triggerer"}
-    assert death_table.observed_effects(tmp_path, dag.dag_id, "three") == {}
+    assert failure_matrix_expected.observed_effects(tmp_path, dag.dag_id, "two") == {
+        "teardown": "task",
+        "deadline": "triggerer",
+    }
+    assert failure_matrix_expected.observed_effects(tmp_path, dag.dag_id, "three") == {}
     written = "".join(file.read_text() for file in tmp_path.rglob("*.json"))
     assert "ValueError('as it was told')" in written
 
@@ -224,4 +227,4 @@ def test_a_process_dies_as_its_scenario_says(scenario, code, says):
 
 def test_the_table_of_the_docs_is_what_was_measured():
     measured = json.loads((PROJECT / "bench/results/failure_matrix.json").read_text())["result"]
-    assert death_table.matrix_table(measured) in (PROJECT / "docs/q08.md").read_text()
+    assert failure_matrix_expected.matrix_table(measured) in (PROJECT / "docs/q08.md").read_text()

@@ -82,22 +82,22 @@ def test_postgresql_wants_its_password_and_listens_on_loopback_only(up):
 
     with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
         psycopg2.connect(host="127.0.0.1", port=up.ports["postgres"], user="airflow", password="x", dbname="postgres")
-    pid = postgres.running(up.home / "postgres")
+    pid = postgres.server_pid(up.home / "postgres")
     listening = [each.laddr.ip for each in psutil.net_connections("tcp") if each.pid == pid and each.status == "LISTEN"]
     assert listening == ["127.0.0.1"]
 
 
 def test_a_part_that_is_killed_comes_back(up):
-    before = postgres.running(up.home / "postgres")
+    before = postgres.server_pid(up.home / "postgres")
     os.kill(before, signal.SIGKILL)
-    wait_for("PostgreSQL", lambda: postgres.running(up.home / "postgres") not in (None, before))
+    wait_for("PostgreSQL", lambda: postgres.server_pid(up.home / "postgres") not in (None, before))
     wait_for("its answer", lambda: metadata.is_answering(up))
 
 
 @pytest.mark.parametrize("content", ["", "no number", "1\n", f"{2**22}\n"])
 def test_a_pid_file_of_another_time_is_forgotten(tmp_path, content):
     (tmp_path / "postmaster.pid").write_text(content)
-    assert postgres.running(tmp_path) is None
+    assert postgres.server_pid(tmp_path) is None
     postgres.forget_stale_pid(tmp_path)
     assert not (tmp_path / "postmaster.pid").exists()
 
@@ -198,7 +198,7 @@ def test_a_command_that_is_refused_leaves_the_stack_of_another_as_it_is(up, argu
 def test_a_command_that_is_interrupted_leaves_the_stack_of_another_as_it_is(up, arguments, number):
     """It is caught where it waits for PostgreSQL, which does not answer in the meantime."""
     before = {part["part"]: part["pid"] for part in parts.status(up)}
-    server = psutil.Process(postgres.running(up.home / "postgres"))
+    server = psutil.Process(postgres.server_pid(up.home / "postgres"))
     server.suspend()
     try:
         command = subprocess.Popen([sys.executable, "-m", "answers", *arguments], cwd=PROJECT)

@@ -91,7 +91,7 @@ def test_the_same_contents_make_no_version_and_the_three_before_the_newest_are_k
         for run in ("run", "another run"):
             publish(warehouse, editions(without), run)
     past = versions.history(warehouse, DAY)
-    assert (len(past.events), sorted(past.kept)) == (5, [2, 3, 4, 5])
+    assert (len(past.events), sorted(past.restorable)) == (5, [2, 3, 4, 5])
     for number, without in ((4, "EV"), (3, "B6"), (2, "UA")):
         assert versions.rollback_day(warehouse, DAY, f"to {number}")["to"] == number
         assert_live(warehouse, without)

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from include.alerts import failure_matrix
-from support import PROJECT, death_table, expected, interval, wait_for
+from support import PROJECT, expected, failure_matrix_expected, interval, wait_for
 
 Q08 = "q08_recovery"
 FIRST, LAST = "2013-07-01", "2013-07-03"
@@ -220,7 +220,7 @@ def test_what_notices_a_death_is_what_the_table_says(stack, matrix):
     last = "q08_matrix_sigkill_worker"
 
     def worker_was_missed() -> bool:
-        seen = death_table.observed_effects(root, last, matrix)
+        seen = failure_matrix_expected.observed_effects(root, last, matrix)
         return api(stack).run(last, matrix).done and {"dag_callback", "deadline", "task_callback"} <= set(seen)
 
     wait_for("the loss of a worker to be noticed", worker_was_missed, patience=150)
@@ -229,7 +229,10 @@ def test_what_notices_a_death_is_what_the_table_says(stack, matrix):
         dag_id = f"q08_matrix_{scenario}"
         run = api(stack).run(dag_id, matrix)
         assert run.done
-        found[scenario] = {"state": run.state, "effects": death_table.observed_effects(root, dag_id, matrix)}
+        found[scenario] = {
+            "state": run.state,
+            "effects": failure_matrix_expected.observed_effects(root, dag_id, matrix),
+        }
     if os.environ.get("ANSWERS_RECORD_MATRIX") == "1":
         facts = {"cpus": os.cpu_count(), "python": platform.python_version(), "airflow": version("apache-airflow")}
         facts |= {"command": "pytest tests/stack/test_q08_stack.py", "at": str(date.today())}

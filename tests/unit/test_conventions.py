@@ -142,6 +142,15 @@ def test_what_comments_and_docstrings_refer_to_exists(names):
     assert wrong == []
 
 
+def test_the_checkers_copy_of_what_handles_signals_is_the_same():
+    """It is a package of its own, and may import nothing of the project."""
+    code = [
+        ast.dump(next(node for node in tree(ROOT / file).body if getattr(node, "name", "") == "interruptible"))
+        for file in ("answers/interrupts.py", "packages/dag-integrity/src/dag_integrity/interrupts.py")
+    ]
+    assert code[0] == code[1]
+
+
 SPEAKS_TO_THE_WAREHOUSE = re.compile(r"\bclient\.(query|command)\(|\.open_warehouse\(")
 
 

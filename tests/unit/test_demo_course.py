@@ -26,7 +26,7 @@ def text(out: Console) -> str:
 @pytest.mark.parametrize(("factor", "says"), [("1", "on this machine\n"), ("3", "3.0 times slower than the recorded")])
 def test_it_says_at_its_start_how_long_it_takes_here(out, monkeypatch, factor, says):
     monkeypatch.setenv("ANSWERS_PATIENCE", factor)
-    Course(QUESTIONS, out).announce()
+    Course(QUESTIONS, out).print_plan()
     minutes = round(float(factor) * (START + sum(SECONDS[question] for question, _ in QUESTIONS)) / 60)
     assert text(out).startswith(f"3 questions, about {minutes} minutes on this machine")
     assert says in text(out)

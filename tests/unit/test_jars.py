@@ -85,7 +85,7 @@ def test_the_repository_is_the_environments_then_mavens_mirror_then_ivys(tmp_pat
 
 
 def test_the_lock_pins_every_jar_by_version_and_digest():
-    locked = jars.locked(LOCK)
+    locked = jars.read_lock(LOCK)
     assert {(each.artifact, each.version) for each in locked} >= {("kafka_2.13", "4.4.0"), ("kafka-clients", "4.4.0")}
     assert all(len(each.digest) == 64 for each in locked)
     assert len({each.file for each in locked}) == len(locked)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from answers.stack.parameters.store import load, merged
+from answers.stack.parameters.store import load, merge_seeds
 from plugins.secrets_backend import PATIENCE, SecretUnavailable
 from support.parameter_stores import (
     CANARY,
@@ -42,10 +42,10 @@ def test_a_rotated_password_stays_and_an_address_is_the_stacks(tmp_path):
         PSEUDONYM: CANARY,
         "/answers/own": "own",
     }
-    found = merged(seeds, kept)
+    found = merge_seeds(seeds, kept)
     assert json.loads(found.pop(PARTNER)) == {"host": "new", "port": 2, "password": CANARY}
     assert found == {PSEUDONYM: CANARY, "/answers/own": "own"}
-    assert merged(seeds, {PARTNER: "no JSON"})[PARTNER] == "no JSON", "the store comes up; the backend tells"
+    assert merge_seeds(seeds, {PARTNER: "no JSON"})[PARTNER] == "no JSON", "the store comes up; the backend tells"
     (tmp_path / "parameters.json").write_text('{"half')
     with pytest.raises(SystemExit, match=r"parameters\.json is damaged: restore it"):
         load(tmp_path / "parameters.json")

@@ -63,7 +63,7 @@ def path(name: str) -> str:
     raise ValueError(f"{name!r} is not kept in the parameter store; there are {known}")
 
 
-def shared() -> frozenset[str]:
+def shared_parameters() -> frozenset[str]:
     """Return the parameters that every worker may read."""
     return frozenset(path(name) for name in (*STORED_CONNECTIONS, *STORED_VARIABLES) if name not in PRIVATE)
 

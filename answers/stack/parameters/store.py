@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from answers.stack.parameters import contents
-from answers.stack.parameters.names import REGION, is_connection, shared
+from answers.stack.parameters.names import REGION, is_connection, shared_parameters
 
 POLICIES = {"reader": ["ssm:GetParameter"], "worker": ["ssm:GetParameter"], "writer": ["ssm:*"]}
 IDENTITIES = {"reader": contents.READER, "worker": contents.WORKER, "writer": contents.WRITER}
@@ -31,7 +31,7 @@ TARGET = "AmazonSSM."
 Start = Callable[..., Any]
 
 
-def merged(seeds: Mapping[str, str], kept: Mapping[str, str]) -> dict[str, str]:
+def merge_seeds(seeds: Mapping[str, str], kept: Mapping[str, str]) -> dict[str, str]:
     """Return what the store starts with: the seeds, the values that were written since, and of a seeded connection its password.
 
     The rest of a connection, address and port, is the stack's to say: it may have moved since.
@@ -124,7 +124,7 @@ class Store:
         self.requests: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._kept: dict[str, str] = load(file)
-        fill(merged(seeds, self._kept), {user: (IDENTITIES[user], keys[user]) for user in POLICIES})
+        fill(merge_seeds(seeds, self._kept), {user: (IDENTITIES[user], keys[user]) for user in POLICIES})
         moto.settings.INITIAL_NO_AUTH_ACTION_COUNT = 0  # from here on, who does not sign is refused
         self._moto = DomainDispatcherApplication(create_backend_app)
 
@@ -153,18 +153,18 @@ class Store:
         # moto compares no resource of a policy with the parameter that is asked for.
         if _identity(environ) not in (contents.READER, contents.WRITER):
             wanted = str(request.get("Name")) if isinstance(request, dict) else ""
-            if wanted not in shared():
-                return _denied(start_response, wanted)
+            if wanted not in shared_parameters():
+                return _answer_denied(start_response, wanted)
         answer = list(self._moto(environ, noting))
         if not isinstance(request, dict):
             return answer
         with self._lock:
             self.requests[f"{action.removeprefix(TARGET)} {request.get('Name', '*')}"] += 1
             if status[0].startswith("200"):
-                self._keep(action.removeprefix(TARGET), request)
+                self._record_change(action.removeprefix(TARGET), request)
         return answer
 
-    def _keep(self, action: str, request: Mapping[str, Any]) -> None:
+    def _record_change(self, action: str, request: Mapping[str, Any]) -> None:
         if action == "PutParameter":
             save(self.file, self._kept | {request["Name"]: request["Value"]})
             self._kept[request["Name"]] = request["Value"]
@@ -178,7 +178,7 @@ def _identity(environ: Mapping[str, Any]) -> str:
     return str(environ.get("HTTP_AUTHORIZATION", "")).partition("Credential=")[2].partition("/")[0]
 
 
-def _denied(start_response: Start, parameter: str) -> list[bytes]:
+def _answer_denied(start_response: Start, parameter: str) -> list[bytes]:
     """Answer as SSM does to a key whose policy does not have the parameter."""
     message = f"User: worker is not authorized to perform: ssm:GetParameter on resource: {parameter}"
     body = json.dumps({"__type": "AccessDeniedException", "message": message}).encode()

@@ -1,10 +1,10 @@
 """Makes REPLACE PARTITION survive a kill: the old contents or the new ones, never both.
 
 The engine gives the new parts their names on the disk first, and only then forgets the old parts, in memory; their files go
-a moment later. What is killed in between finds both at its next start, and counts every row twice. (Tried: 1 of 11 kills.) So
-each replacement is noted before it begins. The note is renamed when it is done, which needs no room on the disk, and is kept
-until the old files are gone. Before the engine is opened, what is noted is put right among the files: a part is a folder
-PARTITION_FIRST_LAST_LEVEL, whose numbers only grow.
+a moment later. If the engine is killed in between, it finds both at its next start, and counts every row twice. (Tried: 1
+of 11 kills.) So each replacement is noted before it begins. The note is renamed when the replacement is done, which needs
+no room on the disk, and stays until the old files are gone. Before the engine is opened, unfinished replacements are put
+right among the files: a part is a folder PARTITION_FIRST_LAST_LEVEL, whose numbers only grow.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Writes a file whole or not at all."""
+"""Writes a file whole or not at all. Like include/files.py of the project, which a package of its own does not import."""
 
 from __future__ import annotations
 

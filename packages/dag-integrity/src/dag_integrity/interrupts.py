@@ -1,4 +1,7 @@
-"""Handles Ctrl-C and SIGTERM, alike for every command that must leave nothing behind."""
+"""Handles Ctrl-C and SIGTERM, alike for every command that must leave nothing behind.
+
+A copy of answers/interrupts.py: the checker is a package of its own and imports no other.
+"""
 
 from __future__ import annotations
 
