@@ -33,7 +33,7 @@ class Machine:
         return self.cpu_seconds / REFERENCE_CPU_SECONDS * REFERENCE_CPUS / min(self.cpus, REFERENCE_CPUS)
 
     def described(self) -> str:
-        """One line for the log."""
+        """Return one line for the log."""
         return (
             f"{TURNS // 1_000_000} million turns of a loop take {self.cpu_seconds:.2f} s of CPU "
             f"({REFERENCE_CPU_SECONDS:.2f} on the usual machine), {self.cpus:.1f} processors of {os.cpu_count()} are given: "

@@ -67,7 +67,7 @@ class Expected:
         return cls(found["steps"], found["files"])
 
     def whole(self, tier: str) -> float:
-        """Seconds of a whole tier."""
+        """Return the seconds of a whole tier."""
         if tier not in TIERS:
             return self.steps.get(tier, 0.0)
         return self.steps[tier] + sum(s for file, s in self.files.items() if tier_of(file) == tier) / WORKERS[tier]
@@ -143,7 +143,7 @@ def claims_by_file() -> dict[str, frozenset[str]]:
 
 
 def parts_of(tiers: Iterable[str], expected: Expected, claims: dict[str, frozenset[str]]) -> list[Part]:
-    """Every file of tests of these tiers. A file that nobody has timed is taken for an average one of its tier."""
+    """Return every file of tests of these tiers. A file that nobody has timed is taken for an average one of its tier."""
     found = [*(PROJECT / "tests").glob("*/test_*.py"), *(PROJECT / "packages").glob("*/tests/test_*.py")]
     files = sorted(file.relative_to(PROJECT).as_posix() for file in found)
     parts = []

@@ -14,7 +14,7 @@ from ci_verdict import Ran
 
 
 def seconds_by_file(reports: list[Path]) -> dict[str, float]:
-    """Seconds of each file of live tests, fixtures included. The fast tier is always run as a whole."""
+    """Return the seconds of each file of live tests, fixtures included. The fast tier is always run as a whole."""
     found: defaultdict[str, float] = defaultdict(float)
     for report in reports:
         for case in ElementTree.parse(report).iter("testcase"):  # noqa: S314  # our own files

@@ -38,7 +38,7 @@ class Ran:
 
 
 def verdict(ran: Ran, claims: list[str]) -> tuple[list[str], bool]:
-    """(Lines for the log, whether each of the claims had a test that ran)."""
+    """Return (lines for the log, whether each of the claims had a test that ran)."""
     lines = []
     if ran.left_out:
         lines.append(f"ci: {len(ran.left_out)} tests were LEFT OUT:")

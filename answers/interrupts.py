@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, alike for every command that must leave nothing behind."""
+"""Handles Ctrl-C and SIGTERM, alike for every command that must leave nothing behind."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Measurements: each compares two things in one run and reports a ratio, recorded in bench/results."""
+"""Measures: each benchmark compares two things in one run and reports a ratio, recorded in bench/results."""

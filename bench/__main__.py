@@ -1,4 +1,4 @@
-"""`python -m bench [NAME...]`: run the benchmarks, print their ratios and record them in bench/results/NAME.json.
+"""Runs benchmarks, prints their ratios and records them in bench/results/NAME.json: `python -m bench [NAME...]`.
 
 parse    parsing dags/ with Airflow already imported, in ms per file; with and without the modules imported beforehand
 fork     a task process that parses the SparkSubmit DAG: forked from a parent that has its modules, against one that has not
@@ -12,6 +12,7 @@ stages   of the throughput, each alone; needs no stack
 chunks   a GB by Spark's path, all in, with chunks of several sizes (BENCH_CHUNKS_MB=256,1024; BENCH_BESIDE=another checkout)
 throughput  a generated feed, raw bytes in to rows queryable: sustained, each stage alone, the engine alone (BENCH_MINUTES=10)
 scheduling  tasks/s and hop latency beside `airflow standalone`, Prefect and Dagster (BENCH_SCALE=1)
+idle     the share of one core that each part of the embedded stack takes at rest, by the scheduler's idle sleep
 celery   the same shapes on docker compose with one Celery worker and two, beside the embedded stack; needs Docker
 knobs    tasks/s and hop latency with each knob of the scheduler changed alone (BENCH_SCALE=0.25)
 spark_start  a day's Spark job with and without its class archive, by two Javas (BENCH_JAVA=machine,wheel; BENCH_PAIRS=3)
@@ -28,8 +29,6 @@ import json
 import os
 import platform
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -37,33 +36,18 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from answers.interrupts import interruptible
+from bench.harness import PROJECT, python, repeated
 from bench.integrity import integrity
 from bench.kafka import kafka
 from bench.memory import Peak
 from bench.warehouse import served
 
-PROJECT = Path(__file__).resolve().parents[1]
 RESULTS = Path(__file__).parent / "results"
 Q01 = PROJECT / "dags" / "q01_flights_to_clickhouse.py"
 
 
-def repeated(work: Callable[[], float], times: int = 5) -> float:
-    """Return the median of some runs."""
-    return statistics.median(work() for _ in range(times))
-
-
-def python(code: str, **environment: str) -> str:
-    """Return the last line that a fresh interpreter prints."""
-    done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **environment}, cwd=PROJECT, capture_output=True, text=True
-    )
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    return done.stdout.splitlines()[-1]
-
-
 def parse() -> dict:
-    """Milliseconds to execute each DAG file in a fresh process that has Airflow imported."""
+    """Measure the milliseconds to execute each DAG file in a fresh process that has Airflow imported."""
     code = """
 import runpy, sys, time
 import airflow.sdk, airflow.timetables.interval
@@ -91,7 +75,7 @@ print((time.perf_counter() - start) * 1000)
 
 
 def fork() -> dict:
-    """Seconds from fork to parsed DAG file and imported hook, as tasks pay them, with and without the modules in the parent."""
+    """Measure seconds from fork to parsed DAG file and imported hook, with and without the modules in the parent."""
     code = """
 import os, runpy, statistics, time
 import airflow.sdk, airflow.timetables.interval, airflow.providers.standard.operators.bash
@@ -135,7 +119,7 @@ print(statistics.median(child() for _ in range(5)))
 
 
 def load(rows: int = 2_000_000) -> dict:
-    """MB/s of Parquet into a served warehouse: the loader's load step against the engine's INSERT ... SELECT FROM file()."""
+    """Measure MB/s of Parquet into a served warehouse: the load step against the engine's INSERT ... SELECT FROM file()."""
     import clickhouse_connect
     import numpy as np
     import pyarrow as pa
@@ -196,7 +180,7 @@ def load(rows: int = 2_000_000) -> dict:
 
 
 def stack() -> dict:
-    """Start-up, one day end to end, and the peak of the embedded stack's memory (PSS) while it runs."""
+    """Measure start-up, one day end to end, and the peak of the embedded stack's memory (PSS) while it runs."""
     with tempfile.TemporaryDirectory() as home:
         os.environ["ANSWERS_HOME"] = f"{home}/stack"
         from answers.stack import lifecycle
@@ -234,6 +218,7 @@ def main() -> None:
     from bench.deploys import deploys
     from bench.exercises import exercises
     from bench.fleet import fleet, waiting
+    from bench.idle import idle
     from bench.page import page
     from bench.plots import plots
     from bench.scheduling import knobs, scheduling
@@ -251,6 +236,7 @@ def main() -> None:
         "scheduling": scheduling,
         "celery": celery,
         "knobs": knobs,
+        "idle": idle,
         "spark_start": spark_start,
         "warehouse": warehouse,
         "page": page,

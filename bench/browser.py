@@ -1,4 +1,4 @@
-"""Headless Chromium, spoken to by its own protocol: opens a page, waits until it shows something, and takes its picture."""
+"""Drives headless Chromium by its own protocol: opens a page, waits until it shows something, takes its picture."""
 
 from __future__ import annotations
 

@@ -14,15 +14,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.fleet import live
+from bench.harness import PROJECT
 from bench.scheduling import BUNDLE, SHAPES, numbers, shapes, times_file
 
-PROJECT = Path(__file__).resolve().parents[1]
 AIRFLOW = ("init", "api-server", "scheduler", "dag-processor", "triggerer", "worker")
 INSIDE = "/opt/bench"
 
 
 def celery() -> dict:
-    """Tasks a second and hops: embedded, compose with one worker of four processes, compose with two."""
+    """Measure tasks a second and hops: embedded, compose with one worker of four processes, compose with two."""
     counts = numbers()
     with times_file() as times:
         with live(AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=BUNDLE) as (_, airflow):
@@ -37,7 +37,7 @@ def celery() -> dict:
 
 @contextmanager
 def _compose(times: Path) -> Iterator[tuple]:
-    """(REST client, what sets the number of workers) of a stack that has the shapes for DAGs."""
+    """Yield (REST client, what sets the number of workers) of a stack that has the shapes for DAGs."""
     from answers.stack import dotenv
     from answers.stack.client import Airflow
 

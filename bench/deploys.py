@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.fleet import live
+from bench.harness import PROJECT
 from bench.transitions import Change, Recorder
 
-PROJECT = Path(__file__).resolve().parents[1]
 DAG = "q10_canary"
 EVERY, QUIET = 1.5, 45  # seconds from one run to the next; of the phase in which nothing is deployed
 

@@ -1,4 +1,4 @@
-"""The fleet's benchmarks: what a whole day takes, what priorities are worth, what waiting costs. Each on a stack of its own."""
+"""Measures the fleet, each time on a stack of its own: what a day takes, what priorities are worth, what waiting costs."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from pathlib import Path
 import psutil
 import yaml
 
+from bench.harness import PROJECT
 from bench.transitions import OCCUPIED, Recorder, first, most_at_once, seconds_in
 from include.files import write_atomically
 from include.waiting import wait_until
 
-PROJECT = Path(__file__).resolve().parents[1]
 BUNDLES = [
     {"name": name, "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle", "kwargs": kwargs}
     for name, kwargs in (("dags-folder", {}), ("bench", {"path": str(PROJECT / "bench" / "dags")}))
@@ -63,8 +63,8 @@ def parser_share(settings, seconds: float = 40) -> float:
 
 
 def parse_times() -> tuple[float, float]:
-    """Milliseconds to execute dags/q04_fleet.py with Airflow imported: for the DAG processor, and for the task of one DAG."""
-    from bench.__main__ import python, repeated
+    """Measure the milliseconds to execute dags/q04_fleet.py: for the DAG processor, and for the task of one DAG."""
+    from bench.harness import python, repeated
 
     code = """
 import os, runpy, statistics, time
@@ -151,7 +151,7 @@ def fleet() -> dict:
 
 
 def waiting() -> dict:
-    """Slot-seconds that four consumers of one upstream take while they wait, and how soon each goes on after it."""
+    """Measure the slot-seconds of four consumers that wait for one upstream, and how soon each goes on after it."""
     ways = ("poke", "reschedule", "deferrable", "asset")
     with live(AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST=json.dumps(BUNDLES)) as (settings, airflow):
         for name in ("upstream", *ways):

@@ -1,4 +1,4 @@
-"""The integrity checker against Airflow's own DagBag, on the same generated files in the same run."""
+"""Measures the integrity checker against Airflow's own DagBag, on the same generated files in the same run."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def started(command: list[str], home: str) -> subprocess.Popen[str]:
 
 
 def measured(command: list[str], home: str) -> tuple[float, float]:
-    """Wall seconds, and CPU seconds of all its processes."""
+    """Return wall seconds, and CPU seconds of all its processes."""
     before, start = os.times(), time.perf_counter()
     process = started(command, home)
     output, _ = process.communicate()
@@ -60,7 +60,7 @@ def measured(command: list[str], home: str) -> tuple[float, float]:
 
 
 def peak_memory(command: list[str], home: str) -> tuple[float, float]:
-    """Peak MB (PSS) of the command, and of it with its children. In a run of its own: reading the kernel's figures takes CPU."""
+    """Return peak MB (PSS) of the command, and of it with its children; in a run of its own, as reading them takes CPU."""
     process = started(command, home)
     parent = psutil.Process(process.pid)
     own = peak = 0
@@ -87,7 +87,7 @@ def peak_memory(command: list[str], home: str) -> tuple[float, float]:
 
 
 def integrity() -> dict:
-    """Medians of runs that alternate; everything that is on by default is on, and once more with every file parsed twice."""
+    """Measure medians of runs that alternate, with the defaults, and once more with every file parsed twice."""
     checker = [str(Path(sys.executable).parent / "dag-integrity")]
     results: dict[str, object] = {"load_average_before": [round(each, 1) for each in os.getloadavg()]}
     for count, times in ((50, 5), (1000, 5)):

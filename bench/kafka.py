@@ -1,26 +1,34 @@
-"""Three ways from a Kafka message to its effect, beside the stock trigger: latency, events/s, loss under kills."""
+"""Measures three ways from a Kafka message to its effect, and the stock trigger: latency, events/s, loss under kills."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
-import statistics
+import signal
+import subprocess
 import threading
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import datetime
 
 from bench.fleet import BUNDLES, live, until
+from bench.harness import PROJECT
 from include.waiting import poll
 
 STOCK = "flight-status-stock"
 SEED = int(os.environ.get("BENCH_KAFKA_SEED", "2013"))
 KILLS, WITHIN, RATE = int(os.environ.get("BENCH_KAFKA_KILLS", "20")), 60, 4.0
 PARTS = ("triggerer", "scheduler", "kafka", "task", "warehouse")
-STEADY, BURST = 30, 200
+STEADY = 30
+# Messages at once. One message a run is a matter of runs a second, so fewer say the same.
+BURSTS = {"event": 1000, "sensor": 1000, "webhook": 40, "webhook in batches": 1000, "stock": 40}
+BATCH, WAIT = 100, 500  # messages and milliseconds of the relay's batches
 
 
 def kafka() -> dict:
-    """Each on one live stack: what comes in, what has an effect, how soon."""
+    """Measure each way on one live stack: what comes in, what has an effect, how soon."""
     from answers.operate.kafka import start
     from answers.stack.connections import kafka_options
     from include.flight_status import broker
@@ -37,8 +45,8 @@ def kafka() -> dict:
         for topic in topics.values():  # everything is awake once each has had an effect
             _send(opts, topic, 1)
         until(lambda: all(_effects(settings, topic) for topic in topics.values()))
-        result: dict = {"latency_s": _latency(settings, opts, topics)}
-        result["events_per_s"] = {way: _burst(settings, opts, topic, way) for way, topic in topics.items()}
+        result: dict = {"latency_s": {way: _latency(airflow, settings, opts, topics, way) for way in topics}}
+        result["events_per_s"] = {way: _burst(airflow, settings, opts, topics, way) for way in BURSTS}
         result["under_kills"] = _loss(settings, opts, {way: topics[way] for way in ("event", "sensor", "stock")})
     return result
 
@@ -59,7 +67,7 @@ def _query(settings, query: str) -> list:
 
 
 def _effects(settings, topic: str) -> dict:
-    """(partition, offset) -> when it was handled, seconds since 1970."""
+    """Return (partition, offset) -> when it was handled, seconds since 1970."""
     rows = _query(
         settings,
         "SELECT partition, offset, toUnixTimestamp64Milli(handled_at) FROM warehouse.flight_status_inbox FINAL "
@@ -69,7 +77,7 @@ def _effects(settings, topic: str) -> dict:
 
 
 def _sent(opts: dict, topic: str) -> dict:
-    """(partition, offset) -> when it was sent."""
+    """Return (partition, offset) -> when it was sent."""
     from include.flight_status import broker
 
     batches = broker.read_batches(opts, broker.slices_to_read(broker.find_topic(opts, topic), {}))
@@ -77,7 +85,7 @@ def _sent(opts: dict, topic: str) -> dict:
 
 
 def _delays(settings, opts: dict, topic: str, known: set, patience: float) -> tuple[list[float], int, float]:
-    """Seconds to the effect of what was sent beyond `known`, how many have none in time, and events a second."""
+    """Return seconds to the effect of what was sent beyond `known`, how many have none in time, and events a second."""
     for _ in poll(patience, 2):
         sent, done = _sent(opts, topic), _effects(settings, topic)
         new = sent.keys() - known
@@ -88,35 +96,99 @@ def _delays(settings, opts: dict, topic: str, known: set, patience: float) -> tu
     return sorted(done[each] - sent[each] for each in had), len(new - had), len(had) / span
 
 
-def _latency(settings, opts: dict, topics: dict) -> dict:
-    """One message every two seconds to each way at the same time."""
-    known = {way: set(_sent(opts, topic)) for way, topic in topics.items()}
-    threads = [threading.Thread(target=_send, args=(opts, topic, STEADY, 0.5)) for topic in topics.values()]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    found = {}
-    for way, topic in topics.items():
-        delays, without, _ = _delays(settings, opts, topic, known[way], 20)
-        found[way] = {"messages": STEADY, "without_effect_after_20_s": without}
-        if delays:
-            found[way] |= {
-                "p50": round(statistics.median(delays), 1),
-                "p95": round(delays[int(0.95 * (len(delays) - 1))], 1),
-            }
-        print(f"latency, {way}: {found[way]}", flush=True)
+@contextmanager
+def _alone(airflow, way: str) -> Iterator[None]:
+    """Pause the DAGs of the other ways meanwhile, so that each way is measured with the machine to itself."""
+    from answers.operate import audit
+
+    dags = {each: dag_id for each, (dag_id, _) in audit.DAGS.items()} | {"stock": "kafka_stock"}
+    others = [dag_id for each, dag_id in dags.items() if each != way]
+    # The sensor's run never ends. The others' do, but not while their DAG is paused.
+    ending = [dag_id for dag_id in others if dag_id != dags["sensor"]]
+    until(lambda: not any(airflow.runs(dag_id, state=["running", "queued"]) for dag_id in ending))
+    for dag_id in others:
+        airflow.pause(dag_id)
+    try:
+        yield
+    finally:
+        for dag_id in others:
+            airflow.unpause(dag_id)
+
+
+def _latency(airflow, settings, opts: dict, topics: dict, way: str) -> dict:
+    """Send one message every two seconds; the warehouse is asked after the last one only."""
+    topic = topics[way]
+    known = set(_sent(opts, topic))
+    with _alone(airflow, way):
+        _send(opts, topic, STEADY, 0.5)
+        delays, without, _ = _delays(settings, opts, topic, known, 20)
+    found: dict = {"messages": STEADY, "without_effect_after_20_s": without}
+    if delays:
+        found |= {"p50": _share(delays, 0.5), "p95": _share(delays, 0.95)}
+        found["made_of"] = _stages(airflow, settings, opts, topic, known)
+    print(f"latency, {way}: {found}", flush=True)
     return found
 
 
-def _burst(settings, opts: dict, topic: str, way: str) -> dict:
-    """Messages as fast as they go, then silence."""
-    known, count = set(_sent(opts, topic)), BURST if way in ("event", "sensor") else BURST // 5
-    _send(opts, topic, count)
-    _, without, speed = _delays(settings, opts, topic, known, 60)
+def _share(values: list[float], share: float) -> float:
+    return round(sorted(values)[int(share * (len(values) - 1))], 1)
+
+
+STAGES = ("run made", "run begun", "task queued", "task begun", "handled")
+
+
+def _stages(airflow, settings, opts: dict, topic: str, known: set) -> dict:
+    """Return what the delays are made of: stage -> p50 and p95 of the seconds from the stage before, or from the message."""
+    rows = _query(
+        settings,
+        "SELECT partition, offset, toUnixTimestamp64Milli(handled_at), run_id FROM warehouse.flight_status_inbox FINAL "
+        f"WHERE topic = '{topic}'",
+    )
+    sent, runs = _sent(opts, topic), {}
+    spent: dict[str, list[float]] = {stage: [] for stage in STAGES}
+    for partition, offset, handled, name in rows:
+        if (partition, offset) in known:
+            continue
+        if name not in runs:
+            dag_id, _, run_id = name.partition("/")
+            run, tasks = airflow.run_record(dag_id, run_id), airflow.task_instances(dag_id, run_id)
+            task = max(tasks, key=lambda each: each["start_date"] or "")
+            stamps = (run["queued_at"], run["start_date"], task["queued_when"], task["start_date"])
+            runs[name] = [datetime.fromisoformat(stamp).timestamp() for stamp in stamps]
+        at = sent[partition, offset]
+        for stage, stamp in zip(STAGES, (*runs[name], handled / 1000), strict=True):
+            spent[stage].append(max(stamp - at, 0))
+            at = max(stamp, at)
+    return {stage: {"p50": _share(each, 0.5), "p95": _share(each, 0.95)} for stage, each in spent.items()}
+
+
+def _burst(airflow, settings, opts: dict, topics: dict, way: str) -> dict:
+    """Send messages as fast as they go, then none."""
+    name = way.removesuffix(" in batches")
+    topic, count = topics[name], BURSTS[way]
+    known = set(_sent(opts, topic))
+    with _alone(airflow, name), _relay_in_batches(settings) if name != way else nullcontext():
+        _send(opts, topic, count)
+        _, without, speed = _delays(settings, opts, topic, known, 60)
     found = {"messages": count, "events_per_s": round(speed, 1), "without_effect_after_60_s": without}
     print(f"burst, {way}: {found}", flush=True)
     return found
+
+
+@contextmanager
+def _relay_in_batches(settings) -> Iterator[None]:
+    """Put a relay that makes batches in the place of the stack's own."""
+    from answers.stack import kafka as stack
+
+    stack.stop(settings, "kafka-relay")
+    command = [PROJECT / ".venv/bin/answers", "kafka", "relay", "--batch", str(BATCH), "--wait", str(WAIT)]
+    relay = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        yield
+    finally:
+        relay.send_signal(signal.SIGINT)
+        relay.wait(60)
+        stack.start(settings, "kafka-relay")
 
 
 def _loss(settings, opts: dict, topics: dict) -> dict:

@@ -1,4 +1,4 @@
-"""The peak of a live stack's memory."""
+"""Measures the peak of a live stack's memory."""
 
 from __future__ import annotations
 

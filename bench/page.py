@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -19,9 +18,9 @@ import psycopg2
 
 from bench.browser import PATIENCE, Page, browser
 from bench.fleet import live
+from bench.harness import PROJECT
 from include.waiting import wait_until
 
-PROJECT = Path(__file__).resolve().parents[1]
 BUDGETS = {"first_paint_ms": 300, "shell_bytes": 60_000, "script_bytes": 25_000, "poll_ms": 30, "poll_queries": 3}
 DAG, RUNS, TIMES = "q10_canary", 10_000, 15
 MANY = """

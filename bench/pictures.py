@@ -30,11 +30,11 @@ from answers.stack.client import Airflow, ApiError
 from answers.stack.parts import StackError
 from answers.stack.settings import Settings
 from bench.browser import BrowserMissing, browser
+from bench.harness import PROJECT
 from bench.page import signed_in
 from bench.plots import plots
 from include.flights.days import midnight
 
-PROJECT = Path(__file__).resolve().parents[1]
 IMAGES = PROJECT / "docs" / "images"
 WIDTH, HEIGHT = 1440, 860  # pixels
 COLUMNS = 112  # of a terminal whose picture is not wider than WIDTH

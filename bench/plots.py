@@ -37,7 +37,7 @@ def plots() -> list[str]:
 
 
 def _bars(axes, title: str, values: dict[str, float], colour: str = DARK) -> None:
-    """Horizontal bars, the first on top, each with its value."""
+    """Draw horizontal bars, the first on top, each with its value."""
     places = range(len(values), 0, -1)
     axes.set_title(title)
     axes.set_yticks(list(places), list(values), fontsize=8)

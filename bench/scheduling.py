@@ -74,7 +74,7 @@ def scheduling() -> dict:
 
 
 def numbers() -> dict[str, int]:
-    """Tasks of each shape, as bench/shapes has them."""
+    """Return the number of tasks of each shape, as bench/shapes has them."""
     scale = float(os.environ.get("BENCH_SCALE", 1))
     return {
         "sequential": max(2, round(40 * scale)),
@@ -84,7 +84,7 @@ def numbers() -> dict[str, int]:
 
 
 def knobs() -> dict:
-    """Each knob alone, on an embedded stack of its own that is otherwise as it is."""
+    """Measure each setting alone, on an embedded stack of its own that is otherwise as it is."""
     os.environ.setdefault("BENCH_SCALE", "0.25")
     counts = numbers()
     del counts["fan"]
@@ -118,7 +118,7 @@ def _noted(times: Path, shape: str) -> list[float]:
 
 
 def _result(count: int, begun: float, noted: list[float]) -> dict:
-    """Tasks a second and the median hop, from the first task to the last; `start_s` is what passed before the first."""
+    """Return tasks a second and the median hop, from the first task to the last; `start_s` is what passed before the first."""
     hops = [later - earlier for earlier, later in pairwise(noted)]
     return {
         "start_s": round(noted[0] - begun, 2),
@@ -141,7 +141,7 @@ def shapes(airflow, counts: dict[str, int], times: Path, name: str = "measured",
     airflow.unpause_all()
 
     def trigger(dag: str, name: str) -> int:
-        """Until it is accepted; returns how often it was refused. On SQLite the answer may be 500: database is locked."""
+        """Start a run, return how often it was refused. On SQLite the answer may be 500: database is locked."""
         for refused in range(120):
             try:
                 airflow.trigger(dag, name)
@@ -175,7 +175,7 @@ def shapes(airflow, counts: dict[str, int], times: Path, name: str = "measured",
 
 @contextmanager
 def _standalone() -> Iterator[tuple]:
-    """`airflow standalone` with nothing set but its folders and ports: SQLite, LocalExecutor. Client, and what it died of."""
+    """Start `airflow standalone` with only folders and ports set (SQLite, LocalExecutor); yield client and what it died of."""
     from answers.stack import dotenv
     from answers.stack.client import Airflow, ApiError
 

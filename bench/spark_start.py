@@ -17,12 +17,13 @@ from datetime import date, timedelta
 from pathlib import Path
 from unittest.mock import patch
 
-PROJECT = Path(__file__).resolve().parents[1]
+from bench.harness import PROJECT
+
 DAY = date(2013, 6, 14)  # not the day that the archive is made with
 
 
 def spark_start() -> dict:
-    """Per Java: the making of the archive, and a day's job without and with it."""
+    """Measure, per Java, the making of the archive, and a day's job without and with it."""
     results = {}
     for which in os.environ.get("BENCH_JAVA", "machine,wheel").split(","):
         with tempfile.TemporaryDirectory() as folder:
@@ -74,7 +75,7 @@ def of_java(which: str, folder: Path) -> dict:
 
 
 def measured(command: list[str], environ: dict[str, str]) -> tuple[float, float]:
-    """CPU seconds of a command with all that it starts, and seconds by the clock."""
+    """Return CPU seconds of a command with all that it starts, and seconds by the clock."""
 
     def cpu() -> float:
         used = resource.getrusage(resource.RUSAGE_CHILDREN)

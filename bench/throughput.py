@@ -23,9 +23,9 @@ from pathlib import Path
 import psutil
 
 from bench.fleet import live
+from bench.harness import PROJECT
 from bench.memory import Peak
 
-PROJECT = Path(__file__).resolve().parents[1]
 GOAL = 2e12 / 86400 / 1e6  # MB/s of two terabytes a day
 FIRST = date(2013, 6, 10)
 DAG = "q07_scale"
@@ -70,7 +70,7 @@ def throughput() -> dict:
 
 
 def stages() -> dict:
-    """Each stage alone, on one chunk; no stack."""
+    """Measure each stage alone, on one chunk; no stack."""
     from answers.operate import generate
 
     copies = round(float(os.environ.get("BENCH_CHUNK_MB", 256)) * 1e6 / generate.BYTES_A_COPY)
@@ -122,7 +122,7 @@ def sustained(settings, airflow, path: str, seconds: float, raw: int) -> dict:
 
 
 def stages_alone(chunk, folder: Path) -> dict:
-    """Each stage on one chunk with nothing beside it, in a process of its own: MB of raw CSV a second, CPU seconds a GB."""
+    """Measure each stage on one chunk, alone and in a process of its own: MB of raw CSV a second, CPU seconds per GB."""
     data = folder / "alone"
     results = {}
     steps: dict[str, Callable] = {

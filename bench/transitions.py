@@ -1,4 +1,4 @@
-"""Every change of state of every task instance of a live stack, recorded by its PostgreSQL: exact, nothing is sampled.
+"""Records every change of state of every task instance of a live stack in its PostgreSQL: exact, nothing is sampled.
 
 Airflow's own history has one start and one end a try: what a task did between a deferral and its resumption is not in it.
 """
@@ -74,7 +74,7 @@ def most_at_once(changes: list[Change], pool: str, states: tuple[str, ...] = OCC
 
 
 def seconds_in(changes: list[Change], states: tuple[str, ...] = ("running",)) -> dict[tuple[str, str, str], float]:
-    """(dag_id, task_id, run_id) -> seconds that the task instance spent in these states, over all its legs and tries."""
+    """Return (dag_id, task_id, run_id) -> seconds that the task instance spent in these states, over all its legs and tries."""
     entered: dict[tuple[str, str, str], datetime] = {}
     spent: dict[tuple[str, str, str], float] = {}
     for change in changes:

@@ -1,4 +1,4 @@
-"""Loaded by Airflow at start-up: imports heavy modules once where tasks are forked, sizes tasks' pods, guards queues.
+"""Imports heavy modules once where tasks are forked, sizes tasks' pods, guards queues. Airflow loads it at start-up.
 
 Tasks fork from the executor's process (LocalExecutor: the scheduler; Celery: the worker), DAG files are parsed in forks
 of the DAG processor. What a DAG file and its hooks import is paid by every task of such a file; imported here it is paid

@@ -90,7 +90,7 @@ def land(carrier: str, feed: str, data_root: str, **context) -> dict:
 
 @task
 def transform(**context) -> dict:
-    """Types, UTC, weather and aircraft for what was landed for this date; says where, for `publish`."""
+    """Transform what was landed for this date: types, UTC, weather, aircraft. Return its folder, for `publish`."""
     from include.flights.days import local_days
     from include.flights.engine import transform_files
     from plugins.events import latest_of_day
@@ -105,7 +105,7 @@ def transform(**context) -> dict:
 
 @task
 def total(table: str, carriers: list[str], keys: dict[str, str], **context) -> list[dict]:
-    """One partition of a fleet table for this run's day; without one, for the days of the events and those that were missed."""
+    """Total one partition of a fleet table for this run's day; without one, the days of the events and the missed ones."""
     from include.fleet.totals import missed_days, publish_totals
     from include.flights.days import local_days
     from plugins.events import announce, days_of_events
@@ -126,7 +126,7 @@ def total(table: str, carriers: list[str], keys: dict[str, str], **context) -> l
 
 
 def ingest_dag(member: Member) -> None:
-    """Root of a carrier's day."""
+    """Make the DAG that lands a carrier's day: the root."""
     with dag_of(member):
         paths = "{{ var.value.flights_feed }}", "{{ var.value.data_root }}"
         work = land.override(outlets=[landed(member.key)], pool=fleet.settings.pool)(member.key, *paths)
@@ -134,7 +134,7 @@ def ingest_dag(member: Member) -> None:
 
 
 def transform_dag(member: Member) -> None:
-    """Must have the landing of the same date: a sensor."""
+    """Make the DAG that needs the landing of the same date: a sensor."""
     (upstream,) = member.waits_for
     with dag_of(member):
         work = transform.override(inlets=[landed(member.key)], pool=fleet.settings.pool)()
@@ -145,13 +145,13 @@ def transform_dag(member: Member) -> None:
 
 
 def report_dag(member: Member) -> None:
-    """Nothing waits for it, and any day that was published is worth a report: an event."""
+    """Make the DAG that reports any day that was published, and that nothing waits for: an asset event."""
     with dag_of(member, schedule=[published(member.key)]):
         total.override(task_id="report", pool="warehouse")(*fleet.products(member)[0])
 
 
 def rollup_dag(member: Member) -> None:
-    """Must have the same date of all that it adds up: sensors, which fan out and in through EmptyOperators."""
+    """Make the DAG that needs the same date of all that it adds up: sensors, which fan out and in through EmptyOperators."""
     with dag_of(member):
         sensors = [wait_for(members[upstream]) for upstream in member.waits_for]
         airports, hours = fleet.products(member)

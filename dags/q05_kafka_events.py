@@ -92,9 +92,9 @@ with DAG(
 
     @task(pool="warehouse", retries=10, retry_delay=AGAIN)
     def process_message(dag_run=None) -> dict:
-        """Handle the message that the run's conf points at; return its offset."""
-        from plugins.kafka import handle_messages, one_message
+        """Handle the message, or the batch, that the run's conf points at; return its offsets."""
+        from plugins.kafka import handle_messages, posted_messages
 
-        return handle_messages(one_message(dag_run.conf or {}), dag_run)[0]
+        return handle_messages(posted_messages(dag_run.conf or {}), dag_run)[0]
 
     process_message()

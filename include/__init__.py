@@ -1,1 +1,1 @@
-"""The business of airflow-answers in plain Python: importable and testable without Airflow."""
+"""Holds the business of airflow-answers in plain Python: importable and testable without Airflow."""

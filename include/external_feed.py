@@ -48,7 +48,7 @@ def without_secrets(feed: str) -> str:
 
 
 def pause_after(looks: int, first: float, longest: float) -> float:
-    """Seconds to wait after `looks` looks: doubling from `first` to `longest`, of it a random half to all.
+    """Return the seconds to wait after `looks` looks: they double from `first` to `longest`, of it a random half to all.
 
     The randomness keeps sensors that began together from asking together for ever.
     """

@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TextIO
 
@@ -50,13 +51,29 @@ def write_atomically(file: Path, content: str, mode: int = 0o644, durable: bool 
             os.fsync(stream.fileno())
 
 
+def package_folder(name: str) -> Path | None:
+    """Find the folder of an installed package without importing it; None where it is not installed."""
+    spec = find_spec(name)
+    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
+
+
+def lock_note(file: Path) -> str | None:
+    """Return what the process that holds the lock of a file has written into it; None where nobody holds it."""
+    with suppress(FileNotFoundError), file.open(encoding="utf-8") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return stream.read()
+    return None
+
+
 @contextmanager
 def exclusive_lock(
-    file: Path, taken: Callable[[str], Exception], note: str | None = None, seconds: float = 0
+    file: Path, error_if_taken: Callable[[str], BaseException], note: str | None = None, seconds: float = 0
 ) -> Iterator[TextIO]:
     """Hold the lock of a file for the block. It ends with the process, however that ends. Makes the file where it is missing.
 
-    :param taken: makes the error where another process holds the lock, from what that one has written into the file
+    :param error_if_taken: makes the error where another process holds the lock, from what that one has written into the file
     :param note: is written into the file, for those who find it locked; None leaves the content as it is
     :param seconds: to wait for the lock
     :returns: the open file; a child process that inherits it holds the lock, too
@@ -68,7 +85,7 @@ def exclusive_lock(
                 break
         else:
             stream.seek(0)
-            raise taken(stream.read().strip())
+            raise error_if_taken(stream.read().strip())
         if note is not None:
             stream.truncate(0)
             stream.write(note)

@@ -53,7 +53,7 @@ def make_clock(instant: str | None = None) -> Clock:
 
 
 def owed_refunds(client: Client, day: date) -> list[dict[str, Any]]:
-    """Airlines with flights whose fare is to be paid back: carrier, cancelled, late (counts), by carrier.
+    """Find the airlines with flights whose fare is to be paid back: carrier, cancelled, late (counts), by carrier.
 
     :param day: local date of the scheduled departure
     :raises DayMissing: question 1 has not published the day
@@ -70,7 +70,7 @@ def owed_refunds(client: Client, day: date) -> list[dict[str, Any]]:
 
 
 def make_notices(rows: list[dict[str, Any]], day: date, now: Clock) -> list[dict[str, Any]]:
-    """One notice an airline: what `owed_refunds` found, with `id`, `day`, `pay_by` and `days_left`, negative once it is overdue.
+    """Make one notice per airline: what `owed_refunds` found, with `id`, `day`, `pay_by` and `days_left` (below 0: overdue).
 
     The last day to pay ends at midnight in New York, wherever this runs.
     """

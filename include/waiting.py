@@ -1,4 +1,4 @@
-"""Waits for conditions. The one place that knows how long: every patience of this project scales with the machine.
+"""Waits for conditions, and scales every timeout of this project with the speed of the machine.
 
 Seconds in the code are those of the machine that the recorded figures were taken on (2 cores). Another machine, or this
 one while it is busy or throttled, gets as many times longer as a short piece of work takes there. Nothing is measured
@@ -8,7 +8,7 @@ before a wait has used up its seconds, so that waiting costs nothing where the m
 - `poll(seconds)` is for loops that do something at each look: `for _ in poll(seconds): ...`.
 - `Deadline(seconds)` is for any other loop: `while not deadline.passed(): ...`.
 - `patience(seconds)` is for a timeout that has to be given as a number, e.g. of `subprocess.run`. It measures at once.
-- `exactly(seconds)` is a deadline that a person asked for in seconds: it does not scale.
+- `exact_deadline(seconds)` is a deadline that a person asked for in seconds: it does not scale.
 
 `ANSWERS_PATIENCE` overrides what is measured: 1 is the recorded machine, 3 waits three times as long.
 Time is the monotonic clock's: a wall clock that jumps neither ends a wait nor prolongs it.
@@ -110,12 +110,12 @@ class Deadline:
 
     @property
     def seconds(self) -> float:
-        """The seconds that are granted so far."""
+        """Return the seconds that are granted so far."""
         return self._seconds * self._factor
 
     @property
     def elapsed(self) -> float:
-        """The seconds since the beginning."""
+        """Return the seconds since the beginning."""
         return time.monotonic() - self._began
 
     def passed(self) -> bool:
@@ -159,7 +159,7 @@ def wait_until(
     :param say: is told every ten seconds that the wait goes on
     :param detail: is asked, once the wait was in vain, for more to say
     :param error: makes the exception of a message
-    :raises WaitedInVain: it does not come true in time (or what `error` makes)
+    :raises WaitTimeout: it does not come true in time (or what `error` makes)
     """
     deadline, told = Deadline.of(seconds), 0.0
     for _ in poll(deadline, pause):

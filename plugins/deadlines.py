@@ -1,4 +1,4 @@
-"""RunDue: what a deadline counts from. Registered with Airflow by plugins/answers_plugin.py."""
+"""Defines RunDue, the instant from which a deadline counts. plugins/answers_plugin.py registers it with Airflow."""
 
 from __future__ import annotations
 

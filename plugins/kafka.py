@@ -1,4 +1,4 @@
-"""Kafka for tasks: the connection, and the one processing function with the warehouse opened around it."""
+"""Gives tasks Kafka: the connection, and the one processing function with the warehouse opened around it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def handle_messages(find: Find, dag_run: Any) -> tuple[dict[str, Any], list[Slic
 
 
 def backlog(topic: str) -> Find:
-    """From behind the last message that the inbox knows to the end of the topic."""
+    """Make the `find` that selects everything after the last message that the inbox knows."""
 
     def find(opts: Options, client: Client) -> list[Slice]:
         from include.flight_status import broker, process
@@ -49,7 +49,7 @@ def backlog(topic: str) -> Find:
 
 
 def uncommitted(topic: str, group: str) -> Find:
-    """From what a consumer group has committed to the end of the topic."""
+    """Make the `find` that selects everything after what a consumer group has committed."""
 
     def find(opts: Options, client: Client) -> list[Slice]:
         from include.flight_status import broker
@@ -59,8 +59,8 @@ def uncommitted(topic: str, group: str) -> Find:
     return find
 
 
-def one_message(place: Mapping[str, Any]) -> Find:
-    """Find the one message at {"topic", "topic_id", "partition", "offset"}.
+def posted_messages(place: Mapping[str, Any]) -> Find:
+    """Find the message at {"topic", "topic_id", "partition", "offset"}, or with "last" those from `offset` to `last`.
 
     :raises include.flight_status.broker.MessageGone: the topic is gone, or was made again: another message is there now
     """
@@ -76,7 +76,8 @@ def one_message(place: Mapping[str, Any]) -> Find:
             raise broker.MessageGone(str(error)) from error
         if now.id != place["topic_id"]:
             raise broker.MessageGone(f"{now.name} was deleted and made again: its message {dict(place)} is gone")
-        return [broker.Slice(now.name, place["partition"], place["offset"], place["offset"] + 1)]
+        stop = place.get("last", place["offset"]) + 1
+        return [broker.Slice(now.name, place["partition"], place["offset"], stop)]
 
     return find
 

@@ -1,4 +1,4 @@
-"""Objects by their address: file://, s3:// and gs://, through Airflow's ObjectStoragePath."""
+"""Reads objects by their address (file://, s3://, gs://), through Airflow's ObjectStoragePath."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def object_at(url: str) -> ObjectStoragePath:
 
 
 def _google(connection: str | None) -> GCSFileSystem:
-    """Google's storage as a connection describes it; without one, with the credentials that the machine has.
+    """Make Google's file system as a connection describes it; without one, with the credentials that the machine has.
 
     Of the connection's extra: `project`, `endpoint_url` (of an emulator) and `token` as gcsfs takes it.
     """

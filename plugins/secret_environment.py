@@ -1,4 +1,4 @@
-"""Secrets for a program that a task starts: put into its environment at the last moment, and nowhere else.
+"""Puts secrets into the environment of a program that a task starts, at the last moment, and nowhere else.
 
 Not on its command line, which every user of the machine can list. Not through a template: what is rendered is stored and
 shown. The secret is looked up when the task runs, and Airflow's log masks it from then on.

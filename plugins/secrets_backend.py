@@ -1,10 +1,10 @@
-"""The official backend for AWS SSM Parameter Store, made loud: what it cannot read is an error, not "isn't defined".
+"""Reads secrets from AWS SSM Parameter Store as the official backend does, and raises if the store cannot be read.
 
-Airflow asks its secrets backends one after the other and takes an exception of one for "not here": an outage of the store
-is logged at DEBUG, then the environment and the metadata database are asked, and the task says that the connection isn't
+Airflow asks its secrets backends one after the other. An exception of one counts as "not here": an outage of the store is
+logged at DEBUG, then the environment and the metadata database are asked, and the task says that the connection isn't
 defined, or runs with an old value that somebody left there. Only `AirflowSecretsBackendAccessDenied` ends the search.
-So everything but an honest "there is no such parameter" becomes that. Airflow's configuration names this class, so every
-process of Airflow imports this file at its start: no boto3 before the first parameter is wanted.
+So every error of the store becomes that one, except "there is no such parameter". Airflow's configuration names this class, so
+every process of Airflow imports this file at its start: no boto3 before the first parameter is wanted.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ParameterStoreBackend(SystemsManagerParameterStoreBackend):
 
     @cached_property
     def client(self) -> Any:
-        """An SSM client that is patient for a bounded time; the official one leaves botocore's defaults."""
+        """Return an SSM client that is patient for a bounded time; the official one leaves botocore's defaults."""
         import boto3
         import botocore.session
         from airflow.providers.amazon.aws.hooks.base_aws import SessionFactory
@@ -104,7 +104,7 @@ class ParameterStoreBackend(SystemsManagerParameterStoreBackend):
 
 @cache
 def models() -> Any:
-    """Botocore's description of SSM, read once a process; forks of one that did (see `preload`) have it already."""
+    """Return botocore's description of SSM, read once a process; forks of one that did (see `preload`) have it already."""
     import botocore.loaders
 
     return botocore.loaders.create_loader()

@@ -16,11 +16,10 @@ import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from hashlib import sha256
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from include.files import user_cache
+from include.files import package_folder, user_cache
 
 LARGEST_TOTAL = 300 << 20  # bytes of all archives together
 FLAGS = "spark.driver.extraJavaOptions"
@@ -74,10 +73,8 @@ def archive_key(conf: Mapping[str, str], environ: Mapping[str, str] = os.environ
 
 def spark_home(environ: Mapping[str, str] = os.environ) -> Path | None:
     """Return the folder of the Spark that spark-submit runs."""
-    if given := environ.get("SPARK_HOME"):
-        return Path(given)
-    spec = find_spec("pyspark")
-    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
+    given = environ.get("SPARK_HOME")
+    return Path(given) if given else package_folder("pyspark")
 
 
 def find_archive(conf: Mapping[str, str], environ: Mapping[str, str] = os.environ) -> Path | None:

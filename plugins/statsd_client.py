@@ -1,4 +1,4 @@
-"""A StatsD client that outlives its receiver: `[metrics] statsd_custom_client_path`."""
+"""Extends the StatsD client to outlive its receiver: `[metrics] statsd_custom_client_path`."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 The execution API of Airflow 3.3.2 checks that a task's token is valid, and that a task changes only its own state. All else
 is open to every task: `has_connection_access` and `has_variable_access` (airflow/api_fastapi/execution_api/routes) return
-True, and the route that starts a run asks for no permission. This middleware stands before these routes. It takes the
-task's id from the token and leaves the signature to the route behind it: that one refuses a forged token.
+True, and the route that starts a run asks for no permission. This middleware stands before these routes. It reads the
+task's id from the unverified token. That is safe: the route behind it verifies the signature.
 
 The DAG processor and the triggerer ask no API server, but the database: the rules do not hold there.
 """
@@ -17,11 +17,14 @@ import json
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field, fields
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID
+
+from pydantic import ValidationError
+
+from include.documents import Strict, error_lines, read_yaml
 
 FILE = Path(__file__).resolve().parents[1] / "config/task_access.yaml"
 # Of an ASGI path, which is decoded already. The routes are those of airflow/api_fastapi/execution_api/routes/__init__.py.
@@ -34,36 +37,28 @@ Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
-@dataclass(frozen=True)
-class Rules:
-    """Holds which DAGs may use what, by name."""
+class Rules(Strict):
+    """Holds which DAGs may use what: name -> DAG ids."""
 
-    connections: Mapping[str, list[str]] = field(default_factory=dict)
-    variables: Mapping[str, list[str]] = field(default_factory=dict)
-    queues: Mapping[str, list[str]] = field(default_factory=dict)
-    changed_variables: Mapping[str, list[str]] = field(default_factory=dict)
-    runs: Mapping[str, list[str]] = field(default_factory=dict)
-    xcoms: Mapping[str, list[str]] = field(default_factory=dict)
+    connections: Mapping[str, list[str]] = {}
+    variables: Mapping[str, list[str]] = {}
+    queues: Mapping[str, list[str]] = {}
+    changed_variables: Mapping[str, list[str]] = {}
+    runs: Mapping[str, list[str]] = {}
+    xcoms: Mapping[str, list[str]] = {}
 
     @classmethod
     def read(cls, file: Path) -> Rules:
         """Read the rules of a file.
 
-        :raises ValueError: naming the file and what is wrong; no rule is a right that nobody meant to give
+        :raises ValueError: naming the file and what is wrong, a key that is given twice among it: a typo must not grant a right
         """
-        import yaml
-
-        document = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-        unknown = sorted(set(document) - {each.name for each in fields(cls)})
-        if unknown:
-            raise ValueError(
-                f"{file}: unknown key {', '.join(unknown)}; there are {[each.name for each in fields(cls)]}"
-            )
-        for key, rules in document.items():
-            for name, dags in rules.items():
-                if not isinstance(dags, list) or not all(isinstance(dag, str) for dag in dags):
-                    raise ValueError(f"{file}: {key}.{name} must be a list of DAG ids, not {dags!r}")
-        return cls(**document)
+        try:
+            return cls.model_validate(read_yaml(file, file) or {})
+        except ValidationError as error:
+            known = ", ".join(cls.model_fields)
+            lines = "\n  ".join(error_lines(error))
+            raise ValueError(f"{file}: should have lists of DAG ids by name below {known}\n  {lines}") from error
 
     def may_use_queue(self, dag_id: str, queue: str) -> bool:
         """Tell whether tasks of a DAG may say that they belong into a queue."""

@@ -1,4 +1,4 @@
-"""The warehouse of a connection, for operators and tasks."""
+"""Opens the warehouse of a connection, for operators and tasks."""
 
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 """Tells what all tests share: a scratch home, a metadata database, one Spark session, one embedded warehouse, doctored feeds."""
 
+import gc
 import gzip
 import json
 import os
@@ -68,7 +69,12 @@ def pytest_runtest_makereport(item, call):
 
 
 def pytest_sessionfinish() -> None:
-    """Leave nothing behind."""
+    """Leave nothing behind. An engine of the warehouse that a test has left open would write to its folder once more."""
+    if "chdb" in sys.modules:
+        from chdb.state.sqlitelike import Connection
+
+        for connection in [each for each in gc.get_objects() if type(each) is Connection]:
+            connection.close()
     shutil.rmtree(HOME, ignore_errors=True)
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from answers.checkout import ROOT, is_exercise
@@ -59,9 +61,10 @@ def list_(
     as_json: AsJson = False,
 ) -> None:
     """Show the tickets: level, question, title. Nothing that spoils them."""
-    from answers.exercise import catalogue
+    from answers.exercise import catalogue, session
 
     with readable():
+        session.require_kit(ROOT, "the list of tickets")
         tickets = [ticket.exercise for ticket in catalogue.load_all(ROOT) if not ticket.exercise.draft]
     chosen = [e for e in tickets if level in (None, e.level) and question in (None, e.question)]
     chosen.sort(key=lambda e: (e.level, e.question))
@@ -133,7 +136,8 @@ def check(
         workspace = submitted.take_in(ROOT, submission) if submission else copies.find(folder)
         if not as_json:
             out.print(session.heading(workspace), style="bold", markup=False)
-        done = session.check(ROOT, workspace, None if as_json else lambda stage: _show(stage, full))
+        with _progress(as_json):
+            done = session.check(ROOT, workspace, None if as_json else lambda stage: _show(stage, full))
     if as_json:
         print_json(done.as_data(public=not full))
     else:
@@ -143,9 +147,18 @@ def check(
     raise typer.Exit(done.exit_code)
 
 
+@contextmanager
+def _progress(quiet: bool) -> Iterator[None]:
+    """Show on a terminal that the check is at work, and for how long."""
+    columns = SpinnerColumn(), TextColumn("your code is run, then judged"), TimeElapsedColumn()
+    with Progress(*columns, console=out, transient=True, disable=quiet or not out.is_terminal) as shown:
+        shown.add_task("", total=None)
+        yield
+
+
 def _show(stage: Stage, full: bool) -> None:
-    out.print(f"{MARKS[stage.verdict]} {stage.id:<14}", end=" ", highlight=False)
-    out.print(stage.holds, markup=False, highlight=False, soft_wrap=True)
+    line = f"{MARKS[stage.verdict]} {stage.id:<14} {escape(stage.holds)}"
+    out.print(line, highlight=False, soft_wrap=True)
     for word, text in (("seen", stage.seen), ("because", stage.because)):
         if text and stage.verdict != "not looked at":
             out.print(f"                 {word}: {text}", style="dim", markup=False, highlight=False, soft_wrap=True)
@@ -159,18 +172,24 @@ def _show(stage: Stage, full: bool) -> None:
 def hint(
     folder: Here = Path(),
     show: Annotated[bool, typer.Option("--list", help="Only those that were shown.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Show the next hint. The report says which were asked for; nothing is taken off for them."""
     from answers.exercise import workspace as copies
 
     with readable():
         workspace = copies.find(folder)
-        if show:
-            for used in workspace.note.get("hints_used", []):
-                out.print(f"hint {used['hint']} after {used['minute']:.0f} minutes", highlight=False)
-            return
-        _, number, text = copies.next_hint(workspace)
-    out.print(f"hint {number}: {text}", markup=False, highlight=False, soft_wrap=True)
+        number, text = 0, ""
+        if not show:
+            workspace, number, text = copies.next_hint(workspace)
+    used = workspace.note.get("hints_used", [])
+    if as_json:
+        print_json({"hint": number or None, "text": text or None, "used": used})
+    elif show:
+        for each in used:
+            out.print(f"hint {each['hint']} after {each['minute']:.0f} minutes", highlight=False)
+    else:
+        out.print(f"hint {number}: {text}", markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -178,6 +197,7 @@ def reset(
     files: Annotated[list[str] | None, typer.Argument(metavar="[FILE]...", help="Paths from the copy's root.")] = None,
     folder: Annotated[Path, typer.Option("--in", metavar="DIR", help="The working copy.")] = Path(),
     everything: Annotated[bool, typer.Option("--all", help="All files.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Put files back to how they were handed out. What was there is kept as a Git ref first."""
     from answers.exercise import workspace as copies
@@ -188,6 +208,9 @@ def reset(
             raise ExerciseError("name the files to put back, or give --all")
         workspace = copies.find(folder)
         kept, changed = copies.reset(workspace, list(files or []))
+    if as_json:
+        print_json({"put_back": changed, "kept_at": kept})
+        return
     for name in changed:
         out.print(f"put back {name}", markup=False, highlight=False)
     out.print(f"what was there: git show --stat {kept}", style="dim", markup=False, highlight=False)
@@ -215,13 +238,18 @@ def status(folder: Here = Path(), as_json: AsJson = False) -> None:
 def submit(
     folder: Here = Path(),
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="The new file (beside the copy).")] = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Take-home: pack the work into one file, and say what is in it."""
+    """Pack a take-home's work into one file, and say what is in it."""
     from answers.exercise import submitted
     from answers.exercise import workspace as copies
 
     with readable():
         file, changed = submitted.pack(copies.find(folder), to)
+    if as_json:
+        names = [dict(zip(("status", "file"), line.split("\t", 1), strict=True)) for line in changed]
+        print_json({"submission": str(file), "changed": names})
+        return
     for line in changed:
         out.print(line, markup=False, highlight=False)
     out.print(

@@ -94,9 +94,15 @@ def audit(
 
 
 @app.command()
-def relay(most: Annotated[int | None, typer.Option(help="End after so many messages.")] = None) -> None:
-    """Relay messages to Airflow's REST API in the foreground, until Ctrl-C."""
-    from answers.operate.relay import RunNotTaken
+def relay(
+    most: Annotated[int | None, typer.Option(help="End after so many messages.")] = None,
+    batch: Annotated[
+        int, typer.Option(min=1, max=10_000, help="Messages of a partition that a run is given at most.")
+    ] = 1,
+    wait: Annotated[int, typer.Option(min=0, max=60_000, help="Milliseconds that a batch waits for more.")] = 0,
+) -> None:
+    """Relay messages to Airflow's REST API in the foreground, until Ctrl-C: a run for each, or for each batch."""
+    from answers.operate.relay import Batches, RunNotTaken
     from answers.operate.relay import relay_messages as run
     from answers.stack.client import Airflow, ApiError
     from answers.stack.connections import kafka_options
@@ -104,7 +110,8 @@ def relay(most: Annotated[int | None, typer.Option(help="End after so many messa
     with _readable_kafka_errors():
         try:
             with interruptible():
-                out.print(f"{run(Airflow(), kafka_options(), most)} relayed")
+                relayed = run(Airflow(), kafka_options(), most, Batches(batch, wait / 1000))
+                out.print(f"{relayed} relayed")
         except KeyboardInterrupt:
             return
         except RunNotTaken as error:

@@ -1,4 +1,4 @@
-"""Question 1: runs some real days, one of them twice, and shows each claim in the data."""
+"""Runs some real days, one of them twice, and shows each claim in the data (question 1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Question 2: writes punctual reports and a late one, and computes the compliance from their history."""
+"""Writes punctual reports and a late one, and computes the compliance from their history (question 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Question 3: runs one day on all three paths, then again with another document, and shows each claim."""
+"""Runs one day on all three paths, then again with another document, and shows each claim (question 3)."""
 
 from __future__ import annotations
 

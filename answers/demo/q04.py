@@ -1,4 +1,4 @@
-"""Question 4: runs the part of the fleet that `headline` needs, for one real day, and shows each claim."""
+"""Runs the part of the fleet that `headline` needs, for one real day, and shows each claim (question 4)."""
 
 from __future__ import annotations
 

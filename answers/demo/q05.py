@@ -1,4 +1,4 @@
-"""Question 5: sends many messages on each of the three ways, some of them broken, and audits what became of them."""
+"""Sends many messages on each of the three ways, some of them broken, and audits what became of them (question 5)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Question 6: signs a delivery with a secret, rotates the secret, signs again, and looks for both secrets everywhere."""
+"""Signs a delivery with a secret, rotates the secret, signs again, and looks for both secrets everywhere (question 6)."""
 
 from __future__ import annotations
 

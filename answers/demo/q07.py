@@ -1,4 +1,4 @@
-"""Question 7: loads a generated feed, two real days 400 times, with the warehouse's engine; shows totals and rate."""
+"""Loads a generated feed, two real days 400 times, with the warehouse's engine; shows totals and rate (question 7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Question 8: publishes a day that lacks an airline; it is found, rolled back and reported, and a person can undo that."""
+"""Publishes a day that lacks an airline; it is found, rolled back and reported, and a person can undo that (question 8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Question 9: sends one day's notices with two clocks, checks the DAGs, and runs tests of the first tier."""
+"""Sends one day's notices with two clocks, checks the DAGs, and runs tests of the first tier (question 9)."""
 
 from __future__ import annotations
 

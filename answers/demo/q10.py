@@ -1,4 +1,4 @@
-"""Question 10: deploys a breaking change while a run is in its middle, and rolls it back."""
+"""Deploys a breaking change while a run is in its middle, and rolls it back (question 10)."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Question 10: DAGs from Git by commit, and a deploy that checks, ships, verifies and undoes (`answers deploy`)."""
+"""Ships DAGs from Git by commit: `answers deploy` checks, ships, verifies and undoes (question 10)."""

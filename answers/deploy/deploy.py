@@ -1,4 +1,4 @@
-"""One deploy: check -> plan -> pause what is incompatible -> ship -> verify -> resume; undone where it fails.
+"""Runs one deploy: check -> plan -> pause what is incompatible -> ship -> verify -> resume; undone where it fails.
 
 Every step is in the journal before the next begins, so that a deploy which was killed anywhere is finished by the same
 command, or undone by `--rollback`. Shipping is one update of a Git reference: Airflow sees the old commit or the new one.
@@ -252,7 +252,7 @@ class Deploy:
         self._say(f"shipped {self._repository.name(state.new)}")
 
     def _verify(self, state: State) -> None:
-        """Airflow has every DAG at the new commit, without an import error, and the canary's run succeeds there."""
+        """Wait until Airflow has every DAG at the new commit, without an import error, and let the canary run there."""
         state = self._reread(state.id)
         since = datetime.fromisoformat(state.steps["shipping"]["at"])
         self._await_commit(state, state.new, state.steps["planned"]["dags"], since)

@@ -57,7 +57,7 @@ class Journal:
     def locked(self) -> Iterator[None]:
         """Hold the lock that keeps two deploys apart. It ends with the process, however that ends.
 
-        :raises Busy: another process holds it
+        :raises JournalLocked: another process holds it
         """
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with exclusive_lock(self.folder / "lock", JournalLocked, f"process {os.getpid()}"):
@@ -73,7 +73,7 @@ class Journal:
             os.fsync(file.fileno())
 
     def entries(self) -> list[dict[str, Any]]:
-        """Every entry, the oldest first. A last line that a crash cut off does not count."""
+        """Return every entry, the oldest first. A last line that a crash cut off does not count."""
         try:
             lines = self.file.read_text(encoding="utf-8").split("\n")
         except FileNotFoundError:
@@ -81,7 +81,7 @@ class Journal:
         return [json.loads(line) for line in lines[:-1]]
 
     def deploys(self) -> list[State]:
-        """Every deploy, the oldest first."""
+        """Return every deploy, the oldest first."""
         found: dict[str, State] = {}
         for entry in self.entries():
             step = entry["step"]

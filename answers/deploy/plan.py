@@ -1,4 +1,4 @@
-"""The plan of a deploy: the new commit checked and compared with the one in force, both away from the server."""
+"""Plans a deploy: checks the new commit and compares it with the one in force, both away from the server."""
 
 from __future__ import annotations
 

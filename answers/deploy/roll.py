@@ -1,4 +1,4 @@
-"""Celery workers of docker compose, replaced one by one by those of another image tag (`answers roll --image TAG`).
+"""Replaces docker compose's Celery workers one by one by those of another image tag (`answers roll --image TAG`).
 
 A new worker is healthy before an old one gets its SIGTERM; that one takes no new task, ends those that it has, and goes
 (Celery's warm shutdown). At no time are there fewer workers than before.
@@ -133,7 +133,7 @@ class Compose:
         self._compose(*arguments, "--scale", f"{service}={count}", service, environment={"IMAGE_TAG": tag})
 
     def stop(self, worker: Worker, grace: int) -> int:
-        """SIGTERM, and SIGKILL after `grace` seconds; returns the exit code."""
+        """Stop a worker: SIGTERM, and SIGKILL after `grace` seconds. Return its exit code."""
         self._docker("stop", "--time", str(grace), worker.id)
         return int(self._docker("inspect", "--format", "{{.State.ExitCode}}", worker.id).stdout)
 

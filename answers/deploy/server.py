@@ -51,7 +51,7 @@ class Server:
             self._airflow.parse_file(token)
 
     def import_errors(self, since: datetime) -> dict[str, str]:
-        """Files of the bundle that could not be parsed since an instant -> the last line of the error."""
+        """Return the files of the bundle that could not be parsed since an instant -> the last line of the error."""
         return {
             each["filename"]: each["stack_trace"].strip().splitlines()[-1]
             for each in self._airflow.import_errors()

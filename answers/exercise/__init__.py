@@ -1,1 +1,1 @@
-"""Tickets for an interview: "change this DAG", judged by what the change does, and proven from both sides."""
+"""Hands out tickets for an interview ("change this DAG"), and judges a change by what it does."""

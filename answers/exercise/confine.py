@@ -21,14 +21,17 @@ CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # the same numbers on x
 RULE_PATH, RULE_PORT = 1, 2
 NO_NEW_PRIVILEGES, SUBREAPER, DEATH_SIGNAL = 38, 36, 1  # prctl(2)
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1 << 0, 1 << 1, 1 << 2, 1 << 3
-NEW_USER, NEW_NETWORK = 0x10000000, 0x40000000  # unshare(2)
+NEW_USER, NEW_NETWORK, NEW_MOUNTS = 0x10000000, 0x40000000, 0x00020000  # unshare(2)
+PRIVATE_FROM_HERE, NO_SUID_NO_DEVICES = 0x44000, 0x6  # mount(2)
 SET_FLAGS, UP_AND_RUNNING = 0x8914, 0x41  # netdevice(7)
 TRUNCATE, IOCTL_DEVICE, CONNECT_TCP = 1 << 14, 1 << 15, 1 << 1
 READING = EXECUTE | READ_FILE | READ_DIR
 ON_FILES = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEVICE
 SCOPED = 0b11  # abstract sockets and signals of processes outside
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc", "/opt", "/proc", "/sys", "/dev")
-DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/shm", "/dev/tty")  # noqa: S108
+DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/tty")
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
+SHARED_BYTES = 256 << 20
 LARGEST_FILE = 1 << 30  # bytes
 OPEN_FILES = 4096
 # What a program needs of the environment. Everything else may be a secret or a connection of whoever runs the check.
@@ -76,6 +79,17 @@ def leave_network() -> bool:
     except OSError:
         return False
     return True
+
+
+def own_shared_memory() -> bool:
+    """Give this process a /dev/shm of its own, of a limited size, that ends with it. False where the kernel refuses."""
+    if not sys.platform.startswith("linux"):
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(NEW_MOUNTS) or libc.mount(None, b"/", None, PRIVATE_FROM_HERE, None):
+        return False
+    size = f"size={SHARED_BYTES}".encode()
+    return not libc.mount(b"tmpfs", os.fsencode(SHARED_MEMORY), b"tmpfs", NO_SUID_NO_DEVICES, size)
 
 
 def gather_orphans() -> None:

@@ -52,6 +52,7 @@ class Driver:
         self.costs: dict[str, list[float]] = {}  # seconds by the clock and of CPU, by step
         self.ports: list[int] | None = [] if request["tier"] in ("parse", "call", "dag") else None
         self.servers: list[int] = []  # processes of this probe that outlive a step
+        self.shared_memory: list[Path] = []  # folders: this probe's own, or none
         self._patience: float = request["patience"]
 
     def inside(self, name: str, function: Callable[..., Any], *arguments: Any, seconds: float = SECONDS) -> Recorded:
@@ -110,7 +111,8 @@ class Driver:
             os.closerange(4, 4096)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_DFL)
-            confine.confine([*confine.interpreter(), *steps.caches()], [self.project, self.home], self.ports)
+            write = [self.project, self.home, *self.shared_memory]
+            confine.confine([*confine.interpreter(), *steps.caches()], write, self.ports)
             os.chdir(self.home)
             payload = _as_bytes(function(*arguments))
         except BaseException as error:  # the candidate's code may raise anything

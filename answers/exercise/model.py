@@ -1,4 +1,4 @@
-"""Models of a ticket's files: exercise.yaml and wrong.yaml. Strict, so that a typing error is an error."""
+"""Models a ticket's files, exercise.yaml and wrong.yaml, strictly: a key that is misspelt is an error."""
 
 from __future__ import annotations
 

@@ -203,6 +203,8 @@ def main() -> None:
     alone = confine.leave_network()
     p, ended, why = Probe(request), "done", ""
     p.ports = None if alone else p.ports
+    # What is shared with the machine is closed: a candidate's code could fill it, and leave something there.
+    p.shared_memory = [confine.SHARED_MEMORY] if confine.own_shared_memory() else []
     try:
         _work(p, request["keeps"], request["seconds"])
     except CannotTell as error:

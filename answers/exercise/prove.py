@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -44,6 +44,7 @@ class Proof:
     """Holds what a ticket's proof has found; `problems` is empty where it is proven."""
 
     ticket: str
+    variant: int = 1
     problems: list[str] = field(default_factory=list)
     cases: list[dict[str, Any]] = field(default_factory=list)
     seconds: float = 0.0
@@ -59,24 +60,24 @@ def prove(
     ticket: Ticket,
     number: int = 1,
     jobs: int = 1,
-    only: str | None = None,
+    only: Collection[str] = (),
     say: Callable[[dict[str, Any]], None] = lambda case: None,
 ) -> Proof:
     """Check the untouched project, every design twice, and every wrong answer.
 
     :param number: of the variant.
     :param jobs: how many checks are made at a time.
-    :param only: the name of one design or wrong answer; the rest is not looked at.
+    :param only: names of designs and wrong answers; the rest is not looked at, and nothing is proven.
     :param say: is told of each case as it is known.
     """
-    proof, began = Proof(ticket.id), time.monotonic()
+    proof, began = Proof(ticket.id, number), time.monotonic()
     proof.problems += [] if only else [f"{ticket.folder}: {problem}" for problem in _form(ticket)]
     with tempfile.TemporaryDirectory(prefix="answers-prove-") as folder, ExitStack() as stack:
         start = Path(folder, "start")
         make_start(root, ticket, number, start)
-        cases = [case for case in _cases(ticket) if only in (None, case.name)]
-        if not cases:
-            raise ExerciseError(f"{ticket.id} has neither a design nor a wrong answer {only}")
+        cases = [case for case in _cases(ticket) if not only or case.name in only]
+        if unknown := set(only) - {case.name for case in cases}:
+            raise ExerciseError(f"{ticket.id} has neither a design nor a wrong answer {', '.join(sorted(unknown))}")
         stop, free = threading.Event(), SimpleQueue[Workshop]()
         for job in range(jobs):
             probe, judge = (stack.enter_context(Warm(name)) for name in ("probe", "judge"))

@@ -120,7 +120,7 @@ def _replay(opened: Workspace, commits: list[str]) -> list[str]:
 
 
 def follow_ups(ticket: Ticket, checks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Order the ticket's questions: those about checks that failed at any time come first."""
+    """Sort the ticket's questions: those about checks that failed at any time come first."""
     file = ticket.folder / "INTERVIEWER.md"
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
     failed = {stage["id"] for check in checks for stage in check["stages"] if stage["verdict"] == "wrong"}

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+from answers.checkout import is_exercise
 from answers.exercise import catalogue, fault, measured, workspace
 from answers.exercise.catalogue import ExerciseError, Ticket
 from answers.exercise.changes import between, counts, git
@@ -138,9 +139,17 @@ def status(opened: Workspace) -> dict[str, Any]:
     }
 
 
-def not_yours(what: str) -> ExerciseError:
-    """Return the error of a command that a copy does not have."""
-    return ExerciseError(f"{what}: it is asked for in the checkout that made this copy")
+def require_kit(root: Path, what: str) -> None:
+    """Refuse a command that a copy does not have.
+
+    :raises ExerciseError: the checkout is a copy that was handed out.
+    """
+    if is_exercise(root):
+        raise _not_here(what)
+
+
+def _not_here(what: str) -> ExerciseError:
+    return ExerciseError(f"{what} is with the checkout that made this copy: ask for it there")
 
 
 def solutions(root: Path, id_: str | None, design: str | None, give_up: bool) -> dict[str, str]:
@@ -152,7 +161,7 @@ def solutions(root: Path, id_: str | None, design: str | None, give_up: bool) ->
         opened = workspace.find(Path(asking))
         last = status(opened)["last"]
         if opened.note.get("mode") != "practice":
-            raise not_yours("solutions are the interviewer's")
+            raise _not_here("the solution")
         if not give_up and not (last and last["verdict"] == "holds"):
             raise ExerciseError("nothing holds yet: check again, take a hint, or add --give-up")
         id_ = opened.ticket_id

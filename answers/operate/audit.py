@@ -1,4 +1,4 @@
-"""`answers kafka audit`: broker, warehouse and XCom side by side. Lost, doubled, waiting: each offset is accounted for."""
+"""Compares broker, warehouse and XCom for `answers kafka audit`, and accounts for each offset: lost, doubled, waiting."""
 
 from __future__ import annotations
 
@@ -105,7 +105,12 @@ def runs_of_way(airflow: Airflow, way: str, *states: str) -> list[dict[str, Any]
 
 def _unfinished_places(airflow: Airflow, now: broker.Topic) -> Places:
     confs = [each["conf"] or {} for each in runs_of_way(airflow, "webhook", "queued", "running")]
-    return {(conf["partition"], conf["offset"]) for conf in confs if conf.get("topic_id") == now.id}
+    return {
+        (conf["partition"], offset)
+        for conf in confs
+        if conf.get("topic_id") == now.id
+        for offset in range(conf["offset"], conf.get("last", conf["offset"]) + 1)
+    }
 
 
 def tracked_places(airflow: Airflow, way: str, topic: str) -> Places:

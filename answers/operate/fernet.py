@@ -1,4 +1,4 @@
-"""Rotation of the Fernet key, which encrypts what lies in the metadata database, under a stack that runs.
+"""Rotates the Fernet key, which encrypts what lies in the metadata database, while the stack runs.
 
 A process reads its keys once, at its start: the first of the list encrypts, all of it decrypts. While parts restart one
 after the other, some have the new list and some the old one. "new,old" at once would let the first to restart write what
@@ -65,7 +65,7 @@ def rotate_fernet_key(settings: Settings, say: parts.Say = print) -> int:
 
 
 def encrypted_texts(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Every encrypted text of the metadata database, raw, with where it is: ("variable 7", "gAAAA…")."""
+    """List every encrypted text of the metadata database, raw, with where it is: ("variable 7", "gAAAA…")."""
     import psycopg2
 
     server = psycopg2.connect(settings.database().replace("+psycopg2", ""))

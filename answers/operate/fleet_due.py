@@ -40,7 +40,7 @@ class Published:
     """Holds what the warehouse has for some days."""
 
     flights: Mapping[tuple[str, date], int]
-    """(carrier, day) -> flights in its partition; HALF where its two tables disagree"""
+    """(carrier, day) -> flights in its partition; INCONSISTENT where its two tables disagree"""
     totals: Mapping[str, Mapping[date, str]]
     """DAG -> day -> CURRENT, DIFFERS or MISSING; a day that is in neither has no flights"""
 
@@ -71,7 +71,7 @@ class Duty:
 
     @property
     def key(self) -> tuple[str, date]:
-        """The DAG and the day."""
+        """Return the DAG and the day."""
         return self.member.dag_id, self.day
 
 

@@ -1,4 +1,4 @@
-"""A feed of any size, made from the real flights: seeded, vectorised, and keeping the contract of the real one.
+"""Makes a feed of any size from the real flights. It is seeded and vectorised, and keeps the real feed's contract.
 
 A generated feed is a folder with a feed a day, FOLDER/2013-06-13/{flights,weather,planes,airports}.csv, and that
 day's control totals (include/flights/generated.py), which are taken from the arrays before anything is written. A

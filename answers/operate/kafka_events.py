@@ -19,7 +19,7 @@ EVENT_IDS = uuid.UUID("9f0c5a5e-7d0c-4d57-8c0e-5d5c8f2f3f10")  # of event ids
 
 
 def make_events(count: int, batch: str = "0") -> Iterator[tuple[bytes, bytes]]:
-    """`count` events as (key, value), the key being the flight, so that a flight's events stay in order.
+    """Make `count` events as (key, value), the key being the flight, so that a flight's events stay in order.
 
     :param batch: its name; the same one gives the same event ids
     """

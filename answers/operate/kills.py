@@ -1,4 +1,4 @@
-"""SIGKILL on a seeded random schedule, for the parts of an embedded stack: what the proof of claim 5.4 and the soak share."""
+"""Kills parts of an embedded stack on a seeded random schedule, for the proof of claim 5.4 and for the soak."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Kill:
 
 
 def make_schedule(seed: int, count: int, within: float, parts: tuple[str, ...] = PARTS) -> list[Kill]:
-    """`count` kills over `within` seconds; each part is among every len(parts) of them, in random order."""
+    """Plan `count` kills over `within` seconds: in random order, and each part once among every len(parts) of them."""
     chance = random.Random(seed)  # noqa: S311 (a schedule that can be repeated)
     victims: list[str] = []
     while len(victims) < count:

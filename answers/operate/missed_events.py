@@ -1,4 +1,4 @@
-"""Has the events that a DAG was not given handed over to it.
+"""Hands over to a DAG the asset events that it was not given.
 
 Airflow 3.3 queues a consumer when an event comes, and only if the DAG is not paused at that moment (`AssetManager.
 register_asset_change`); what came meanwhile stays in its table of events. Resuming the DAG queues nothing. The run that the

@@ -34,7 +34,7 @@ class Repair:
     run_id: str | None = None
 
     def document(self) -> dict[str, Any]:
-        """As JSON."""
+        """Return the repair as JSON."""
         return asdict(self) | {"day": str(self.day)}
 
 

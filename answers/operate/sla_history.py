@@ -1,4 +1,4 @@
-"""The history of runs, through Airflow's REST API."""
+"""Reads the history of runs through Airflow's REST API."""
 
 from __future__ import annotations
 

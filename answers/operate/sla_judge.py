@@ -1,4 +1,4 @@
-"""SLA compliance: which share of the scheduled runs was on time, by DAG and ISO week, with the counts behind it.
+"""Judges SLA compliance: the share of scheduled runs that was on time, by DAG and ISO week, with the counts behind it.
 
 Definitions, for each interval that a DAG's timetable schedules:
 
@@ -63,7 +63,7 @@ class Judged:
 
     @property
     def week(self) -> date:
-        """The Monday of the ISO week of the interval's first local day."""
+        """Return the Monday of the ISO week of the interval's first local day."""
         day = self.slot.start.astimezone(ZONE).date()
         return day - timedelta(days=day.weekday())
 
@@ -81,7 +81,7 @@ class Row:
 
     @property
     def scheduled(self) -> int:
-        """Every interval that counts."""
+        """Return the number of intervals that count."""
         return self.on_time + self.late + self.failed + self.missing
 
     @property
@@ -119,7 +119,7 @@ def _judge(slot: Slot, runs: list[Run], within: timedelta, now: datetime) -> Jud
 
 
 def compliance(judged: Iterable[Judged]) -> list[Row]:
-    """Rows by DAG and week, then one a DAG, then one of all DAGs (only where there is more than one)."""
+    """Compute a row per DAG and week, then one per DAG, then one of all DAGs if there is more than one."""
     counts: dict[tuple[str, date | None], Counter[str]] = defaultdict(Counter)
     for each in judged:
         if each.verdict in COUNTED:

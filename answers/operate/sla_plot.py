@@ -1,4 +1,4 @@
-"""The picture: a panel a DAG, a bar a week, with the share on time and the target."""
+"""Draws SLA compliance: a panel per DAG, a bar per week, with the share on time and the target."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Verdicts in the warehouse: one row an interval, and compliance as a view over them."""
+"""Keeps verdicts in the warehouse: one row per interval, and compliance as a view over them."""
 
 from __future__ import annotations
 

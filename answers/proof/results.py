@@ -17,6 +17,7 @@ from answers.proof.anchors import ClaimedTest, claimed_tests, resolve_anchor
 from answers.proof.catalog import CatalogError, Claim, Fault, Question
 from answers.proof.copies import git, project_files
 from answers.proof.runner import TestResult
+from include.files import write_atomically
 
 SCHEMA = 2
 CHANGED = "code changed since"
@@ -123,11 +124,7 @@ def save_results(
     :param verdicts: by fault id, verdict, reason, seconds and failing test.
     """
     results = _merged(snapshot, proofs, verdicts)
-    path = results_path(snapshot.root)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(f".{os.getpid()}.new")
-    new.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
-    new.replace(path)
+    write_atomically(results_path(snapshot.root), json.dumps(results, indent=2) + "\n")
     return with_states(results, snapshot.root, snapshot.questions, snapshot.faults)
 
 

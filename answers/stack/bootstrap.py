@@ -1,6 +1,7 @@
 """Prepares Airflow's metadata database: migrations, pools, variables. Safe to run again; used by both stacks.
 
-Run as `python -m answers.stack.bootstrap`. Environment: ANSWERS_POOLS="fleet=2,spark=1,warehouse=1".
+Run as `python -m answers.stack.bootstrap`. Each stack sets ANSWERS_POOLS, the slots of the pools,
+such as "fleet=2,spark=2,warehouse=4".
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 
 from answers.stack.repository import Repository, RepositoryError
+from include.files import write_atomically
 
 NAME = "dags"
 BRANCH = "deployed"
@@ -18,7 +19,7 @@ FIRST = "initial"
 
 
 def bundle_settings(bare: Path, storage: Path) -> dict[str, str]:
-    """Airflow's settings for a versioned bundle.
+    """Return Airflow's settings for a versioned bundle.
 
     :param bare: the repository
     :param storage: where each machine keeps its copies, one a commit in use
@@ -77,4 +78,4 @@ def choose_dags_source(home: Path, project: Path, wanted: str | None, running: b
     if (wanted or now) == "git":
         create_repository(repository_path(home), project)
     if wanted is not None:
-        (home / "dags-from").write_text(wanted)
+        write_atomically(home / "dags-from", wanted)

@@ -86,7 +86,7 @@ class Catcher(ThreadingHTTPServer):
             return told
 
     def forget(self) -> None:
-        """Empty the memory."""
+        """Forget all messages."""
         with self._writing:
             self.messages.clear()
 
@@ -203,7 +203,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_request(self, code: Any = "-", size: Any = "-") -> None:
-        """Messages are logged, in the file; health checks would drown everything else."""
+        """Log nothing: messages are in the file, and health checks would drown everything else."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

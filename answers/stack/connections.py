@@ -52,7 +52,7 @@ def kafka_options() -> dict[str, Any]:
 
 
 def warehouse_options() -> dict[str, Any]:
-    """Arguments of clickhouse_connect.get_client for the warehouse of the environment, else for the embedded stack's."""
+    """Return what clickhouse_connect.get_client is given for the environment's warehouse, else for the embedded one."""
     found = connection("clickhouse_default") or {}
     options: dict[str, Any] = dict(found.get("extra", {}).get("client_kwargs", {}))
     for key, ours in (("host", "host"), ("port", "port"), ("username", "login"), ("password", "password")):

@@ -93,9 +93,10 @@ def replace(path: Path, changed: dict) -> None:
 
 
 def _write(path: Path, lines: list, values: dict) -> None:
-    # An empty assignment would win over nothing, but read as a second, contradicting line.
+    # Drop old lines of these keys, empty ones, too: a key stands there once.
     lines = [line for line in lines if line.partition("=")[0].strip() not in values]
     lines += [f"{key}={value}" for key, value in values.items()]
+    # Not by include/files.py: this file runs before anything is installed, by any Python 3.
     descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=".env.")  # mkstemp makes it 0600
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -1,4 +1,4 @@
-"""Health checks of the containers: `python -I answers/stack/health.py PART`, exit code 0 if the part works.
+"""Checks the health of the containers: `python -I answers/stack/health.py PART`, exit code 0 if the part works.
 
 Docker asks every few seconds, so a check must cost little. `airflow jobs check` and `celery inspect ping` would import
 all of Airflow each time, three seconds of CPU on every component; these ask the same questions in a tenth of one.

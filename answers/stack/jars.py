@@ -15,11 +15,10 @@ import urllib.request
 import zipfile
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from xml.etree import ElementTree
 
-from include.files import atomic_replacement, user_cache
+from include.files import atomic_replacement, package_folder, user_cache
 
 IVY_CLASS = "org/apache/ivy/plugins/resolver/IBiblioResolver.class"
 AT_A_TIME = 8
@@ -41,12 +40,12 @@ class Jar:
 
     @property
     def file(self) -> str:
-        """Its name in a flat folder."""
+        """Return its name in a flat folder."""
         return f"{self.artifact}-{self.version}.jar"
 
     @property
     def path(self) -> str:
-        """Its path in a Maven repository."""
+        """Return its path in a Maven repository."""
         return f"{self.group.replace('.', '/')}/{self.artifact}/{self.version}/{self.file}"
 
 
@@ -83,10 +82,9 @@ def _mirror() -> str | None:
 
 
 def _maven_central() -> str:
-    """Ivy's constant for Maven Central: the text constants of a class lie in its bytes as they are."""
-    spec = find_spec("pyspark")
-    folder = Path(spec.origin).parent / "jars" if spec and spec.origin else Path()
-    for jar in folder.glob("ivy-*.jar"):
+    """Read Maven Central's address out of Ivy's class file: the text constants of a class lie in its bytes as they are."""
+    spark = package_folder("pyspark") or Path()
+    for jar in (spark / "jars").glob("ivy-*.jar"):
         with zipfile.ZipFile(jar) as archive:
             if found := re.search(rb"https://[\w./-]+/maven2/", archive.read(IVY_CLASS)):
                 return found.group().decode()

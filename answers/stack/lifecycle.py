@@ -6,7 +6,6 @@ processes, stale pid files, a database that was never finished.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -18,14 +17,12 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from answers.stack import bundles, metadata
 from answers.stack.parts import (
     Say,
     StackError,
     healthy,
-    loopback,
+    is_served,
     parts_of,
     states_of,
     status,
@@ -45,7 +42,7 @@ from answers.stack.processes import (
 )
 from answers.stack.repository import RepositoryError
 from answers.stack.settings import PROJECT, Settings
-from include.files import exclusive_lock
+from include.files import exclusive_lock, lock_note, write_atomically
 from include.waiting import poll
 
 CLIENTS_OF_API = ("scheduler", "dag-processor", "triggerer", "kafka-relay")
@@ -73,12 +70,18 @@ def up(say: Say = print, patience: float = 180, dags: str | None = None) -> Sett
         if states["parameter-store"] not in ("RUNNING", "STARTING"):
             rpc.startProcess("parameter-store", False)
         # Before anything of Airflow, which takes its connections from there.
-        wait_for("parameter-store", lambda: _parameters_answer(settings), settings, patience, say)
+        wait_for("parameter-store", lambda: is_served(f"{settings.parameter_store}/requests"), settings, patience, say)
         for part in parts_of(settings)[2:]:
             if states[part] not in ("RUNNING", "STARTING"):
                 rpc.startProcess(part, False)
         wait_for("warehouse", lambda: warehouse_answers(settings), settings, patience, say)
-        wait_for("catcher", lambda: _catcher_answers(settings), settings, patience, say)
+        wait_for(
+            "catcher",
+            lambda: is_served(f"http://127.0.0.1:{settings.ports['catcher']}/health"),
+            settings,
+            patience,
+            say,
+        )
         wait_for("Airflow", lambda: healthy(settings), settings, patience, say)
     return settings
 
@@ -182,15 +185,8 @@ def _one_at_a_time(home: Path, work: str) -> AbstractContextManager[object]:
 
 def work_under_way(settings: Settings) -> str | None:
     """Tell what a command does to the stack at this moment: "starting", "stopping", or None."""
-    try:
-        with (settings.home / "lock").open() as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return lock.read() or "starting"
-    except FileNotFoundError:
-        pass
-    return None
+    note = lock_note(settings.home / "lock")
+    return None if note is None else note or "starting"
 
 
 def _refuse_without_room(home: Path) -> None:
@@ -219,7 +215,10 @@ def _start_supervisor(settings: Settings, say: Say) -> Settings:
     _refuse_without_room(settings.home)
     (settings.home / "supervisord.pid").unlink(missing_ok=True)
     settings.note_clickhouse()
-    settings, notes = settings.with_ports()
+    try:
+        settings, notes = settings.with_ports()
+    except TimeoutError as error:
+        raise StackError(str(error)) from error
     for note in notes:
         say(note)
     for folder in ("logs", "data", "airflow"):
@@ -238,20 +237,5 @@ def _start_supervisor(settings: Settings, say: Say) -> Settings:
             return False
 
     wait_for("supervisor", answers, settings, 30, say)
-    (settings.home / "session").write_text(str(os.getsid(supervisor(settings).getPID())))
+    write_atomically(settings.home / "session", str(os.getsid(supervisor(settings).getPID())))
     return settings
-
-
-def _parameters_answer(settings: Settings) -> bool:
-    try:
-        return loopback().get(f"{settings.parameter_store}/requests").is_success
-    except httpx.HTTPError:
-        return False
-
-
-def _catcher_answers(settings: Settings) -> bool:
-    try:
-        url = f"http://127.0.0.1:{settings.ports['catcher']}/health"
-        return loopback().get(url).is_success
-    except httpx.HTTPError:
-        return False

@@ -1,4 +1,4 @@
-"""An SMTP server that takes every e-mail and delivers none. Imported only where e-mails are asked for: see the catcher."""
+"""Serves SMTP: takes every e-mail and delivers none. Imported only where e-mails are asked for: see the catcher."""
 
 from __future__ import annotations
 

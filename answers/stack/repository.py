@@ -1,4 +1,4 @@
-"""The bare repository that Airflow's bundle follows, through git's own commands."""
+"""Operates the bare repository that Airflow's bundle follows, through git's own commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Airflow's scheduler, for supervisor: ends what a killed scheduler left behind, then becomes the new one.
+"""Runs Airflow's scheduler for supervisor: ends what a killed scheduler left behind, then becomes the new one.
 
 LocalExecutor forks its workers from the scheduler. When that is killed (SIGKILL, out of memory), they live on, with their
 tasks and with a copy of the scheduler's database connection: its transaction stays open, its row locks stay held, and

@@ -95,12 +95,12 @@ class Settings:
 
     @property
     def url(self) -> str:
-        """Address of the user interface and REST API."""
+        """Return the address of the user interface and REST API."""
         return f"http://127.0.0.1:{self.ports['api']}"
 
     @property
     def warehouse(self) -> Path:
-        """Folder of the embedded warehouse's data."""
+        """Return the folder of the embedded warehouse's data."""
         return self.home / "warehouse"
 
     @property
@@ -124,13 +124,13 @@ class Settings:
         write_atomically(self.home / CLICKHOUSE, os.environ.get("ANSWERS_CLICKHOUSE", ""))
 
     def database(self, name: str = "airflow", driver: str = "psycopg2") -> str:
-        """SQLAlchemy address of a database on the embedded server."""
+        """Return the SQLAlchemy address of a database on the embedded server."""
         password, port = self.secrets["POSTGRES_PASSWORD"], self.ports["postgres"]
         return f"postgresql+{driver}://airflow:{password}@127.0.0.1:{port}/{name}"
 
     @property
     def parameter_store(self) -> str:
-        """Address of the parameter store."""
+        """Return the address of the parameter store."""
         return f"http://127.0.0.1:{self.ports['parameters']}"
 
     def stored_connections(self) -> dict[str, dict[str, Any]]:
@@ -143,7 +143,7 @@ class Settings:
         return contents.parameters(self.stored_connections(), self.secrets)
 
     def connections(self) -> dict[str, str]:
-        """Airflow connections of the embedded stack, as environment variables: what tests without a stack work with.
+        """Return the embedded stack's Airflow connections as environment variables, for tests without a stack.
 
         The live stack has none of them in its environment; they are in its parameter store.
         """
@@ -216,7 +216,7 @@ class Settings:
             "AIRFLOW__LOGGING__DAG_PROCESSOR_CHILD_PROCESS_LOG_DIRECTORY": str(logs / "dag-processor"),
             "AIRFLOW_VAR_DATA_ROOT": str(self.home / "data"),
             "ANSWERS_HOME": str(self.home),
-            "ANSWERS_STACK": str(self.home),  # marks every process of this stack, see processes.leftovers
+            "ANSWERS_STACK": str(self.home),  # marks every process of this stack, see processes.stack_processes
             "ANSWERS_PYTHON": sys.executable,
             # Whether the parts that fork tasks and parsers import modules first, see config/airflow_local_settings.py.
             "ANSWERS_FORKS_PRELOAD": os.environ.get("ANSWERS_FORKS_PRELOAD", "1"),

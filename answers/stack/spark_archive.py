@@ -71,7 +71,7 @@ def make_archive(archives: Path, lock: int, gently: bool) -> Path:
 
     :param lock: what `only_builder` gave
     :param gently: at the lowest priority
-    :raises Impossible: the job runs, and this JVM makes no archive of it, or too large a one
+    :raises ArchiveImpossible: the job runs, and this JVM makes no archive of it, or too large a one
     :raises OSError: there is no room, or it cannot be written
     :raises subprocess.CalledProcessError: the job failed
     """

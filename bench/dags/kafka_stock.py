@@ -1,4 +1,4 @@
-"""The stock Kafka trigger under an asset's watcher, an event a message: `python -m bench kafka` measures it beside dags/q05."""
+"""Uses the stock Kafka trigger, an event per message: `python -m bench kafka` compares it with dags/q05."""
 
 from datetime import timedelta
 

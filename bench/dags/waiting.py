@@ -1,4 +1,4 @@
-"""Four consumers of one upstream, each waiting in another way: `python -m bench waiting` counts the slots that it costs."""
+"""Waits for one upstream in four ways, a DAG each: `python -m bench waiting` counts the slots that it costs."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""The shapes for Dagster: python dagster_shapes.py sequential|fan COUNT FILE. Its default executor: a process a step."""
+"""Runs the shapes with Dagster: python dagster_shapes.py sequential|fan COUNT FILE. Its default executor: a process a step."""
 
 import os
 import sys

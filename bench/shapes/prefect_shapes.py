@@ -1,4 +1,4 @@
-"""The shapes for Prefect: python prefect_shapes.py sequential|fan COUNT FILE. Tasks run in threads of the flow's own process."""
+"""Runs the shapes with Prefect, tasks as threads of the flow: python prefect_shapes.py sequential|fan COUNT FILE."""
 
 import sys
 import time

@@ -1,4 +1,4 @@
-"""DAGs of three shapes whose tasks do nothing but say when they ran: 40 in a row, 50 DAGs of 4, one that fans out to 100 and in.
+"""Makes DAGs of three shapes whose tasks only say when they ran: 40 in a row, 50 DAGs of 4, one that fans out to 100 and in.
 
 Like question 1's file it imports SparkSubmitOperator, since such a file is what the measurement is about. BENCH_SCALE
 scales the numbers, BENCH_TIMES names the file that the tasks write to. The process of a task builds its own DAG and no other,

@@ -36,7 +36,7 @@ def probe(p: Probe) -> None:
         write(feed, name, [sent[-1], row])
         p.run(name, DAG, day)
         p.fingerprints(f"{name}-tables")
-        (feed / "corrections" / f"{name}.csv").unlink()
+        (feed / "corrections" / f"{name}.csv").unlink(missing_ok=True)  # the code may have moved it
 
 
 def write(feed: Path, name: str, rows: list[dict[str, str]]) -> None:

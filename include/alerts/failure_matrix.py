@@ -1,4 +1,4 @@
-"""Scenarios and recorder for dags/q08_failure_matrix.py: how a task may end, and which parts of Airflow notice it.
+"""Defines scenarios and the recorder of dags/q08_failure_matrix.py: how a task may end, and which parts of Airflow notice it.
 
 bench/results/failure_matrix.json is what a live stack showed. docs/q08.md has its table.
 """

@@ -21,12 +21,11 @@ from include.alerts import records
 from include.files import exclusive_lock
 
 FOLDER = "failures"
-STORM_SIZE = 5  # messages in a WINDOW that are sent singly
-STORM_SECONDS = 60.0  # seconds
+STORM_SIZE = 5  # messages within STORM_SECONDS that are sent singly
+STORM_SECONDS = 60.0  # seconds after the first message; then the count begins anew
 LOCK_PATIENCE = 1.0  # seconds that a failing task waits for another one's look
-RESEND_AFTER = (
-    60.0  # seconds; a record that is older and not notified was left by a notifier that crashed: send it again
-)
+# Seconds. A record that is older and not notified was left by a notifier that crashed: send it again.
+RESEND_AFTER = 60.0
 
 
 @dataclass(frozen=True)
@@ -55,14 +54,14 @@ def record_failure(data_root: Path, failure: dict[str, Any], now: float | None =
     """Record a failure and decide whether it is told.
 
     :param failure: at least dag_id, run_id, stage, round and error
-    :returns: the verdict, and the record: call `records.note_notified` with it once somebody was told
+    :returns: the verdict, and the record: call `records.mark_notified` with it once somebody was told
     :raises OSError: the disk is full or away; then tell it
     """
     now = time.time() if now is None else now
     key = cause_key(failure["error"], failure["stage"], failure["round"])
     file = records.record_path(data_root / FOLDER, failure["dag_id"], failure["run_id"], key)
     first = records.write_once(file, failure)
-    # Somebody else may be telling it at this moment; one who died over it must not have silenced it for good.
+    # Another process may be sending it now. If that one died, send it again after RESEND_AFTER.
     if not first and (records.is_notified(file) or now - file.stat().st_mtime < RESEND_AFTER):
         return Verdict("nothing", "this run and cause were told"), file
     with _locked_storm(data_root / FOLDER / "storm.json") as storm:
@@ -88,9 +87,9 @@ def _count_in_storm(storm: dict[str, Any], dag_id: str, now: float) -> Verdict:
         storm["untold"] = {}  # what the last storm left untold comes with this message
         return Verdict("message", unsent=tuple(untold.most_common()))
     untold[dag_id] += 1
-    # The 6th, 12th, 24th …: a storm is told at once and again as it grows, and a hundred failures are ten messages.
-    doublings, rest = divmod(storm["count"], STORM_SIZE + 1)
-    if rest == 0 and doublings & (doublings - 1) == 0:
+    # A digest at the 6th, 12th, 24th … failure: a hundred failures make ten messages.
+    digests, rest = divmod(storm["count"], STORM_SIZE + 1)
+    if rest == 0 and digests & (digests - 1) == 0:
         storm["untold"] = {}
         return Verdict("digest", unsent=tuple(untold.most_common()))
     storm["untold"] = dict(untold)

@@ -1,1 +1,1 @@
-"""A day in chunks: a document outside the code says which there are and how each is transformed."""
+"""Cuts a day into chunks: a document outside the code says which there are and how each is transformed."""

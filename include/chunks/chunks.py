@@ -1,4 +1,4 @@
-"""Chunks of a day: one carrier's flights from one airport. Which there are, which path each takes, what is left of them."""
+"""Plans the chunks of a day, one carrier's flights from one airport each, chooses a path for each, and sums them up."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ def reconcile_with_plan(
     due = {(layer, carrier): rows for layer in planned["layers"] for carrier, rows in wanted.items()}
     stale = sorted(set(there) - set(due))
     for layer, carrier in stale:
-        values = ", ".join(warehouse.quoted(value) for value in (day, airport, carrier))
-        client.command(f"ALTER TABLE warehouse.{warehouse.CHUNKS.prefix}{layer} DROP PARTITION ({values})")
+        partition = dict(zip(warehouse.CHUNKS.partition, (day, airport, carrier), strict=True))
+        warehouse.drop_partition(client, f"warehouse.{warehouse.CHUNKS.prefix}{layer}", partition)
         log.info("emptied %s, %s, %s of chunk_%s: not asked for any more", day, airport, carrier, layer)
     wrong = [f"{key}: {there.get(key, 0)} flights for {rows}" for key, rows in due.items() if there.get(key, 0) != rows]
     if wrong:

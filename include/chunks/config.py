@@ -1,4 +1,4 @@
-"""The document that shapes question 3's runs: its model, its JSON Schema, and errors that its writer can act on.
+"""Models the document that shapes question 3's runs, with its JSON Schema and errors that its writer can act on.
 
 `python -m include.chunks.config` writes config.schema.json anew; a test keeps the two equal.
 """

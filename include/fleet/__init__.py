@@ -1,1 +1,1 @@
-"""The fleet: more than fifty DAGs from one YAML file (question 4)."""
+"""Describes the fleet: more than fifty DAGs from one YAML file (question 4)."""

@@ -145,11 +145,11 @@ class Fleet(Strict):
         return {each.id: tuple(each.waits_for) for each in self.rollups}
 
     def upstream(self, key: str) -> set[str]:
-        """Carriers and roll-ups that `key` waits for, directly or through others; `key` itself included."""
+        """Return the carriers and roll-ups that `key` waits for, directly or through others; `key` itself included."""
         return {key}.union(*(self.upstream(name) for name in self._waits_for.get(key, ())))
 
     def carriers_of(self, rollup: str) -> list[str]:
-        """Codes of the carriers that a roll-up adds up, sorted."""
+        """Return the codes of the carriers that a roll-up adds up, sorted."""
         return sorted(self.upstream(rollup) & {each.code for each in self.carriers})
 
     def weight(self, key: str) -> int:
@@ -162,7 +162,7 @@ class Fleet(Strict):
 
     @cached_property
     def members(self) -> tuple[Member, ...]:
-        """Every DAG, upstream ones first."""
+        """Return every DAG, upstream ones first."""
         found: dict[str, Member] = {}
 
         def add(layer: Layer, key: str, title: str, owner: str, weight: int, waits_for: Iterable[str] = ()) -> None:

@@ -99,7 +99,7 @@ def compare_totals(client: Client, product: Product, first: date = FIRST, last: 
 def flights_published(client: Client, first: date = FIRST, last: date = LAST) -> dict[tuple[str, date], int]:
     """Count the flights of each carrier's published days: (carrier, day) -> flights.
 
-    HALF where its flights and its daily figures disagree: a publication is under way, or was killed between the two.
+    INCONSISTENT where its flights and its daily figures disagree: a publication is under way, or was killed between the two.
     """
     create_tables(client, CARRIERS)
     days = "WHERE flight_date BETWEEN {first:Date} AND {last:Date} GROUP BY flight_date, carrier"

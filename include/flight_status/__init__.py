@@ -1,1 +1,1 @@
-"""Question 5: flight-status events on Kafka, and what consumes them without losing or doubling one."""
+"""Consumes flight-status events from Kafka without losing or doubling one (question 5)."""

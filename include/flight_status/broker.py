@@ -1,4 +1,4 @@
-"""The broker as consumers see it: topics, offsets, and reading a slice of a partition. No consumer group is joined.
+"""Reads the broker as consumers do: topics, offsets, slices of a partition. It joins no consumer group.
 
 A client's options are the `extra` of the Airflow connection `kafka_default`, see `options`.
 """

@@ -1,4 +1,4 @@
-"""The flight-status event: what a message must hold, and in words what is wrong with one that does not."""
+"""Models the flight-status event: what a message must hold, and in words what is wrong with one that does not."""
 
 from __future__ import annotations
 

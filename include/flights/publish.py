@@ -21,19 +21,19 @@ from include.flights.warehouse import (
     KEYS,
     Layout,
     ValidationError,
-    _columns,
-    _number,
+    column_names,
     create_tables,
     drop_forgotten,
     load_parquet,
+    query_number,
     replace_partition,
     staging_tables,
 )
 
-# Each rule: what must hold -> a query over the staged tables that counts the rows which break it.
+# Midnight of a day in New York, in ClickHouse's SQL.
 LOCAL_MIDNIGHT = "toDateTime(toString({{{day}:Date}}) || ' 00:00:00', 'America/New_York')"
 
-
+# Each rule: what must hold -> a condition, true for the rows of the staged table that break it.
 RULES = {
     "flights": {
         "flight_date lies in the interval": "flight_date < {first:Date} OR flight_date > {last:Date}",
@@ -88,7 +88,7 @@ def validate_staged(
             if bad:
                 broken.append(f"{table}: {rule}: not so in {bad} rows, e.g. {one}")
     of_flights: dict[str, int] = {table: counts[table] for table in ("flights", "delay_features") if table in counts}
-    of_flights["daily_delays.flights"] = _number(client, f"SELECT sum(flights) FROM {staged['daily_delays']}")
+    of_flights["daily_delays.flights"] = query_number(client, f"SELECT sum(flights) FROM {staged['daily_delays']}")
     for table, found in of_flights.items():
         if found != rows:
             broken.append(f"{table}: {found} rows for {rows} in the feed")
@@ -98,7 +98,10 @@ def validate_staged(
 
 
 def _count_query(table: str, keys: Collection[str]) -> str:
-    """Rows, and those of them with the key of the row before: the table is sorted by it, so a quarter of uniqExact's CPU."""
+    """Word the query that counts rows and duplicate keys.
+
+    The table is sorted by key, so duplicates are neighbours; looking for these takes a quarter of the CPU of uniqExact.
+    """
     before = ", ".join(f"lagInFrame({key}) OVER place AS before_{key}" for key in keys)
     same = " AND ".join(f"{key} = before_{key}" for key in keys)
     return (
@@ -143,7 +146,7 @@ def publish_day(
             if files:
                 load_parquet(client, staging, files / table)
             else:
-                columns = ", ".join(_columns(client, staging))
+                columns = ", ".join(column_names(client, staging))
                 sql = f"INSERT INTO {staging} ({columns}) SELECT {columns} FROM {table}"
                 client.command(sql, settings=ANY_NUMBER_OF_DAYS)
         counts = validate_staged(client, staged, first, last, rows, slice)

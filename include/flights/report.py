@@ -1,4 +1,4 @@
-"""The daily punctuality report: a day of warehouse.daily_delays, by airline, as Markdown."""
+"""Writes the daily punctuality report: a day of warehouse.daily_delays, by airline, as Markdown."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ ORDER BY delay DESC NULLS FIRST, carrier
 
 
 def airline_names(register: str) -> dict[str, str]:
-    """Carrier code -> name, from the text of the register (CSV: carrier, name)."""
+    """Read carrier code -> name from the text of the register (CSV: carrier, name)."""
     return {row["carrier"]: row["name"] for row in csv.DictReader(register.splitlines())}
 
 
 def delays_by_carrier(client: Client, day: date) -> list[dict[str, Any]]:
-    """One row a carrier, the most delayed first: carrier, flights, cancelled, delay (mean at departure, minutes or None).
+    """Compute a row per carrier, the most delayed first: carrier, flights, cancelled, delay (mean, minutes, or None).
 
     :param day: local date of the scheduled departure
     :raises DayMissing: question 1 has not published the day

@@ -1,4 +1,4 @@
-"""The Spark job: landed text in, typed tables out, written as Spark SQL in sql/transform/*.sql.
+"""Turns landed text into typed tables: the Spark job. Its SQL is in sql/transform/*.sql.
 
 Run by spark-submit:  transform.py FOLDER   reads FOLDER/landing/*.parquet, writes FOLDER/transformed/{flights,...}/
 

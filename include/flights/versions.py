@@ -1,4 +1,4 @@
-"""Versions of a published day: what was published is kept, so that the last good one can be put back, and taken away again.
+"""Keeps versions of a published day, so that the last good one can be put back, and that be undone.
 
 Each publication of a day of layout DAYS is a version, numbered from 1; the live one and the KEPT before it are there. A version
 is the day's partition of each table in `warehouse_history`, in slot `version % SLOTS`: made by REPLACE PARTITION, which links the
@@ -69,12 +69,12 @@ class History:
 
     @property
     def current(self) -> Event | None:
-        """The event that made the live version live."""
+        """Return the event that made the live version live."""
         return self.events[-1] if self.events else None
 
     @property
     def kept(self) -> dict[int, Event]:
-        """The versions that can be restored: number -> an event that carries their prints."""
+        """Return the versions that can be restored: number -> an event that carries their prints."""
         newest = max((event.version for event in self.events), default=0)
         return {event.version: event for event in self.events if event.version > newest - KEPT - 1}
 
@@ -93,7 +93,7 @@ class History:
 
     @property
     def bad(self) -> set[int]:
-        """The versions that were rolled back, and not taken back."""
+        """Return the versions that were rolled back, and not taken back."""
         found: set[int] = set()
         for event in self.events:
             if event.action == "rollback":
@@ -210,7 +210,7 @@ def undo_rollback(client: Client, day: date, by: str) -> dict[str, Any]:
 
 
 def live_prints(client: Client, day: date) -> dict[str, str]:
-    """Rows and hash of each live table of a day."""
+    """Return rows and hash of each live table of a day."""
     create_tables(client)
     return _prints_of_day(_prints(client, LIVE, day), day)
 
@@ -253,7 +253,7 @@ def _copy_all(client: Client, day: date, sources: Mapping[str, str], targets: Ma
 
 
 def _prints(client: Client, tables: Mapping[str, str], day: date | None = None) -> dict[str, dict[date, str]]:
-    """Rows and hash by table and day, in one query: each costs a millisecond before it begins."""
+    """Return rows and hash by table and day, in one query: each costs a millisecond before it begins."""
     where = "WHERE flight_date = {day:Date}" if day else ""
     sql = " UNION ALL ".join(
         f"SELECT '{table}', flight_date, {FINGERPRINT} FROM {name} {where} GROUP BY flight_date"

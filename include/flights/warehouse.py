@@ -1,7 +1,6 @@
-"""The loader: staging table -> validation -> atomic REPLACE PARTITION, in ClickHouse.
+"""Creates the warehouse's tables and staging tables, loads Parquet files, and replaces a partition in one step.
 
-A partition is one local day. Every table of a day is loaded and validated in staging before the first partition is
-replaced, so a reader sees the old day or the new one and a bad day never shows. Doing it again gives the same contents.
+A partition is one local day. publish.py validates what is staged, and says when a partition is replaced.
 """
 
 from __future__ import annotations
@@ -53,8 +52,7 @@ CHUNKS = Layout("chunk_", ("flights", "daily_delays"), ("flight_date", "origin",
 # Generated days (question 7), which must not stand among the real ones. They have no versions.
 GENERATED = Layout("generated_", tuple(KEYS), ("flight_date",))
 LAYOUTS = {"days": DAYS, "carriers": CARRIERS, "chunks": CHUNKS, "generated": GENERATED}
-# All rows and columns in two numbers, whatever the order of the rows. By way of text: a hash of a NULL is NULL, and a sum
-# passes over it.
+# Fingerprint of a table, whatever the order of its rows. Hash rows as text: cityHash64(NULL) is NULL, and sum() would skip it.
 FINGERPRINT = "count() AS rows, hex(sum(cityHash64(toString(tuple(*))))) AS hash"
 STAGING = "staging__"
 ANY_NUMBER_OF_DAYS = {"max_partitions_per_insert_block": 0}  # ClickHouse refuses more than 100 by default
@@ -110,7 +108,7 @@ def staging_name(table: str, run: str) -> str:
 
 @contextmanager
 def staging_tables(client: Client, run: str, layout: Layout = DAYS) -> Iterator[dict[str, str]]:
-    """Empty staging tables for the run, by table; dropped at the end, or by the retry of a run that was killed."""
+    """Make empty staging tables for the run, by table. Drop them at the end; if the run is killed, its retry drops them."""
     names = {table: staging_name(f"{layout.prefix}{table}", run) for table in layout.tables}
     try:
         for table, name in names.items():
@@ -143,7 +141,7 @@ def load_parquet(client: Client, table: str, folder: Path) -> None:
     if not files:
         raise FileNotFoundError(f"{folder} holds no Parquet file: did the transform run? Clear it to run it again")
     for file in files:
-        load_file(client, table, _columns(client, table), file)
+        load_file(client, table, column_names(client, table), file)
 
 
 def load_file(client: Client, table: str, columns: list[str], file: Path) -> None:
@@ -158,13 +156,22 @@ def replace_partition(client: Client, target: str, source: str, partition: Mappi
     :param target: the table, with its database, like `source`
     :param partition: column -> value, in the order of the tables' PARTITION BY
     """
-    values = f"({', '.join(quoted(value) for value in partition.values())})"
     where = " AND ".join(f"{column} = {quoted(value)}" for column, value in partition.items())
-    expression = values if len(partition) > 1 else values.strip("()")
-    if _number(client, f"SELECT count() FROM {source} WHERE {where}"):
-        client.command(f"ALTER TABLE {target} REPLACE PARTITION {expression} FROM {source}")
+    if query_number(client, f"SELECT count() FROM {source} WHERE {where}"):
+        client.command(f"ALTER TABLE {target} REPLACE PARTITION {_partition(partition)} FROM {source}")
     else:  # ClickHouse refuses REPLACE PARTITION from an empty source
-        client.command(f"ALTER TABLE {target} DROP PARTITION {expression}")
+        drop_partition(client, target, partition)
+
+
+def drop_partition(client: Client, table: str, partition: Mapping[str, str]) -> None:
+    """Empty one partition of a table, named as `replace_partition` is told."""
+    client.command(f"ALTER TABLE {table} DROP PARTITION {_partition(partition)}")
+
+
+def _partition(partition: Mapping[str, str]) -> str:
+    """Word a partition by its values: '2013-06-13', or ('2013-06-13', 'UA')."""
+    values = ", ".join(quoted(value) for value in partition.values())
+    return f"({values})" if len(partition) > 1 else values
 
 
 def quoted(text: str) -> str:
@@ -172,14 +179,16 @@ def quoted(text: str) -> str:
     return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
-def _number(client: Client, sql: str) -> int:
+def query_number(client: Client, sql: str) -> int:
+    """Return the one number that a query answers."""
     return int(client.query(sql).result_rows[0][0])
 
 
-def _columns(client: Client, table: str) -> list[str]:
-    return [name for (name,) in client.query(f"SELECT name FROM system.columns {_of(table)}").result_rows]
+def column_names(client: Client, table: str) -> list[str]:
+    """Return the columns of a table in their order."""
+    return [name for (name,) in client.query(f"SELECT name FROM system.columns {_where_table(table)}").result_rows]
 
 
-def _of(table: str) -> str:
+def _where_table(table: str) -> str:
     database, name = table.split(".")
     return f"WHERE database = '{database}' AND table = '{name}' ORDER BY position"

@@ -1,1 +1,1 @@
-"""Deliveries to a partner: the planes under pseudonyms, with a signed manifest."""
+"""Delivers the planes under pseudonyms to a partner, with a signed manifest."""

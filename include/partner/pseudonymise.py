@@ -1,4 +1,4 @@
-"""The Spark job: the register of planes with a keyed pseudonym in the place of each tail number.
+"""Replaces each tail number in the register of planes by a keyed pseudonym: a Spark job.
 
 Run by spark-submit:  pseudonymise.py PLANES_CSV FOLDER   reads PSEUDONYM_SECRET of the environment, writes FOLDER/planes/*.csv
 

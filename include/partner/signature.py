@@ -1,4 +1,4 @@
-"""HMAC-SHA256 of a manifest. As a program: signs standard input with PARTNER_SECRET of the environment."""
+"""Signs a manifest with HMAC-SHA256. As a program, signs standard input with PARTNER_SECRET of the environment."""
 
 import hmac
 import os

@@ -14,7 +14,7 @@ FOLDER = Path(__file__).parent
 
 @cache
 def doc_md(question_id: str) -> str:
-    """Markdown for a DAG's `doc_md`: the question, its answer, then and now, and the claims with their code anchors.
+    """Return Markdown for a DAG's `doc_md`: the question, its answer, then and now, and the claims with their code anchors.
 
     :param question_id: such as `q01`: the name of its file.
 

@@ -1,1 +1,1 @@
-"""Callbacks of this project, importable by the triggerer."""
+"""Holds the callbacks of this project, importable by the triggerer."""

@@ -1,4 +1,4 @@
-"""Callbacks and a task that record that they ran: the witnesses of dags/q08_failure_matrix.py."""
+"""Records which callbacks and tasks of dags/q08_failure_matrix.py ran."""
 
 from __future__ import annotations
 

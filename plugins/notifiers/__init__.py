@@ -1,1 +1,1 @@
-"""Notifiers of this project."""
+"""Holds the notifiers of this project."""

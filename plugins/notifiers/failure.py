@@ -1,4 +1,4 @@
-"""Failures reach Slack and e-mail: the two official notifiers behind one callback that throttles, and never raises.
+"""Sends failures to Slack and e-mail: the two official notifiers behind one callback that throttles and never raises.
 
     default_args={"owner": "…", **NOTIFY_FAILURES}, on_failure_callback=notify_failure
 
@@ -173,7 +173,7 @@ def describe(context: dict[str, Any], retry: bool = False) -> dict[str, Any]:
 
 
 def message(failure: dict[str, Any], kind: str, unsent: tuple[tuple[str, int], ...]) -> tuple[str, str]:
-    """Subject and text, for people."""
+    """Word subject and text, for people."""
     dag_id, earlier = failure["dag_id"], ", ".join(f"{dag} {count}" for dag, count in unsent)
     what = f"{dag_id} {failure['task_id'] or 'as a whole'}"
     lines = [f"DAG: {dag_id}", f"task: {failure['task_id'] or '-'}", f"run: {failure['run_id']}"]

@@ -1,1 +1,1 @@
-"""Operators of this project."""
+"""Holds the operators of this project."""

@@ -1,4 +1,4 @@
-"""PublishPartitionOperator: one data interval into the warehouse, all of it or nothing."""
+"""Publishes one data interval to the warehouse, all of it or nothing: PublishPartitionOperator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RollbackPartitionOperator: what a run published is taken back, the last good version of the day is live again."""
+"""Takes back what a run published and restores the last good version of the day: RollbackPartitionOperator."""
 
 from __future__ import annotations
 

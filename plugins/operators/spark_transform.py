@@ -1,4 +1,4 @@
-"""The Spark job of questions 1, 3 and 7: what was landed, transformed into the tables of the warehouse."""
+"""Runs the Spark job of questions 1, 3 and 7, which transforms what was landed into the tables of the warehouse."""
 
 from __future__ import annotations
 

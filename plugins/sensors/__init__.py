@@ -1,1 +1,1 @@
-"""Sensors of this project."""
+"""Holds the sensors of this project."""

@@ -1,4 +1,4 @@
-"""ExternalFeedSensor: waits for a feed that somebody else delivers, without holding a worker slot."""
+"""Waits for a feed that somebody else delivers, without holding a worker slot: ExternalFeedSensor."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Triggers of this project: what waits in the triggerer."""
+"""Holds the triggers of this project: what waits in the triggerer."""

@@ -1,4 +1,4 @@
-"""ExternalFeedTrigger: waits in the triggerer for a feed that arrives late."""
+"""Waits in the triggerer for a feed that arrives late: ExternalFeedTrigger."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class ExternalFeedTrigger(BaseTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """One event: {"outcome": "there", "broken" or "late", "found": in words, "waited": seconds}."""
+        """Yield one event: {"outcome": "there", "broken" or "late", "found": in words, "waited": seconds}."""
         until, looks = datetime.fromisoformat(self.until), 0
         while True:
             at_the_end = datetime.now(UTC) >= until  # then it looks once more, also where the triggerer was away

@@ -1,4 +1,4 @@
-"""KafkaEventsTrigger: tells an asset's watcher which offsets have arrived, and commits after Airflow has stored that."""
+"""Tells an asset's watcher which offsets have arrived, and commits after Airflow has stored that: KafkaEventsTrigger."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class KafkaEventsProducer(KafkaSharedStreamProducer):
         self.group = group
 
     async def open_stream(self) -> AsyncIterator[tuple[Any, KafkaBrokerPayload]]:
-        """For each partition {"topic", "partition", "first", "last"}, to be committed through `last`."""
+        """Yield, per partition with new messages, {"topic", "partition", "first", "last"}; commit through `last`."""
         from airflow.providers.apache.kafka.hooks.consume import KafkaConsumerHook
         from confluent_kafka import Consumer
 
@@ -95,7 +95,7 @@ class KafkaEventsTrigger(KafkaSharedStreamTrigger):
         return f"{type(self).__module__}.{type(self).__qualname__}", {**super().serialize()[1], "group": self.group}
 
     def shared_stream_key(self) -> Any:
-        """Triggers on the same topics, connection and group share one consumer."""
+        """Return the key by which triggers on the same topics, connection and group share one consumer."""
         return (*super().shared_stream_key(), self.group)  # type: ignore[misc]
 
     @classmethod
@@ -105,6 +105,6 @@ class KafkaEventsTrigger(KafkaSharedStreamTrigger):
         return KafkaEventsProducer(**{name: kwargs[name] for name in names if name in kwargs})
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[Any]) -> AsyncIterator[TriggerEvent]:
-        """One event for each of the producer's."""
+        """Yield one event for each of the producer's."""
         async for arrived in shared_stream:
             yield TriggerEvent(arrived)

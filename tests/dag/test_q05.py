@@ -148,6 +148,8 @@ def test_a_webhooks_run_handles_the_message_that_it_points_at_and_no_other(run, 
     assert state == "success"
     assert tasks["process_message"][1]["offsets"] == {f"{topic}-{part}": [[1, 1]]}
     assert run("webhook", place)[1]["process_message"][1]["applied"] == 0
+    batch = run("webhook", place | {"last": 2})[1]["process_message"][1]
+    assert batch["offsets"] == {f"{topic}-{part}": [[2, 2]]}, "of a batch what no other run has handled"
     assert run("webhook", place | {"topic_id": "of a topic that was deleted"})[0] == "failed"
     assert run("webhook", {})[0] == "failed"
 

@@ -1,19 +1,13 @@
 """Tickets on a tiny project: handing out, checking, proving. Each check runs a candidate's code in confined processes."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
 from answers.exercise import catalogue, changes, check, handout, prove, session, workspace
-from include.waiting import patience
-from support import PROJECT, tiny_ticket, wait_for
+from support import tiny_ticket
 from support.tiny_project import Project
 
 IN_PLACE = """
@@ -205,60 +199,6 @@ def test_hints_are_shown_one_at_a_time_and_noted(copy):
     assert [number for number, _ in texts] == [1, 2, 3, 3]
     assert texts[0][1] == tiny_ticket.EXERCISE["hints"][0]
     assert [each["hint"] for each in copy.note["hints_used"]] == [1, 2, 3]
-
-
-COMMAND = """
-import sys, typer
-from pathlib import Path
-from answers.cli import exercise
-exercise.ROOT = Path(sys.argv.pop(1))
-exercise.app()
-"""
-
-
-def test_ctrl_c_leaves_nothing_behind(tmp_path):
-    (tmp_path / "project").mkdir()
-    project = Project(tmp_path / "project")
-    slow = "def probe(p):\n    p.inside('others', __import__('time').sleep, 500, seconds=600)\n"
-    tiny_ticket.tracked(_with_ticket(project, probe_py=slow, keeps=[]))
-    copy = workspace.start(project.root, catalogue.find(project.root, tiny_ticket.ID), 1, tmp_path / "copy", minutes=15)
-    (copy.folder / "shop/price.py").write_text(IN_PLACE)
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    command = [sys.executable, "-c", COMMAND, str(project.root), "check", str(copy.folder)]
-    environment = os.environ | {"TMPDIR": str(scratch), "PYTHONPATH": str(PROJECT)}
-    process = subprocess.Popen(
-        command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    wait_for("the step's process", lambda: len(psutil.Process(process.pid).children(recursive=True)) == 2)
-    below = psutil.Process(process.pid).children(recursive=True)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=patience(60))
-    assert (process.returncode, err.strip()) == (130, "interrupted; nothing was recorded")
-    assert not [each for each in below if each.is_running() and each.status() != psutil.STATUS_ZOMBIE]
-    assert list(scratch.iterdir()) == []
-    assert not (copy.folder / ".answers/checks").exists()
-
-
-def test_the_command_lists_starts_checks_and_says_what_is_asked_wrongly(project, tmp_path):
-    def command(*words: object) -> subprocess.CompletedProcess:
-        environment = os.environ | {"PYTHONPATH": str(PROJECT), "COLUMNS": "200"}
-        line = [sys.executable, "-c", COMMAND, str(project.root), *map(str, words)]
-        return subprocess.run(line, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
-
-    (listed,) = json.loads(command("list", "--json").stdout)
-    assert (listed["id"], listed["variants"]) == (tiny_ticket.ID, 2)
-    assert "hints" not in listed
-    started = json.loads(command("start", tiny_ticket.ID, "--to", "work", "--seed", "7", "--json").stdout)
-    assert started["minutes"] == 15
-    done = command("check", "work")
-    assert done.returncode == 1
-    assert "✗ delivered" in done.stdout
-    assert "seen: nothing was changed yet" in done.stdout
-    unknown = command("start", "q99-nothing", "--to", "other")
-    assert unknown.returncode == 2
-    assert f"no ticket q99-nothing; `answers exercise list` shows: {tiny_ticket.ID}" in unknown.stderr
-    assert json.loads(command("status", "work", "--json").stdout)["last"]["verdict"] == "does not hold"
 
 
 def test_a_fault_is_checked_by_the_kits_tests_and_not_by_those_of_the_copy(tmp_path):

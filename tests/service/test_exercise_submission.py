@@ -99,6 +99,10 @@ def total(prices, member=False):
         with open("big", "wb") as file:
             for _ in range(2000):
                 file.write(bytes(1 << 20))
+    def shared():
+        with open("SHARED", "wb") as file:
+            for _ in range(2000):
+                file.write(bytes(1 << 20))
     def kill():
         os.kill(PARENT, 0)
     tried = {}
@@ -112,6 +116,7 @@ def total(prices, member=False):
         "evidence": evidence,
         "variable": lambda: os.environ["ANSWERS_TEST_SECRET"],
         "fill": fill,
+        "shared": shared,
     }.items():
         try:
             attack()
@@ -128,6 +133,7 @@ def test_a_submission_reaches_nothing_beyond_its_scratch(project, tmp_path, monk
     secret = tmp_path / "home" / ".ssh" / "id_ed25519"
     secret.parent.mkdir(parents=True)
     secret.write_text("a key")
+    shared = confine.SHARED_MEMORY / f"answers-test-{tmp_path.name}-{os.getpid()}"
     with socket.create_server(("127.0.0.1", 0)) as server:
         words = {
             "SECRET": str(secret),
@@ -136,6 +142,7 @@ def test_a_submission_reaches_nothing_beyond_its_scratch(project, tmp_path, monk
             "OUTSIDE": str(tmp_path / "outside"),
             "PORT": str(server.getsockname()[1]),
             "MARK": MARK,
+            "SHARED": str(shared),
         }
         code = ATTACKS
         for word, text in words.items():
@@ -146,7 +153,62 @@ def test_a_submission_reaches_nothing_beyond_its_scratch(project, tmp_path, monk
     assert stages["others"].seen == "a bill: nothing", result.log[-2000:]
     assert result.exit_code == 1
     assert not (tmp_path / "outside").exists()
+    assert not shared.exists()
     assert [each for each in psutil.process_iter(["cmdline"]) if MARK in " ".join(each.info["cmdline"] or [])] == []
+
+
+FORGES = """
+def nothing(*_, **__):
+    return []
+
+def total(prices, member=False):
+    return 7
+
+for module, names in {
+    "_pytest.python": ["Function.runtest"],
+    "_pytest.runner": ["call_and_report"],
+    "answers.exercise.judge": ["same", "wrong", "decide"],
+    "answers.exercise.driver": ["Driver._write", "Driver._require_new", "Driver.note"],
+    "answers.exercise.probing": ["_require_sealed", "run_judge"],
+}.items():
+    for name in names:
+        try:
+            *owner, last = name.split(".")
+            target = __import__(module, fromlist=["it"])
+            setattr(getattr(target, *owner) if owner else target, last, nothing)
+        except Exception:
+            pass
+"""
+KILLS = """
+import os, signal
+
+def total(prices, member=False):
+    for kill in (lambda: os.kill(os.getppid(), signal.SIGKILL), lambda: os.killpg(os.getpgid(os.getppid()), signal.SIGKILL)):
+        try:
+            kill()
+        except OSError:
+            pass
+    return 7
+"""
+
+
+def test_a_submission_that_patches_pytest_and_the_judge_is_judged_all_the_same(project, tmp_path):
+    opened = take_home(project, tmp_path, FORGES)
+    result = session.check(project.root, opened)
+    stages = {stage.id: stage for stage in result.stages}
+    assert result.exit_code == 1, (result.stages, result.log)
+    assert (stages["others"].verdict, stages["others"].seen) == ("wrong", "a bill: 7")
+    (kept,) = project.root.glob(".answers/interviews/*/checks/1/evidence/probe/others.json")
+    assert kept.read_text() == '{"value": 7}'
+
+
+def test_a_submission_that_kills_what_runs_it_is_told_in_one_line(project, tmp_path):
+    opened = take_home(project, tmp_path, KILLS)
+    result = session.check(project.root, opened)
+    stage = next(stage for stage in result.stages if stage.verdict in ("wrong", "cannot tell"))
+    assert result.exit_code in (1, 2), result.stages  # kernels before 6.12 let it reach its parent
+    assert len((stage.seen or stage.because).splitlines()) == 1
+    assert [each for each in psutil.Process().children(recursive=True) if each.status() != psutil.STATUS_ZOMBIE] == []
 
 
 GREEDY = {
@@ -156,6 +218,10 @@ GREEDY = {
         "processes, more than 30",
     ),
     "memory": ("hoard = []\n    while True: hoard.append(bytearray(64 << 20))", "GB of memory, more than"),
+    "disk": (
+        "import itertools\n    for n in itertools.count(): open(f'part-{n}', 'wb').write(bytes(8 << 20))",
+        "GB to the disk, more than",
+    ),
 }
 
 
@@ -165,6 +231,8 @@ def test_code_that_takes_all_it_can_get_is_ended_and_said_in_one_line(tmp_path, 
 
     monkeypatch.setattr(probing, "MEMORY", 1 << 29)
     monkeypatch.setattr(probing, "PROCESSES", 30)
+    monkeypatch.setattr(probing, "DISK", 1 << 28)
+    monkeypatch.setattr(probing, "LOOK_AT_DISK", 0.2)
     body, said = GREEDY[kind]
     (tmp_path / "project").mkdir()
     project = Project(tmp_path / "project")

@@ -44,6 +44,38 @@ def test_what_airflow_did_not_take_is_not_committed_and_comes_again(api, kafka, 
     assert len(api.runs) == 2
 
 
+def batches_of(api) -> list[tuple[int, int, int]]:
+    """Return the partition, the first and the last offset of each run."""
+    return sorted((conf["partition"], conf["offset"], conf["last"]) for conf in api.runs.values())
+
+
+@pytest.mark.claim("5.2")
+def test_a_batch_that_was_taken_before_a_kill_is_not_taken_again_with_what_has_come_since(api, kafka, monkeypatch):
+    in_tens = relay.Batches(10, 5)
+    kafka_events.produce_all(kafka.options, TOPIC, [(b"same", b"%d" % number) for number in range(13)])
+    with monkeypatch.context() as killed:
+        killed.setattr(relay, "_commit", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            relay.relay_messages(api.airflow, kafka.options, most=10, batches=in_tens)
+    ((partition, first, last),) = batches_of(api)
+    assert last == first + 9
+    assert relay.relay_messages(api.airflow, kafka.options, most=3, batches=in_tens) == 3
+    assert batches_of(api) == [(partition, first, last), (partition, last + 1, last + 3)]
+    assert broker.committed_offsets(kafka.options, TOPIC, broker.GROUPS["webhook"])[partition] == last + 4
+
+
+def test_a_batch_has_messages_of_one_partition_and_not_more_than_asked_for(api, kafka):
+    sent = list(kafka_events.make_events(40, "batches"))
+    kafka_events.produce_all(kafka.options, TOPIC, sent)
+    assert relay.relay_messages(api.airflow, kafka.options, most=40, batches=relay.Batches(7, 1)) == 40
+    bounds = broker.find_topic(kafka.options, TOPIC).bounds
+    places = [(part, offset) for part, first, last in batches_of(api) for offset in range(first, last + 1)]
+    assert sorted(places) == [
+        (part, offset) for part, (low, high) in sorted(bounds.items()) for offset in range(low, high)
+    ]
+    assert max(last - first for _, first, last in batches_of(api)) < 7
+
+
 def test_the_relay_is_healthy_as_long_as_it_is_in_its_group(kafka, monkeypatch):
     from confluent_kafka import Consumer
 

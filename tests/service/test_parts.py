@@ -40,7 +40,9 @@ def settings(tmp_path_factory):
 def up(settings):
     """The same, once both parts answer."""
     parts.wait_for("postgres", lambda: metadata.is_answering(settings), settings, 60, print)
-    parts.wait_for("parameter-store", lambda: lifecycle._parameters_answer(settings), settings, 60, print)
+    parts.wait_for(
+        "parameter-store", lambda: parts.is_served(f"{settings.parameter_store}/requests"), settings, 60, print
+    )
     return settings
 
 
@@ -239,7 +241,9 @@ def test_the_condition_of_the_stack_follows_from_its_parts(states, work, healthy
 def test_a_part_that_does_not_come_up_is_named_with_its_log(up):
     (up.home / "logs" / "catcher.log").write_text("the last words\n")
     with pytest.raises(parts.StackError, match=r"(?s)waited 0 s in vain for catcher.*the last words"):
-        parts.wait_for("catcher", lambda: lifecycle._catcher_answers(up), up, 0, print)
+        parts.wait_for(
+            "catcher", lambda: parts.is_served(f"http://127.0.0.1:{up.ports['catcher']}/health"), up, 0, print
+        )
 
 
 def test_a_second_supervisor_finds_what_a_killed_one_left(settings):

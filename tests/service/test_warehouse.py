@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
+from include.flights import publish as publishing
 from include.flights import transform
 from include.flights import warehouse as loader
 from include.flights.feed import default_feed, land_interval
@@ -133,7 +134,11 @@ def test_two_runs_of_one_day_at_once_leave_the_contents_of_one(warehouse, transf
 
 
 @pytest.mark.claim("1.4")
-@pytest.mark.parametrize("step", ["load_parquet", "validate", "replace_partition"])
+@pytest.mark.parametrize(
+    "step",
+    [publishing.load_parquet, publishing.validate_staged, publishing.replace_partition],
+    ids=lambda step: step.__name__,
+)
 def test_a_kill_in_any_step_of_the_load_is_repaired_by_the_retry(warehouse, transformed, step):
     """A process is killed (SIGKILL) inside the step; the retry must leave what an undisturbed run leaves."""
     folder, rows = transformed()
@@ -146,14 +151,14 @@ import os, signal, clickhouse_connect
 from datetime import date
 from pathlib import Path
 from include.flights import publish
-real, calls = publish.{step}, []
+real, calls = publish.{step.__name__}, []
 def killed(*args):
     result = real(*args)
     calls.append(1)
-    if len(calls) == {2 if step == "replace_partition" else 1}:
+    if len(calls) == {2 if step is publishing.replace_partition else 1}:
         os.kill(os.getpid(), signal.SIGKILL)
     return result
-publish.{step} = killed
+publish.{step.__name__} = killed
 client = clickhouse_connect.get_client(interface="chdb", path={str(HOME / "warehouse")!r})
 day = date.fromisoformat({DAY!r})
 publish.publish_day(client, Path({str(folder)!r}), day, day, {rows}, "killed run")

@@ -47,6 +47,7 @@ def test_status_as_json_tells_every_part(stack):
     assert {part["part"] for part in status["parts"]} == {
         "postgres",
         "parameter-store",
+        "warehouse",
         "catcher",
         "api-server",
         "scheduler",

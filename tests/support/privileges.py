@@ -78,7 +78,13 @@ ENVIRONMENT = {
         "PARAMETER_WRITE_SECRET",
     },
     "kafka": {"KAFKA_HEAP_OPTS"},
-    "kafka-relay": {"ANSWERS_KAFKA", "ANSWERS_API_URL", "ANSWERS_API_PASSWORD"},
+    "kafka-relay": {
+        "ANSWERS_KAFKA",
+        "ANSWERS_API_URL",
+        "ANSWERS_API_PASSWORD",
+        "ANSWERS_RELAY_BATCH",
+        "ANSWERS_RELAY_WAIT_MS",
+    },
     "spark-master": SPARK | {"SPARK_DAEMON_MEMORY"},
     "spark-worker": SPARK | {"SPARK_DAEMON_MEMORY"},
     **dict.fromkeys(

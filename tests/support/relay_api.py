@@ -24,6 +24,11 @@ class Api:
         if request.url.path == "/auth/token":
             return httpx.Response(201, json={"access_token": "token"})
         assert request.headers["Authorization"] == "Bearer token"
+        if request.method == "GET" and (prefix := request.url.params.get("run_id_prefix_pattern")):
+            found = [
+                {"dag_run_id": run_id, "conf": conf} for run_id, conf in self.runs.items() if run_id.startswith(prefix)
+            ]
+            return httpx.Response(200, json={"dag_runs": found, "total_entries": len(found)})
         if request.method == "GET":
             return httpx.Response(200, json={"conf": self.runs[request.url.path.rpartition("/")[2]]})
         self.asked += 1

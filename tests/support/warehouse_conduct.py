@@ -10,6 +10,7 @@ import httpx
 import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
+from include.waiting import patience
 from support import wait_for
 
 ENDLESS = (
@@ -75,17 +76,40 @@ class Conduct:
             mine.database = None
             assert mine.command("SELECT currentDatabase()") == client.database != usual
 
+    def test_a_database_that_is_unknown_or_whose_query_fails_leaves_the_sessions_own(self, endpoint, client):
+        url, user = address(endpoint)
+        session, own = {"session_id": uuid4().hex}, client.database
+
+        def ask(sql: str, **params: str) -> str:
+            answer = http.post(url, params=session | params, content=sql)
+            return answer.headers.get("X-ClickHouse-Exception-Code") or answer.text.strip()
+
+        current = "SELECT currentDatabase()"
+        with httpx.Client(auth=user, trust_env=False) as http:
+            assert ask(f"/* USE system */ use {own}") == ""
+            for sql, params, told in (
+                (current, {"database": own}, own),
+                ("USE not_there", {}, "81"),
+                (current, {"database": "not_there"}, "81"),
+                (current, {"database": "system"}, "system"),
+                ("SELECT nothing", {"database": "system"}, "47"),
+                ("SET max_block_size = 19", {"database": "system"}, ""),
+                ("USE system", {"database": own}, ""),
+                (f"USE {own}", {"database": "system"}, ""),
+            ):
+                assert ask(sql, **params) == told, sql
+                assert sql == "USE system" or ask(current) == own, sql
+
     def test_a_session_does_one_thing_at_a_time(self, endpoint, client):
         url, user = address(endpoint)
         session, mark = {"session_id": uuid4().hex}, uuid4().hex
-        with httpx.Client(auth=user, trust_env=False, timeout=None) as http, ThreadPoolExecutor(1) as thread:
-            first = thread.submit(
-                http.post, url, params=session | {"query_id": mark}, content=ENDLESS.format(mark=mark)
-            )
+        patient = patience(60)  # a query that is not killed is a failure, and no test that hangs
+        with httpx.Client(auth=user, trust_env=False, timeout=patient) as http, ThreadPoolExecutor(1) as thread:
+            first = thread.submit(http.post, url, params=session, content=ENDLESS.format(mark=mark))
             wait_for("the query to run", lambda: running(client, mark))
             second = http.post(url, params=session, content="SELECT 1")
             assert second.headers["X-ClickHouse-Exception-Code"] == "373"
-            client.command(f"KILL QUERY WHERE query_id = '{mark}' ASYNC")
+            client.command(f"KILL QUERY WHERE position(query, '{mark}') > 0 ASYNC")
             assert first.result().headers["X-ClickHouse-Exception-Code"] == "394"
             assert http.post(url, params=session, content="SELECT 1").text == "1\n"
 
@@ -116,6 +140,14 @@ class Conduct:
         answer = httpx.post(url, params=params, auth=user, trust_env=False)
         assert answer.headers["X-ClickHouse-Exception-Code"] == "115"
         assert answer.text.startswith("Code: 115. DB::Exception: ")
+
+    def test_what_a_client_says_of_itself_is_checked(self, endpoint):
+        url, user = address(endpoint)
+        with httpx.Client(auth=user, trust_env=False) as http:
+            wrong = {"session_id": uuid4().hex, "session_timeout": "soon"}
+            assert http.post(url, params=wrong, content="SELECT 1").headers["X-ClickHouse-Exception-Code"] == "374"
+            answer = http.post(url, params={"query_id": "x\r\nX-Other: 1"}, content="SELECT 1")
+            assert (answer.text, answer.headers.get("X-Other")) == ("1\n", None)
 
     @pytest.mark.parametrize("wrong", [{"password": "wrong"}, {"username": "somebody"}, {"password": ""}])
     def test_nobody_comes_in_with_a_wrong_password(self, endpoint, wrong):

@@ -159,6 +159,12 @@ class Conformance(Conduct):
         client.command("INSERT INTO t SELECT n + 1 FROM t WHERE n < 1")
         assert client.command("SELECT count() FROM t") == 500_003
 
+    def test_an_insert_may_have_its_rows_in_its_text(self, client):
+        client.command("CREATE TABLE t (n UInt64, text String) ENGINE = MergeTree ORDER BY n")
+        rows = ", ".join(f"({n}, 'row; {n:020}')" for n in range(100_000))  # some megabytes
+        client.command(f"INSERT INTO t (n, text) VALUES {rows}")
+        assert client.query("SELECT count(), sum(n) FROM t").result_rows == [(100_000, sum(range(100_000)))]
+
     def test_an_insert_whose_data_are_wrong_leaves_nothing(self, client):
         client.command("CREATE TABLE t (n UInt64) ENGINE = MergeTree ORDER BY n")
         with pytest.raises(DatabaseError) as refused:

@@ -32,10 +32,32 @@ def test_a_story_is_a_screen_long_and_tells_no_hidden_value(ticket):
 
 
 @pytest.mark.parametrize("ticket", TICKETS, ids=lambda ticket: ticket.id)
+def test_every_file_that_a_story_names_is_there_or_is_the_candidates_to_write(ticket):
+    named = set(
+        re.findall(
+            r"\b(?:answers|dags|docs|include|plugins|tests)/[\w./-]*\.(?:md|py|sql|yaml|json)\b", ticket.story(1)
+        )
+    )
+    places = ROOT, ticket.folder / "overlay"
+    there = {name for name in named if any((place / name).is_file() for place in places)}
+    assert named - there <= set(ticket.exercise.bounds.yours)
+
+
+def test_the_listed_tickets_cover_every_question_and_level():
+    listed = [ticket.exercise for ticket in TICKETS if not ticket.exercise.draft]
+    assert len(listed) >= 12
+    assert {each.question for each in listed} == {question.id for question in load_questions(ROOT)}
+    assert {each.level for each in listed} == {15, 30, 60}
+
+
+@pytest.mark.parametrize("ticket", TICKETS, ids=lambda ticket: ticket.id)
 def test_every_question_about_a_check_names_one_that_is_there(ticket):
     text = (ticket.folder / "INTERVIEWER.md").read_text()
     named = set(re.findall(r"^- \*\*([\w-]+)\*\*", text, re.M))
     assert named <= {check.id for check in ticket.exercise.checks}
+    questions = [line for line in text.splitlines() if line.startswith("- ")]
+    assert len(questions) >= 4
+    assert [line for line in questions if "?" not in line or "Listen for:" not in line] == []
 
 
 @pytest.mark.parametrize("ticket", TICKETS, ids=lambda ticket: ticket.id)

@@ -42,5 +42,38 @@ def test_an_answer_that_another_try_may_change_is_no_success(api, answer):
     assert api.runs == {}
 
 
+BATCH = PLACE | {"last": 11}
+
+
+@pytest.mark.claim("5.2")
+def test_a_batch_is_one_run_whose_id_has_its_first_and_its_last_offset(api):
+    assert relay.post_run(api.airflow, BATCH) is True
+    assert relay.post_run(api.airflow, BATCH) is False
+    assert api.runs == {f"{RUN}-11": BATCH}
+
+
+def test_what_batches_have_been_taken_from_a_place_on_is_found_again(api):
+    assert relay.taken_until(api.airflow, PLACE) == 7
+    for batch in (BATCH, PLACE | {"offset": 12, "last": 12}, PLACE | {"offset": 70, "last": 99}):
+        relay.post_run(api.airflow, batch)
+    assert relay.taken_until(api.airflow, PLACE) == 13
+    assert relay.taken_until(api.airflow, PLACE | {"topic_id": "second"}) == 7
+    assert relay.taken_until(api.airflow, PLACE | {"partition": 1}) == 7
+
+
+def test_one_message_a_run_unless_the_environment_asks_for_batches(monkeypatch):
+    assert relay.Batches.from_environment() == relay.Batches(1, 0)
+    monkeypatch.setenv("ANSWERS_RELAY_BATCH", "100")
+    monkeypatch.setenv("ANSWERS_RELAY_WAIT_MS", "250")
+    assert relay.Batches.from_environment() == relay.Batches(100, 0.25)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", "1.5"])
+def test_a_size_that_is_none_is_refused_by_its_name(monkeypatch, text):
+    monkeypatch.setenv("ANSWERS_RELAY_BATCH", text)
+    with pytest.raises(ValueError, match=f"ANSWERS_RELAY_BATCH={text}: a whole number from 1 is needed"):
+        relay.Batches.from_environment()
+
+
 def test_the_containers_health_check_asks_for_the_relays_group():
     assert broker.GROUPS["webhook"] == health.RELAY_GROUP

@@ -56,7 +56,14 @@ def test_a_dag_that_is_named_may():
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("connection: {a: [b]}", "unknown key connection"), ("runs: {a: b}", "runs.a must be a list of DAG ids, not 'b'")],
+    [
+        ("connection: {a: [b]}", r"\n  connection: Extra inputs"),
+        ("runs: {a: b}", r"\n  runs\.a: Input should be a valid list"),
+        ("runs: {a: [7]}", r"\n  runs\.a\.0: Input should be a valid string"),
+        ("runs:", r"\n  runs: Input should be a valid"),
+        ("connections: {a: [b]}\nqueues: {}\nconnections: {}", "line 3: not valid YAML: connections occurs twice"),
+        ("runs: {a: [b], a: [c]}", "a occurs twice"),
+    ],
 )
 def test_a_mistake_is_an_error_and_no_right_that_nobody_gave(tmp_path, text, message):
     file = tmp_path / "task_access.yaml"

@@ -4,6 +4,8 @@ import logging
 
 import pytest
 
+from answers.stack import parts
+from answers.stack.settings import Settings
 from include.flights import warehouse
 
 
@@ -45,3 +47,10 @@ def test_one_that_comes_while_it_is_waited_for_is_opened_and_closed(caplog):
         assert not client.closed
     assert client.closed
     assert [record.getMessage() for record in caplog.records] == ["waiting, the warehouse does not answer: not yet"]
+
+
+def test_status_names_another_clickhouse_that_does_not_answer(home, monkeypatch):
+    settings, _ = Settings.load().with_ports()
+    assert parts.health(settings)["warehouse"] == "no answer"
+    monkeypatch.setenv("ANSWERS_CLICKHOUSE", "127.0.0.1:1")
+    assert parts.health(settings)["warehouse"] == "no answer from 127.0.0.1:1 (ANSWERS_CLICKHOUSE)"

@@ -1,6 +1,8 @@
 """Reads statements as the embedded warehouse does, and errors as its engine words them."""
 
 import asyncio
+import errno
+import os
 
 import pytest
 
@@ -47,6 +49,21 @@ def test_the_data_of_an_insert_begin_behind_its_format(head, data):
     assert (head + data)[read.data_at :] == data
 
 
+@pytest.mark.parametrize(
+    ("beginning", "with_data"),
+    [
+        (b"INSERT INTO t FORMAT CSV\n1,';\n2,", True),
+        (b"-- a word\ninsert into t (a) format Native \x00;", True),
+        (b"INSERT INTO t VALUES (1, 'FORMAT CSV'), (2, 'cut; he", False),
+        (b"INSERT INTO t SELECT 'FORMAT CSV", False),
+        (b"SELECT 'cut; INSERT INTO t FORMAT CSV", False),
+        (b"  ", False),
+    ],
+)
+def test_the_beginning_of_a_statement_tells_whether_data_follow(beginning, with_data):
+    assert statement.is_insert_with_data(beginning) == with_data
+
+
 @pytest.mark.parametrize("text", [b"", b" -- nothing\n", b"SELECT 1; DROP TABLE t", b"SELECT ';' ; SELECT 2"])
 def test_nothing_and_several_statements_are_refused(text):
     with pytest.raises(QueryError) as refused:
@@ -60,7 +77,26 @@ def test_an_error_of_the_engine_is_worded_as_a_server_does():
     )
     assert (error.code, error.name, error.status) == (60, "UNKNOWN_TABLE", 404)
     assert error.body("26.9") == (b"Code: 60. DB::Exception: Table x does not exist. (UNKNOWN_TABLE) (version 26.9)\n")
+    assert QueryError.of(error) is error
     assert QueryError.of(ValueError("?")).body("26.9").startswith(b"Code: 1002. DB::Exception: ? (UNKNOWN_EXCEPTION)")
+
+
+@pytest.mark.parametrize(
+    "failed",
+    [
+        RuntimeError("Code: 243. DB::Exception: Cannot reserve 21.74 MiB, not enough space. (NOT_ENOUGH_SPACE)"),
+        RuntimeError(
+            "Code: 75. DB::Exception: Cannot write: , errno: 28, strerror: No space left on device. (CANNOT_WRITE)"
+        ),
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "a note"),
+    ],
+    ids=["refused", "in the middle", "of this process"],
+)
+def test_a_full_disk_is_an_error_that_says_what_to_do(failed):
+    text = QueryError.of(failed).body("26.9").decode()
+    assert text.startswith(("Code: 243. DB::Exception: the disk of the warehouse is full: make room", "Code: 75. "))
+    assert "make room on it, then send the statement again" in text
+    assert "is full" not in str(QueryError.of(RuntimeError("Code: 60. DB::Exception: Table x. (UNKNOWN_TABLE)")))
 
 
 @pytest.mark.parametrize("encoding", sorted(compression.PACKERS))

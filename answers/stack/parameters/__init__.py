@@ -1,1 +1,1 @@
-"""The parameter store that the stacks keep their connections and secret Variables in: names, contents, access."""
+"""Keeps the connections and secret Variables of the stacks in a parameter store: names, contents, access."""

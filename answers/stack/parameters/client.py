@@ -52,7 +52,7 @@ class Parameters:
             raise StoreError(f"{action} of {what} at {self.endpoint}: {code}; is the stack up?") from None
 
     def names(self) -> list[dict[str, Any]]:
-        """One record a parameter: name, version, type, changed (UTC instant)."""
+        """Return one record per parameter: name, version, type, changed (UTC instant)."""
         page = self._call("describe_parameters")
         found = page["Parameters"]
         while token := page.get("NextToken"):
@@ -101,7 +101,7 @@ def read_secret(name: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """`answers secrets` for the parameter store of docker compose, run in its container."""
+    """Run `answers secrets` for the parameter store of docker compose, in its container."""
     parser = argparse.ArgumentParser(prog="python -m answers.stack.parameters.client")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="names and versions")

@@ -81,7 +81,7 @@ def partner(host: str, port: int, password: str) -> dict[str, Any]:
 
 
 def parameters(connections: Mapping[str, Mapping[str, Any]], env: Mapping[str, str]) -> dict[str, str]:
-    """Parameter -> value, for connections by id and the secret Variables."""
+    """Return parameter -> value, for connections by id and the secret Variables."""
     found = {path(name): json.dumps(connection) for name, connection in connections.items()}
     return found | {path("q06_pseudonym_secret"): env["PSEUDONYM_SECRET"]}
 

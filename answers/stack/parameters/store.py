@@ -1,4 +1,4 @@
-"""The parameter store of both stacks: moto's SSM behind signatures, filled at its start, with a memory.
+"""Serves the parameter store of both stacks: moto's SSM, with signatures checked, filled at its start, kept in a file.
 
     python -m answers.stack.parameter_store --port 9082 --file parameters.json      the embedded stack's
     python -m answers.stack.parameters.store --host 0.0.0.0 --file …                docker compose's, in moto's own image
@@ -64,13 +64,16 @@ def load(file: Path) -> dict[str, str]:
 
 
 def save(file: Path, document: Any) -> None:
-    """Write JSON in one step, readable by its owner only."""
+    """Write JSON in one step, readable by its owner only. Not by include/files.py: moto's container has answers/ alone."""
     descriptor, scratch = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")  # mkstemp makes it 0600
-    with os.fdopen(descriptor, "w", encoding="utf-8") as part:
-        json.dump(document, part)
-        part.flush()
-        os.fsync(part.fileno())
-    Path(scratch).replace(file)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as part:
+            json.dump(document, part)
+            part.flush()
+            os.fsync(part.fileno())
+        Path(scratch).replace(file)
+    finally:
+        Path(scratch).unlink(missing_ok=True)
 
 
 def fill(parameters: Mapping[str, str], identities: Mapping[str, tuple[str, str]]) -> None:

@@ -1,4 +1,4 @@
-"""The part `warehouse` of the embedded stack, for supervisor: `python -m answers.stack.warehouse`.
+"""Runs the part `warehouse` of the embedded stack for supervisor: `python -m answers.stack.warehouse`.
 
 A `clickhouse` on PATH is the warehouse where there is one, with a folder of its own; else this process holds chDB and serves it.
 """
@@ -13,13 +13,19 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from answers.stack.parameters.contents import WAREHOUSE_USER
 from answers.stack.preflight import memory_available
 from answers.stack.settings import Settings
 from answers.stack.warehouse.errors import QueryError
-from include.files import write_atomically
+from include.files import exclusive_lock, write_atomically
+
+if TYPE_CHECKING:
+    from answers.stack.warehouse.engine import Engine
 
 LEAST_DISK = 256 << 20  # bytes: with less left, an INSERT is refused before it begins
 LEAST_MEMORY = 1 << 30  # bytes that a query may have on any machine
@@ -44,23 +50,13 @@ def serve(path: Path, port: int, password: str) -> None:
     time.tzset()
     import uvicorn
 
-    from answers.stack.warehouse.engine import Engine
     from answers.stack.warehouse.http import Application
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
-    try:
-        engine = Engine(path, limits())
-    except QueryError as error:
-        raise SystemExit(
-            f"the warehouse {path} cannot be opened: {error.text}\nIs it open in another process?"
-        ) from None
-    for line in engine.repaired:
-        logging.warning(line)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # uvicorn gives the signal on, once the last answers are sent
-    try:
-        application = Application(engine, WAREHOUSE_USER, password)
+    with _opened(path) as engine:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # uvicorn gives it on, once the last answers are sent
         uvicorn.run(
-            application,
+            Application(engine, WAREHOUSE_USER, password),
             host="127.0.0.1",
             port=port,
             lifespan="off",
@@ -69,8 +65,29 @@ def serve(path: Path, port: int, password: str) -> None:
             server_header=False,
             timeout_graceful_shutdown=5,
         )
-    finally:
-        engine.close()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Engine]:
+    """Open the engine, alone: a second process must not even put right what it takes for left by a kill."""
+    from answers.stack.warehouse.engine import Engine
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+    def taken(process: str) -> SystemExit:
+        return SystemExit(f"the warehouse {path} is served by process {process} already")
+
+    with exclusive_lock(path.with_name(f"{path.name}.lock"), taken, str(os.getpid())):
+        try:
+            engine = Engine(path, limits())
+        except QueryError as error:
+            raise SystemExit(f"the warehouse {path} cannot be opened: {error.text}") from None
+        for line in engine.repaired:
+            logging.warning(line)
+        try:
+            yield engine
+        finally:
+            engine.close()
 
 
 def server_command(binary: str, settings: Settings) -> list[str]:

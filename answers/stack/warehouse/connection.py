@@ -1,4 +1,4 @@
-"""A connection of chDB, as the embedded warehouse uses it.
+"""Wraps a connection of chDB, as the embedded warehouse uses it.
 
 It is what a session is to a server: it has a current database, settings and temporary tables, and does one thing at a time. A
 request without a session has a connection of its own. A query is killed by a mark that its connection has in the setting

@@ -14,7 +14,9 @@ from answers.stack.warehouse.connection import Connection
 from answers.stack.warehouse.errors import QueryError
 from answers.stack.warehouse.replacements import Replacements
 from include.flights.warehouse import quoted
+from include.waiting import poll
 
+CLOSING = 5  # seconds for killed queries to end
 KILL_BY_ID = re.compile(rb"^\s*KILL\s+QUERY\s+WHERE\s+query_id\s*=\s*'([^'\\]*)'", re.IGNORECASE)
 
 
@@ -39,7 +41,6 @@ class Engine:
         :raises QueryError: it cannot be opened, e.g. as another process holds it
         """
         self.path, self._defaults = path, defaults
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.replacements = Replacements(path.with_name(f"{path.name}.replacing"))
         self.repaired = self.replacements.recover()
         self._lock = threading.Lock()
@@ -121,7 +122,13 @@ class Engine:
             connection.close()
 
     def close(self) -> None:
-        """Close all of it."""
+        """End what still runs, and close all of it."""
+        for _ in poll(CLOSING, 0.1):
+            marks = list(self._running.values())
+            if not marks:
+                break
+            for mark in marks:
+                self.kill(mark)
         for session in self._sessions.values():
             session.connection.close()
         self._anchor.close()

@@ -1,12 +1,15 @@
-"""Errors of the embedded warehouse, with ClickHouse's codes."""
+"""Defines errors of the embedded warehouse, with ClickHouse's codes."""
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 
 CODE = re.compile(r"Code: (\d+)\. DB::Exception: ")
 NAME = re.compile(r"\(([A-Z][A-Z0-9]*_[A-Z0-9_]+)\)")
-AUTHENTICATION_FAILED = 516
+AUTHENTICATION_FAILED, NOT_ENOUGH_SPACE = 516, 243
+NO_ROOM = "the disk of the warehouse is full: make room on it, then send the statement again. "
 # As ClickHouse answers them; every other code is a 500.
 STATUS = {
     62: 400,  # SYNTAX_ERROR
@@ -33,14 +36,19 @@ class QueryError(Exception):
 
     @classmethod
     def of(cls, error: Exception) -> QueryError:
-        """Read code and text from what the engine raised."""
+        """Read code and text from what the engine raised, or this process."""
+        if isinstance(error, cls):
+            return error
         message = str(error)
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            return cls(NOT_ENOUGH_SPACE, NO_ROOM + message, "NOT_ENOUGH_SPACE")
         found = CODE.search(message)
         if found is None:
             return cls(1002, message, "UNKNOWN_EXCEPTION")
         text = message[found.end() :].strip()
         names = NAME.findall(text)
-        return cls(int(found[1]), text, names[-1] if names else "")
+        full = int(found[1]) == NOT_ENOUGH_SPACE or os.strerror(errno.ENOSPC) in text
+        return cls(int(found[1]), NO_ROOM + text if full else text, names[-1] if names else "")
 
     @property
     def status(self) -> int:

@@ -1,4 +1,4 @@
-"""One HTTP request and its answer, for the thread that works on it: ASGI is asynchronous, the engine is not."""
+"""Holds one HTTP request and its answer for the thread that works on it: ASGI is asynchronous, the engine is not."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ class Exchange:
         """Make it in the event loop."""
         self.request = Request(scope, receive)
         self.params = dict(self.request.query_params)
-        self.query_id = self.params.get("query_id") or str(uuid4())
+        given = self.params.get("query_id", "")  # it goes into a header and into the log
+        self.query_id = given if given.isascii() and given.isprintable() and given else str(uuid4())
         self.headers = {"X-ClickHouse-Query-Id": self.query_id}
         self.gone = False
         self._loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""ClickHouse's HTTP interface over the engine, as an ASGI application."""
+"""Serves ClickHouse's HTTP interface over the engine, as an ASGI application."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 AT_ONCE = 64  # requests that are worked on; others wait
 HEAD = 1 << 16  # bytes of an INSERT in which its FORMAT stands
-SESSION_SECONDS, MOST_SECONDS = 60.0, 3600.0  # that an unused session is kept: if the client does not say, and at most
+SESSION_SECONDS, MOST_SECONDS = 60, 3600  # that an unused session is kept: if the client does not say, and at most
 PIECE = 1 << 20  # bytes that are sent at a time
 IN_MEMORY = 16 << 20  # bytes of a result that a client wants whole; a larger one waits in a file
 # Parameters of the interface, which are no settings of the engine, or are of no use to it.
@@ -59,7 +59,7 @@ class Application:
             await asyncio.get_running_loop().run_in_executor(self._threads, self._serve, exchange)
 
     def _serve(self, exchange: Exchange) -> None:
-        """Work on a request; what fails is told to the client, and without the statement, which may hold a secret, to the log."""
+        """Handle a request; what fails is told to the client, and without the statement, which may hold a secret, to the log."""
         began = time.perf_counter()
         try:
             self._check(exchange)
@@ -67,7 +67,8 @@ class Application:
             exchange.send(self._run(exchange), more=False)
         except ClientDisconnect:
             log.warning("query %s: its client has gone", exchange.query_id)
-        except QueryError as error:
+        except Exception as failed:
+            error = QueryError.of(failed)
             log.warning(
                 "query %s: %s %s, %.3f s", exchange.query_id, error.code, error.name, time.perf_counter() - began
             )
@@ -96,7 +97,7 @@ class Application:
         read = statement.read(text)
         if exchange.request.method != "POST" and not read.gives_rows:
             raise QueryError(164, "Cannot execute query in readonly mode: use POST", "READONLY")
-        seconds = min(float(exchange.params.get("session_timeout", SESSION_SECONDS)), MOST_SECONDS)
+        seconds = _session_seconds(exchange)
         with ExitStack() as stack:
             lent = self._engine.lent(exchange.params.get("session_id"), seconds, exchange.on("session_check"))
             connection = stack.enter_context(lent)
@@ -143,13 +144,27 @@ def _text(exchange: Exchange) -> bytes:
     text = exchange.params.get("query", "").encode()
     if text:
         text += b"\n"
+    with_data: bool | None = None
     for piece in exchange.pieces():
         text += piece
-        if len(text) > HEAD and text[:HEAD].lstrip()[:6].upper() == b"INSERT":
+        if with_data is None and len(text) > HEAD:
+            with_data = statement.is_insert_with_data(text[:HEAD])
+        if with_data:
             break
         if len(text) > MOST:
             raise QueryError(307, f"a statement has at most {MOST} bytes", "TOO_MANY_BYTES")
     return text
+
+
+def _session_seconds(exchange: Exchange) -> int:
+    """Return for how long the session is kept unused.
+
+    :raises QueryError: the client gives no number of seconds
+    """
+    given = exchange.params.get("session_timeout", str(SESSION_SECONDS))
+    if not given.isdecimal():
+        raise QueryError(374, f"Invalid session timeout: '{given}'", "INVALID_SESSION_TIMEOUT")
+    return min(int(given), MOST_SECONDS)
 
 
 def _prepare(connection: Connection, exchange: Exchange, verb: str, stack: ExitStack) -> None:

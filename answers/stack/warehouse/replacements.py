@@ -2,9 +2,9 @@
 
 The engine gives the new parts their names on the disk first, and only then forgets the old parts, in memory; their files go
 a moment later. What is killed in between finds both at its next start, and counts every row twice. (Tried: 1 of 11 kills.) So
-each replacement is written down before it begins, and again when it is done, until the old files are gone. Before the engine
-is opened, what is written there is put right among the files: a part is a folder PARTITION_FIRST_LAST_LEVEL, whose numbers
-only grow.
+each replacement is noted before it begins. The note is renamed when it is done, which needs no room on the disk, and is kept
+until the old files are gone. Before the engine is opened, what is noted is put right among the files: a part is a folder
+PARTITION_FIRST_LAST_LEVEL, whose numbers only grow.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 STATEMENT = re.compile(
     rb"^\s*ALTER\s+TABLE\s+(\S+)\s+REPLACE\s+PARTITION\s+(.+?)\s+FROM\s+(\S+?)\s*;?\s*$", re.I | re.S
 )
+UNDER_WAY, DONE = ".json", ".done"  # how the name of a note ends
 LOOK = """
 SELECT partition_id, count(),
     (SELECT data_paths[1] FROM system.tables WHERE database = {database:String} AND name = {table:String}),
@@ -56,18 +57,16 @@ class Replacement:
     old: list[str]
     last: int
     new: int
-    done: bool = False
 
-    def put_right(self) -> list[Path]:
+    def put_right(self, done: bool) -> list[Path]:
         """Remove the parts that should not be there: the old ones, or new ones that are not all of them. Returns them."""
-        name = re.compile(re.escape(self.partition) + r"_(\d+)_\d+_\d+(_\d+)?")
+        name = re.compile(re.escape(self.partition) + r"_(\d+)_(\d+)_\d+(_\d+)?")
         parts = {path: found for path in Path(self.folder).glob("*") if (found := name.fullmatch(path.name))}
-        new = [path for path, found in parts.items() if int(found[1]) > self.last]
+        new = {path: int(found[2]) - int(found[1]) + 1 for path, found in parts.items() if int(found[1]) > self.last}
         old = [path for path in parts if path not in new]
-        complete = (
-            self.done or len(new) >= self.new or not all((Path(self.folder) / part).exists() for part in self.old)
-        )
-        wrong = old if complete else new
+        # Parts that were merged since count for as many as they were.
+        complete = done or sum(new.values()) >= self.new or not all(map(Path.exists, self._old()))
+        wrong = old if complete else list(new)
         for path in wrong:
             aside = path.with_name(f"tmp_replaced_{path.name}")  # no part's name: gone for the engine, in one step
             path.rename(aside)
@@ -76,7 +75,10 @@ class Replacement:
 
     def over(self) -> bool:
         """Tell whether the old files are gone."""
-        return self.done and not any((Path(self.folder) / part).exists() for part in self.old)
+        return not any(map(Path.exists, self._old()))
+
+    def _old(self) -> Iterator[Path]:
+        return (Path(self.folder) / part for part in self.old)
 
 
 class Replacements:
@@ -89,20 +91,24 @@ class Replacements:
     def recover(self) -> list[str]:
         """Put right what a kill left. Before the engine is opened. Returns what was removed, in words."""
         said = []
-        for file, replacement in self._noted():
-            said += [f"removed {path}: a replaced part that a kill had left" for path in replacement.put_right()]
-            file.unlink()
+        for ending in (UNDER_WAY, DONE):
+            for file, replacement in self._noted(ending):
+                removed = replacement.put_right(ending == DONE)
+                said += [f"removed {path}: a replaced part that a kill had left" for path in removed]
+                file.unlink()
+        for part in self.folder.glob(".*.part"):
+            part.unlink()  # a note that was being written
         return said
 
     def forget(self) -> None:
         """Forget the replacements that are over."""
-        for file, replacement in self._noted():
+        for file, replacement in self._noted(DONE):
             if replacement.over():
                 file.unlink(missing_ok=True)
 
     @contextmanager
     def noted(self, connection: Connection, text: bytes) -> Iterator[None]:
-        """Write the replacement down for as long as a kill could do harm. Any other statement is let through.
+        """Note the replacement for as long as a kill could do harm. Any other statement is let through.
 
         Replacements are done one after the other: the numbers of another one's parts would be taken for this one's.
         """
@@ -115,17 +121,17 @@ class Replacements:
             if replacement is None:
                 yield
                 return
-            file = self.folder / f"{uuid4().hex}.json"
-            _write(file, replacement)
+            file = self.folder / f"{uuid4().hex}{UNDER_WAY}"
+            write_atomically(file, json.dumps(asdict(replacement)), 0o600)
             try:
                 yield
             except BaseException:
                 file.unlink(missing_ok=True)  # the engine has put it right itself
                 raise
-            _write(file, replace(replacement, done=True))
+            file.rename(file.with_suffix(DONE))
 
-    def _noted(self) -> Iterator[tuple[Path, Replacement]]:
-        for file in sorted(self.folder.glob("*.json")):
+    def _noted(self, ending: str) -> Iterator[tuple[Path, Replacement]]:
+        for file in sorted(self.folder.glob(f"*{ending}")):
             try:
                 yield file, Replacement(**json.loads(file.read_text(encoding="utf-8")))
             except FileNotFoundError:
@@ -152,7 +158,3 @@ class Replacements:
 def _names(connection: Connection, name: str) -> tuple[str, str]:
     parts = [part.strip('`"') for part in name.split(".")]
     return (parts[0], parts[1]) if len(parts) == 2 else (connection.database(), parts[0])
-
-
-def _write(file: Path, replacement: Replacement) -> None:
-    write_atomically(file, json.dumps(asdict(replacement)), 0o600)

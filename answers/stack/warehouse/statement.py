@@ -44,6 +44,13 @@ def read(text: bytes) -> Statement:
     return _insert(text, words) if verb == "INSERT" else Statement(verb, verb in ROWS, _format(text, words))
 
 
+def is_insert_with_data(beginning: bytes) -> bool:
+    """Tell from the beginning of a statement whether the rest of it are data, and no SQL."""
+    words = _words(beginning)
+    verb, _ = next(words, ("", 0))
+    return verb == "INSERT" and _insert(beginning, words).data_at is not None
+
+
 def _insert(text: bytes, words: Iterator[tuple[str, int]]) -> Statement:
     before = ""
     for word, end in words:

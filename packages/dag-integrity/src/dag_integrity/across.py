@@ -72,7 +72,7 @@ class Graph:
                 self._makers[outlet["name"], outlet["uri"]].append(Node(Kind.END, dag.id, outlet["task"]))
 
     def cycles(self) -> Iterator[Finding]:
-        """AA202 for what is certain; AA203 for what depends on a branch, unless the same DAGs are certain to go round."""
+        """Report AA202 for what is certain; AA203 for what depends on a branch, unless the same DAGs are certain to go round."""
         certain = list(self.deadlocks(lenient=True)) + list(self.loops(lenient=False))
         yield from certain
         seen = {_names(finding) for finding in certain}
@@ -82,7 +82,7 @@ class Graph:
                 yield finding
 
     def deadlocks(self, lenient: bool) -> Iterator[Finding]:
-        """Tasks that can never end, because what they wait for waits for them.
+        """Find tasks that can never end, because what they wait for waits for them.
 
         Computed from the other side: everything that can happen, until nothing is added. Of the rest, the cycles are reported.
 
@@ -106,7 +106,7 @@ class Graph:
                 yield _finding("AA202" if lenient else "AA203", names, steps, "they wait for each other")
 
     def loops(self, lenient: bool) -> Iterator[Finding]:
-        """DAGs that start each other without end: runs beget runs, with nothing from outside.
+        """Find DAGs that start each other without end: runs beget runs, with nothing from outside.
 
         :param lenient: also through tasks behind a branch or a sensor, and triggers with an id or date of their own
         """
@@ -255,7 +255,7 @@ class Graph:
                     yield dag.finding("AA207", ref["line"], f"{ref['task']} triggers its own DAG")
 
     def _sure_starts(self, lenient: bool) -> dict[tuple[str, str], Step]:
-        """(DAG, DAG that it triggers)."""
+        """Return the pairs (DAG, DAG that it triggers)."""
         return {
             (dag.id, ref["dag"]): Step(f"{dag.id}.{ref['task']} triggers {ref['dag']}", dag, ref["line"])
             for dag in self.dags.values()

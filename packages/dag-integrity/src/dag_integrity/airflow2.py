@@ -41,13 +41,13 @@ class Remark:
 
     @property
     def name(self) -> str | None:
-        """The full name of what is said to be gone: `airflow.operators.email.EmailOperator`."""
+        """Return the full name of what is said to be gone: `airflow.operators.email.EmailOperator`."""
         match = DOTTED.match(self.message)
         return match.group(1) if match else None
 
     @property
     def key(self) -> str | None:
-        """The bare name that is said to be gone: an argument, an attribute or a key of the context."""
+        """Return the bare name that is said to be gone: an argument, an attribute or a key of the context."""
         match = BARE.match(self.message)
         return match.group(1) if match else None
 

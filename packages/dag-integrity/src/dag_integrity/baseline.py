@@ -1,4 +1,4 @@
-"""A baseline: the findings that a project has already. Only others count from then on.
+"""Keeps a baseline: the findings that a project has already. Only others count from then on.
 
 It is a JSON file to be committed. It names findings by rule, file, DAG and message, not by line, so that code that moves within
 its file makes no old finding new. Equal findings of one file are counted: one more of them is new.

@@ -47,7 +47,7 @@ class Changes:
 
     @cached_property
     def before(self) -> str:
-        """The texts that the changed Python files had, to know which DAGs are gone."""
+        """Return the texts that the changed Python files had, to know which DAGs are gone."""
         texts = []
         for name in sorted(self._changed):
             if name.endswith(".py"):

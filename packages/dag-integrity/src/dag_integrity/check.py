@@ -1,4 +1,4 @@
-"""The check as a whole: parse, parse again where that can differ, read the text, compare across DAGs, suppress."""
+"""Runs the whole check: parse, parse again where that can differ, read the text, compare across DAGs, suppress."""
 
 from __future__ import annotations
 
@@ -179,7 +179,7 @@ class Check:
         return findings + found
 
     def _folders(self, files: list[discovery.DagFile]) -> dict[str, str]:
-        """File -> its DAGs folder. Several paths that are given together belong to one deployment."""
+        """Return file -> its DAGs folder. Several paths that are given together belong to one deployment."""
         return {} if len(self.paths) > 1 else {file.path: file.dags for file in files}
 
     def _outcome(self, findings: list[Finding], files: list[discovery.DagFile]) -> Outcome:

@@ -1,4 +1,4 @@
-"""`dag-integrity PATH...`: the command line of the checker."""
+"""Runs the checker's command line: `dag-integrity PATH...`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The configuration: `[tool.dag-integrity]` in the nearest pyproject.toml upward of the checked path."""
+"""Reads the configuration: `[tool.dag-integrity]` in the nearest pyproject.toml upward of the checked path."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ def _members(files: list[str], settings: Mapping[str, str]) -> Iterator[str]:
 
 
 def _airflow_walk() -> Callable[[str, str, str], Iterable[str]]:
-    """Airflow's own walk, which respects .airflowignore; loaded by itself, as `import airflow` takes a second."""
+    """Load Airflow's own walk, which respects .airflowignore, by itself: `import airflow` takes a second."""
     airflow = importlib.util.find_spec("airflow")
     for folder in (airflow.submodule_search_locations or ()) if airflow else ():
         file = Path(folder, "_shared", "module_loading", "file_discovery.py")
@@ -229,7 +229,7 @@ def _walk_elsewhere(folder: str, ignore_file: str, syntax: str) -> list[str]:
 
 
 def might_contain_dag(file: str, settings: Mapping[str, str] | None = None) -> bool:
-    """Airflow's safe mode: the file mentions airflow, and DAGs or assets. One that cannot be read is for the parser.
+    """Tell as Airflow's safe mode does whether a file mentions airflow, and DAGs or assets.
 
     With [core] dag_discovery_safe_mode off, or a heuristic of the deployment's own, every file counts.
     """

@@ -45,7 +45,7 @@ class Finding:
 
     @property
     def text(self) -> str:
-        """The message, with what else has to be known to believe it."""
+        """Return the message, with what else has to be known to believe it."""
         text = self.message
         if self.also:
             shown = ", ".join(map(str, self.also[:5])) + (", ..." if len(self.also) > 5 else "")
@@ -60,18 +60,18 @@ class Finding:
         return RULES[self.rule].fix
 
     def fingerprint(self, occurrence: int = 0) -> str:
-        """Stable when lines move: for reports that follow a finding through commits."""
+        """Return a hash that stays when lines move: for reports that follow a finding through commits."""
         text = "\0".join((self.rule, self.file, self.dag_id or "", self.stable_message))
         return sha256(f"{text}\0{occurrence}".encode()).hexdigest()
 
     @property
     def stable_message(self) -> str:
-        """The message without what changes though the finding does not: numbers, and which import was measured as dearest."""
+        """Return the message without what may change alone: numbers, and which import was measured as dearest."""
         return re.sub(r"(?<![\w-])\d[\d.,]*(?![\w-])", "#", MEASURED.sub(r"\1", self.message))
 
 
 def suppressions(source: bytes) -> dict[int, set[str] | None]:
-    """Line -> the ids of its comment `# integrity: ignore[AA101, AA2]`; None is the bare form, which ignores every rule.
+    """Return line -> the ids of its comment `# integrity: ignore[AA101, AA2]`; None is the bare form, which ignores every rule.
 
     Only comments count, not strings that look like one; a file that cannot be tokenised has none.
     """
@@ -139,14 +139,14 @@ def _idle(ids: set[str] | None, used: set[str], enabled: set[str]) -> Iterator[t
 
 
 def relative(finding: Finding, base: Path) -> Finding:
-    """With its paths relative to `base` where they lie below, those in the message, too."""
+    """Return it with paths relative to `base` where they lie below, those in the message, too."""
     path, message = Path(finding.file), finding.message.replace(f"{base}{os.sep}", "")
     file = path.relative_to(base).as_posix() if path.is_relative_to(base) else finding.file
     return replace(finding, file=file, message=message)
 
 
 def merged(findings: Iterable[Finding]) -> list[Finding]:
-    """One finding for what a file says again and again, such as a deprecated name, with the lines of all uses."""
+    """Make one finding of what a file says again and again, such as a deprecated name, with the lines of all uses."""
     kept: dict[tuple[str, str, str], Finding] = {}
     others = []
     for finding in sorted(findings):

@@ -102,7 +102,7 @@ def _run_is_bounded(dag: Any) -> bool:
 
 
 def _patience(sensor: Any) -> float:
-    """Seconds that a sensor waits; 0 when that is only known at run time."""
+    """Return the seconds that a sensor waits; 0 if that is only known at run time."""
     timeout = sensor.timeout
     seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
     if not isinstance(seconds, int | float):

@@ -28,7 +28,7 @@ class Dag:
     _above: dict[str, set[str]] = field(default_factory=dict)
 
     def above(self, task: str) -> set[str]:
-        """Every task upstream of one, near or far."""
+        """Return every task upstream of one, near or far."""
         if task not in self._above:
             found: set[str] = set()
             todo = list(self.tasks[task]["up"])
@@ -49,7 +49,7 @@ class Dag:
 
     @cached_property
     def conditional(self) -> set[str]:
-        """The tasks that are not part of every run, or not at once."""
+        """Return the tasks that are not part of every run, or not at once."""
         return {task for task in self.tasks if self.may_be_left_out(task) or self.waits(task)}
 
     @property
@@ -79,7 +79,7 @@ class Node(NamedTuple):
 
     @property
     def order(self) -> tuple[str, str, str]:
-        """For reports that do not depend on the order of files."""
+        """Return a sort key: reports do not depend on the order of files."""
         return self.dag, self.task, self.kind.value
 
 

@@ -1,4 +1,4 @@
-"""Workers that parse files: handed out, watched, ended and replaced. The command's side of zygote.py."""
+"""Hands files to workers that parse them, watches, ends and replaces the workers. The command's side of zygote.py."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ class Pool:
         return True
 
     def _finish(self, worker: Worker) -> None:
-        """Once a worker's last words are read and its status is known: what became of its files."""
+        """Report what became of a worker's files, once its last words are read and its status is known."""
         if not worker.drained or worker.status is None:
             return
         del self._workers[worker.number]
@@ -262,7 +262,7 @@ class Pool:
 
     @staticmethod
     def _messages(channel: socket.socket, received: bytearray) -> list[protocol.Message | None]:
-        """Whole messages that have arrived; None is the end."""
+        """Yield whole messages that have arrived; None is the end."""
         try:
             data = channel.recv(1 << 20)
         except OSError:

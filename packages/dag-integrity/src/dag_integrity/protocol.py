@@ -1,4 +1,4 @@
-"""The messages between the command, the zygote and its workers: dataclasses, sent as a line of JSON each.
+"""Defines the messages between the command, the zygote and its workers: dataclasses, sent as a line of JSON each.
 
 | from | to | messages |
 |---|---|---|

@@ -11,7 +11,7 @@ from dag_integrity.model import Dag, misses
 
 
 def lost(dags: dict[str, Dag], made: list[tuple[str, dict[str, Any]]]) -> Iterator[Finding]:
-    """DAGs that no file shows to Airflow, also not another one that imports them."""
+    """Find DAGs that no file shows to Airflow, also not another one that imports them."""
     called = {(file, line) for _, about in made for file, line in about.get("called", ())}
     for file, about in made:
         for line, id_ in about.get("lost", ()):
@@ -48,7 +48,7 @@ def _unknown_tasks(dag: Dag, ref: dict[str, Any], other: Dag) -> Iterator[Findin
 
 
 def never_met(dags: dict[str, Dag]) -> Iterator[Finding]:
-    """Sensors that look for a date at which the other DAG never has a run."""
+    """Find sensors that look for a date at which the other DAG never has a run."""
     # A trigger that gives no date starts a run at the moment of the trigger, which no schedule ever has.
     dated = [ref["dag"] for dag in dags.values() for ref in dag.triggers if ref["dated"]]
     triggered, unknown = set(dated), None in dated

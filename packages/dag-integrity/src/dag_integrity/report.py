@@ -1,4 +1,4 @@
-"""The report, in the formats that people and CI systems read."""
+"""Writes the report in the formats that people and CI systems read."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _entry(finding: Finding) -> dict[str, Any]:
 
 
 def as_gitlab(findings: list[Finding]) -> str:
-    """GitLab's code quality report: https://docs.gitlab.com/ci/testing/code_quality/."""
+    """Write GitLab's code quality report: https://docs.gitlab.com/ci/testing/code_quality/."""
     return json.dumps([
         {
             "description": f"{finding.rule} {_of_dag(finding)}{finding.text}. {finding.fix}",
@@ -56,7 +56,7 @@ def as_gitlab(findings: list[Finding]) -> str:
 
 
 def as_sarif(findings: list[Finding], version: str) -> str:
-    """SARIF 2.1.0, as GitHub's code scanning and many editors read it."""
+    """Write SARIF 2.1.0, as GitHub's code scanning and many editors read it."""
     rules = [
         {
             "id": rule.id,
@@ -98,7 +98,7 @@ def _uri(file: str) -> str:
 
 
 def as_junit(findings: list[Finding], files: int) -> str:
-    """JUnit XML: a test suite a file, a failed test case a finding, and one that passes when there is none."""
+    """Write JUnit XML: a test suite per file, a failed test case per finding, and one that passes when there is none."""
     suites = ElementTree.Element(
         "testsuites", name="dag-integrity", tests=str(len(findings) or 1), failures=str(len(findings))
     )
@@ -122,7 +122,7 @@ def as_junit(findings: list[Finding], files: int) -> str:
 
 
 def _legal(text: str) -> str:
-    """Without the characters that XML cannot hold."""
+    """Remove the characters that XML cannot hold."""
     return "".join(
         c if c in "\t\n\r" or " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c > "\uffff" else "?" for c in text
     )
@@ -179,7 +179,7 @@ class Report:
         console.print(Text(summary(self.findings, self.files, self.seconds)), soft_wrap=True)
 
     def plain(self) -> str:
-        """Everything as text without colours."""
+        """Write everything as text without colours."""
         buffer = StringIO()
         self.print(Console(file=buffer, highlight=False, color_system=None, width=200), None)
         return buffer.getvalue()
@@ -192,7 +192,7 @@ class Report:
         return line
 
     def _by_rule(self, console: Console) -> list[Text]:
-        """One line a rule: those that block first, then the most frequent."""
+        """Write one line per rule: those that block first, then the most frequent."""
         groups: dict[tuple[str, Severity], set[str]] = {}
         counts: Counter[tuple[str, Severity]] = Counter()
         for finding in self.findings:
@@ -213,7 +213,7 @@ class Report:
 
 
 def summary(findings: list[Finding], files: int, seconds: float) -> str:
-    """One line."""
+    """Write the summary, one line."""
     counts = Counter(finding.severity for finding in findings)
     parts = [
         f"{counts[each]} {each}{'s' if counts[each] != 1 else ''}" for each in sorted(RANK, key=lambda s: -RANK[s])

@@ -27,7 +27,7 @@ def resolves(name: str) -> bool:
 
 
 def main() -> None:
-    """Answer."""
+    """Answer on standard output."""
     names = sys.stdin.read().split()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         found = [name for name in names if resolves(name)]

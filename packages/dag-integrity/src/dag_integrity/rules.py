@@ -1,4 +1,4 @@
-"""The rules: id, severity, why it matters, and what to do. The README shows them as a table that is made from here."""
+"""Defines the rules: id, severity, why it matters, and what to do. The README shows them as a table that is made from here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stand-ins for packages that are not installed where the check runs, so that the rest of a file can be checked.
+"""Replaces packages that are not installed where the check runs, so that the rest of a file can be checked.
 
 Only what the project's own files import is replaced: a library that does without an optional package still does. An import
 that the file itself guards with `try ... except ImportError` fails as it would, so that the file takes its other way.

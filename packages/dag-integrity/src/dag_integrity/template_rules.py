@@ -67,7 +67,7 @@ def context(dag: Any, line_of: LineOf, module: str) -> Iterator[Entry]:
 
 
 def missing_templates(dag: Any, line_of: LineOf) -> Iterator[Entry]:
-    """Files that Airflow would load as templates and that are not there. Call it before the files are loaded.
+    """Find files that Airflow would load as templates and that are not there. Call it before the files are loaded.
 
     Whatever ends in one of an operator's extensions is a file for Jinja, also a command. With a template_searchpath that is
     not on this machine nothing is said: the files may lie there.

@@ -106,13 +106,13 @@ def _assigned(tree: nodes.Template) -> set[str]:
 
 
 def _excused(tree: nodes.Template) -> set[str]:
-    """Names that the template asks about with `is defined` before it uses them."""
+    """Return the names that the template asks about with `is defined` before it uses them."""
     tests = (node for node in tree.find_all(nodes.Test) if node.name in ("defined", "undefined"))
     return {node.node.name for node in tests if isinstance(node.node, nodes.Name)}
 
 
 def _path(node: nodes.Node) -> list[str] | None:
-    """`var.value.feed` and `var["value"]["feed"]` as a list of names."""
+    """Return `var.value.feed` or `var["value"]["feed"]` as a list of names."""
     if isinstance(node, nodes.Name):
         return [node.name]
     if isinstance(node, nodes.Getattr):
@@ -135,7 +135,7 @@ def _attribute(node: nodes.Node, found: Used, known: set[str]) -> None:
 
 
 def _call(node: nodes.Call, found: Used, known: set[str]) -> None:
-    """`var.value.get('x')` and `conn.get('x')` without a second argument, which would be the default."""
+    """Read `var.value.get('x')` and `conn.get('x')` without a second argument, which would be the default."""
     path = _path(node.node)
     if not path or path[0] in known or path[-1] != "get" or len(node.args) != 1 or node.kwargs:
         return
@@ -154,7 +154,7 @@ def _file(node: Any, found: Used) -> None:
 
 
 def strings(item: Any, depth: int = 0) -> Iterator[str]:
-    """Every text in a field of a task, as Airflow renders it: within lists and as values of dictionaries."""
+    """Yield every text in a field of a task, as Airflow renders it: within lists and as values of dictionaries."""
     if isinstance(item, str):
         yield item
     elif depth < 6 and isinstance(item, dict):

@@ -1,7 +1,10 @@
-"""The rules of the house that no linter knows: a mechanism lives in one place."""
+"""Conventions of CONTRIBUTING.md that no linter knows."""
 
 import ast
+import builtins
 import re
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -46,26 +49,114 @@ def test_tests_speak_to_airflow_by_the_methods_of_its_client():
     by_hand = [
         f"{file.relative_to(ROOT)}: {line.strip()}"
         for file in sorted((ROOT / "tests").rglob("*.py"))
-        if file.name not in ("attack.py", "test_house.py")
+        if file.name not in ("attack.py", "test_conventions.py")
         for line in file.read_text().splitlines()
         if HAS_A_METHOD.search(line)
     ]
     assert by_hand == []
 
 
-RELATIVE = {"How", "That", "Those", "What", "When", "Where", "Whether", "Which", "Who", "Whose", "Why"}
+ROOMS = ("answers", "bench", "config", "dags", "include", "packages/dag-integrity/src", "plugins", ".ci")
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+# First words of docstrings. A new one is added there, if it is a verb: "Return the days", not "Days of the interval".
+VERBS = (ROOT / "tests" / "support" / "verbs.txt").read_text().split()
 
 
-def test_a_docstring_is_a_sentence_that_begins_with_no_relative_pronoun():
-    wrong = []
-    for room in ("answers", "bench", "dags", "include", "packages/dag-integrity/src", "plugins"):
+@cache
+def tree(file: Path) -> ast.Module:
+    return ast.parse(file.read_text())
+
+
+def documented() -> Iterator[tuple[Path, ast.AST, str]]:
+    """Yield (file, node, docstring) of what has one."""
+    for room in ROOMS:
         for file in sorted((ROOT / room).rglob("*.py")):
-            for node in ast.walk(ast.parse(file.read_text())):
-                if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-                    words = (ast.get_docstring(node) or "-").split()
-                    if words[0].strip(".,:;") in RELATIVE:
-                        wrong.append(f"{file.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}: {' '.join(words[:8])}")
+            for node in ast.walk(tree(file)):
+                if isinstance(node, DOCUMENTED) and (text := ast.get_docstring(node)):
+                    yield file, node, text
+
+
+def place(file: Path, node: ast.AST) -> str:
+    return f"{file.relative_to(ROOT)}:{getattr(node, 'lineno', 1)}"
+
+
+def test_docstrings_of_modules_and_functions_begin_with_a_verb():
+    """A class may begin with what an instance of it is; a DAG's file begins with its question."""
+    wrong = [
+        f"{place(file, node)}: {text[:60]}"
+        for file, node, text in documented()
+        if not isinstance(node, ast.ClassDef) and not (isinstance(node, ast.Module) and file.parent.name == "dags")
+        if text.split()[0].strip(".,:;") not in VERBS
+    ]
     assert wrong == []
+
+
+def names_in(module: ast.Module) -> set[str]:
+    """Return what the code of a module calls, binds or takes by name."""
+    found = set()
+    for node in ast.walk(module):
+        for field in ("name", "id", "attr", "arg"):
+            if isinstance(name := getattr(node, field, None), str):
+                found.add(name.partition(".")[0])
+    return found
+
+
+@pytest.fixture(scope="module")
+def names() -> dict[Path, set[str]]:
+    return {file: names_in(tree(file)) for room in ROOMS for file in (ROOT / room).rglob("*.py")}
+
+
+def test_errors_and_functions_that_docstrings_name_exist(names):
+    known = set(dir(builtins)).union(*names.values())
+    wrong = []
+    for file, node, text in documented():
+        for error in re.findall(r":raises ([\w.]+)", text):
+            if "." not in error and error not in known:  # one with a dot is a library's
+                wrong.append(f"{place(file, node)}: :raises {error}")
+        for function in re.findall(r"^- `(\w+)\(", text, re.M):  # a list of what the module offers
+            if function not in names[file]:
+                wrong.append(f"{place(file, node)}: {function}()")
+    assert wrong == []
+
+
+REFERENCE = re.compile(r"(?:\b[Ss]ee `?|`)([a-z_]\w*)\.([a-z_]\w*)\b(?![.(])")
+SUFFIXES = {"py", "yaml", "md", "toml", "env", "json", "sql", "sh", "conf", "html", "csv", "parquet"}
+
+
+def test_what_comments_and_docstrings_refer_to_exists(names):
+    """`module.name` and "see module.name" of a module of this project."""
+    modules: dict[str, set[str]] = {}
+    for file, found in names.items():
+        modules.setdefault(file.stem, set()).update(found)
+    seen, wrong = 0, []
+    for file in names:
+        for line, text in enumerate(file.read_text().splitlines(), start=1):
+            if "#" not in text and '"' in text and '"""' not in text:
+                continue  # a message or a statement in a string
+            for module, name in REFERENCE.findall(text):
+                if module in modules and name not in SUFFIXES:
+                    seen += 1
+                    if name not in modules[module]:
+                        wrong.append(f"{file.relative_to(ROOT)}:{line}: {module}.{name}")
+    assert seen > 5
+    assert wrong == []
+
+
+SPEAKS_TO_THE_WAREHOUSE = re.compile(r"\bclient\.(query|command)\(|\.open_warehouse\(")
+
+
+def test_the_guide_to_a_second_warehouse_names_every_file_that_speaks_to_it():
+    guide = (ROOT / "CONTRIBUTING.md").read_text().partition("## Add a warehouse")[2].partition("\n## ")[0]
+    files = [
+        file.relative_to(ROOT)
+        for room in ("answers", "dags", "include", "plugins")
+        for file in sorted((ROOT / room).rglob("*.py"))
+        if SPEAKS_TO_THE_WAREHOUSE.search(file.read_text())
+    ]
+    assert len(files) > 10
+    assert [
+        file.as_posix() for file in files if file.name not in guide and f"`{file.parent.as_posix()}`" not in guide
+    ] == []
 
 
 def test_no_test_module_imports_another():
