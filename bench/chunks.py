@@ -19,7 +19,7 @@ TERABYTES = (0.5, 1, 2, 5, 10)  # a day
 
 
 def chunks() -> dict:
-    """Per size: CPU seconds a GB of each stage and all in; the cores that so many terabytes a day keep busy at the last size."""
+    """Measure CPU seconds a GB for each size of a chunk, and count the cores that terabytes a day keep busy at the last size."""
     from answers.operate import generate
 
     sizes = {}
