@@ -9,6 +9,7 @@ waiting  slot-seconds that poke, reschedule, deferrable and asset take while the
 stack    memory of the embedded stack while Spark runs, and one day end to end (brings a stack of its own up)
 kafka    three ways from a Kafka message to its effect beside the stock trigger: latency, events/s, loss under kills
 stages   of the throughput, each alone; needs no stack
+chunks   a GB by Spark's path, all in, with chunks of several sizes (BENCH_CHUNKS_MB=256,1024; BENCH_BESIDE=another checkout)
 throughput  a generated feed, raw bytes in to rows queryable: sustained, each stage alone, the engine alone (BENCH_MINUTES=10)
 scheduling  tasks/s and hop latency beside `airflow standalone`, Prefect and Dagster (BENCH_SCALE=1)
 idle     the share of one core that each part of the embedded stack takes at rest, by the scheduler's idle sleep
@@ -212,6 +213,7 @@ def stack() -> dict:
 
 def main() -> None:
     """Run what is asked for."""
+    from bench.chunks import chunks
     from bench.compose import celery
     from bench.deploys import deploys
     from bench.exercises import exercises
@@ -229,6 +231,7 @@ def main() -> None:
         "integrity": integrity,
         "kafka": kafka,
         "stages": stages,
+        "chunks": chunks,
         "throughput": throughput,
         "scheduling": scheduling,
         "celery": celery,

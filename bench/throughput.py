@@ -126,37 +126,46 @@ def stages_alone(chunk, folder: Path) -> dict:
     data = folder / "alone"
     results = {}
     steps: dict[str, Callable] = {
-        "land": _land,
-        "transform_spark": _spark,
+        "land": land_chunk,
+        "transform_spark": submit_spark,
         "transform_engine": _engine,
-        "publish": _publish,
+        "publish": publish_chunk,
         "engine_whole_csv": _engine_whole,
         "engine_whole_parquet": _engine_whole_parquet,
     }
     for name, step in steps.items():
         if name in os.environ.get("BENCH_SKIP", "").split(","):
             continue
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
-            wall, cpu = fresh.submit(_measured, step, chunk, data).result()
-        results[name] = {
-            "mb_s": round(chunk.raw_bytes / 1e6 / wall, 1),
-            "cpu_s_a_gb": round(cpu / chunk.raw_bytes * 1e9, 1),
-        }
+        results[name] = measure_step(step, chunk, data)
         print(name, results[name], flush=True)
     return results
 
 
-def _measured(step: Callable, chunk, data: Path) -> tuple[float, float]:
+def measure_step(step: Callable, chunk, data: Path) -> dict:
+    """Measure one stage, in a process of its own: MB of raw CSV a second, CPU seconds a GB, MB that its largest process took."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as fresh:
+        wall, cpu, memory = fresh.submit(_measured, step, chunk, data).result()
+    return {
+        "mb_s": round(chunk.raw_bytes / 1e6 / wall, 1),
+        "cpu_s_a_gb": round(cpu / chunk.raw_bytes * 1e9, 1),
+        "peak_memory_mb": round(memory / 2**20),
+    }
+
+
+def _measured(step: Callable, chunk, data: Path) -> tuple[float, float, int]:
     sys.path.insert(0, str(PROJECT))
 
+    def used() -> list[resource.struct_rusage]:
+        return [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+
     def cpu() -> float:
-        used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-        return sum(each.ru_utime + each.ru_stime for each in used)
+        return sum(each.ru_utime + each.ru_stime for each in used())
 
     work = step(chunk, data)  # imports and preparation first
     before, begun = cpu(), time.perf_counter()
     work()
-    return time.perf_counter() - begun, cpu() - before
+    memory = max(each.ru_maxrss for each in used()) * (1 if sys.platform == "darwin" else 1024)
+    return time.perf_counter() - begun, cpu() - before, memory
 
 
 def _landed(chunk, data: Path) -> dict:
@@ -164,7 +173,7 @@ def _landed(chunk, data: Path) -> dict:
     return {"folder": str(folder), "rows": chunk.rows, "first_day": chunk.day, "last_day": chunk.day, "slice": {}}
 
 
-def _land(chunk, data: Path) -> Callable:
+def land_chunk(chunk, data: Path) -> Callable:
     from answers.stack import dotenv
 
     os.environ |= dotenv.read(PROJECT / "config/airflow.env")  # Arrow's memory, as tasks have it
@@ -180,13 +189,13 @@ def _land(chunk, data: Path) -> Callable:
     )
 
 
-def _spark(chunk, data: Path) -> Callable:
+def submit_spark(chunk, data: Path, checkout: Path = PROJECT) -> Callable:
     from answers.stack.settings import Settings
     from include.flights.spark import LARGE_JOB
 
     conf = [word for key, value in LARGE_JOB.items() for word in ("--conf", f"{key}={value}")]
     os.environ["ANSWERS_HOME"] = str(data / "home")
-    command = ["spark-submit", "--master", "local[*]", *conf, "include/flights/transform.py"]
+    command = ["spark-submit", "--master", "local[*]", *conf, str(checkout / "include/flights/transform.py")]
     environment = Settings.load().environment()
     folder = _landed(chunk, data)["folder"]
     return lambda: subprocess.run([*command, folder], cwd=PROJECT, env=environment, check=True, capture_output=True)
@@ -198,7 +207,7 @@ def _client(data: Path):
     return clickhouse_connect.get_client(interface="chdb", path=str(data / "warehouse"))
 
 
-def _publish(chunk, data: Path) -> Callable:
+def publish_chunk(chunk, data: Path) -> Callable:
     from include.flights import publish, warehouse
 
     client, landed, day = _client(data), _landed(chunk, data), date.fromisoformat(chunk.day)
