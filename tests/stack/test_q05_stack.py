@@ -12,6 +12,7 @@ import uuid
 import pytest
 
 from answers.operate import kafka_events, kills
+from answers.operate.audit import DAGS
 from answers.stack.client import Airflow
 from include.flight_status import broker
 from support import wait_for
@@ -49,8 +50,25 @@ def settled(stack):
         accounts[:] = json.loads(done.stdout) if done.stdout else []  # no answer while the broker is away
         return accounts and not any(each["lag"] or each["untracked"] for each in accounts)
 
-    wait_for("the backlog to empty", look, 420 if LONG else 150, pause=1, seen=lambda: accounts)
+    def seen():
+        """What a failure must tell: runs that have not succeeded, and the last words of their tasks."""
+        return "\n".join([str(accounts), *unsuccessful(stack.airflow)])
+
+    wait_for("the backlog to empty", look, 420 if LONG else 150, pause=1, seen=seen)
     return {each["way"]: each for each in accounts}
+
+
+def unsuccessful(airflow: Airflow):
+    """Each task of a run that failed or is unfinished: where it is, its tries, and the end of its log."""
+    for dag_id, _ in DAGS.values():
+        for run in airflow.runs(dag_id, state=["failed", "queued", "running"]):
+            run_id = run["dag_run_id"]
+            for task in airflow.task_instances(dag_id, run_id):
+                state, tries = task["state"], task["try_number"]
+                yield f"{dag_id} {run_id} {run['state']}: {task['task_id']} {state}, try {tries}"
+                if state in ("running", "failed", "up_for_retry", "queued"):
+                    for number in range(max(tries - 1, 1), tries + 1):
+                        yield airflow.log(dag_id, run_id, task["task_id"], number)[-1500:]
 
 
 def effects(stack, way: str) -> list[str]:
