@@ -7,12 +7,12 @@ Paused until `answers kafka up`. Produces warehouse.flight_status; `answers kafk
 
 from datetime import timedelta
 
-from airflow.providers.apache.kafka.sensors.kafka import AwaitMessageSensor
 from airflow.sdk import DAG, Asset, AssetOrTimeSchedule, AssetWatcher, CronTriggerTimetable, task
 from pendulum import datetime
 
 from include.questions import doc_md
 from plugins.failures import RETRY_POLICY
+from plugins.sensors.kafka_messages import KafkaMessageSensor
 from plugins.triggers.kafka_events import KafkaEventsTrigger
 
 # As in include/flight_status/broker.py, which loads Kafka's client: too much for each parse. tests/dag/test_q05.py compares them.
@@ -59,7 +59,7 @@ with DAG(
     max_active_runs=1,
     **COMMON,
 ):
-    wait_for_message = AwaitMessageSensor(
+    wait_for_message = KafkaMessageSensor(
         task_id="wait_for_message",
         topics=[SENSOR],
         apply_function="include.flight_status.events.coordinates",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -29,6 +30,7 @@ class KafkaEventsProducer(KafkaSharedStreamProducer):
     def __init__(self, *, group: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.group = group
+        self._polling = threading.Lock()
 
     async def open_stream(self) -> AsyncIterator[tuple[Any, KafkaBrokerPayload]]:
         """Yield, per partition with new messages, {"topic", "partition", "first", "last"}; commit through `last`."""
@@ -41,7 +43,7 @@ class KafkaEventsProducer(KafkaSharedStreamProducer):
         consumer = Consumer({**options, "group.id": self.group})
         consumer.subscribe(self.topics)
         self._consumer = consumer
-        while True:
+        while self._consumer:
             messages = await asyncio.to_thread(self._poll_batch, consumer)
             arrived: dict[tuple[str, int], list[int]] = {}
             for message in messages:
@@ -56,8 +58,22 @@ class KafkaEventsProducer(KafkaSharedStreamProducer):
                 yield event, KafkaBrokerPayload(topic, partition, max(offsets))
 
     def _poll_batch(self, consumer: Any) -> list[Any]:
-        first = consumer.poll(self.poll_timeout)
-        return [] if first is None else [first, *consumer.consume(BATCH - 1, timeout=GATHER)]
+        with self._polling:
+            if self._consumer is None:  # closed since
+                return []
+            first = consumer.poll(self.poll_timeout)
+            return [] if first is None else [first, *consumer.consume(BATCH - 1, timeout=GATHER)]
+
+    async def aclose(self) -> None:
+        """Close the consumer after its last poll, even when this is cancelled meanwhile. Else it stays a member of its group."""
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            await asyncio.shield(asyncio.to_thread(self._close, consumer))
+        await super().aclose()
+
+    def _close(self, consumer: Any) -> None:
+        with self._polling:
+            consumer.close()
 
     def _commit(self, topic: str, partition: int, offset: int) -> None:
         from confluent_kafka import KafkaException

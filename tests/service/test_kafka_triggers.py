@@ -1,11 +1,13 @@
 """Question 5's triggers on a real broker: when they commit, and what the stock one does instead."""
 
 import asyncio
+import threading
 
 import pytest
 
 from answers.operate import kafka_events, kills
 from include.flight_status import broker
+from support import wait_for
 
 TOPIC = broker.WAYS["event"]
 GROUP = "answers-event"
@@ -124,6 +126,60 @@ def test_the_trap_the_stock_trigger_commits_before_anybody_has_the_event(kafka, 
         await trigger.cleanup()
 
     asyncio.run(first_event())
+
+
+def members(kafka, group: str) -> int:
+    from confluent_kafka.admin import AdminClient
+
+    admin = AdminClient({"bootstrap.servers": kafka.options["bootstrap.servers"]})
+    return len(admin.describe_consumer_groups([group])[group].result().members)
+
+
+@pytest.mark.claim("5.1")
+def test_a_trigger_that_is_cancelled_while_it_ends_leaves_its_group(kafka):
+    """Else its consumer stays a member for minutes, and the commit of the run that it started is refused as long."""
+    from airflow.providers.apache.kafka.triggers.await_message import sync_to_async
+
+    from plugins.triggers.kafka_messages import KafkaMessageTrigger
+
+    topic = broker.WAYS["sensor"]
+    kafka_events.produce_all(kafka.options, topic, kafka_events.make_events(1, "cancelled"))
+    kept = []  # else Python's collector might close the consumer that was forgotten
+
+    async def scenario() -> None:
+        trigger = KafkaMessageTrigger(topics=[topic], commit_offset=False)
+        events = trigger.run()
+        await asyncio.wait_for(anext(events), 30)
+        kept.append(trigger._consumer)
+        assert members(kafka, "answers") == 1
+        # Another trigger is using the thread that all of them share.
+        busy, in_use = threading.Event(), threading.Event()
+        other = asyncio.create_task(sync_to_async(lambda: (in_use.set(), busy.wait(30)))())
+        await asyncio.to_thread(in_use.wait, 30)
+        ending = asyncio.create_task(trigger.cleanup())
+        await asyncio.sleep(0)  # it has begun, and waits for the thread
+        ending.cancel()
+        await asyncio.gather(ending, return_exceptions=True)
+        busy.set()
+        await other
+        await asyncio.to_thread(wait_for, "the group to be empty", lambda: members(kafka, "answers") == 0, 30)
+
+    asyncio.run(scenario())
+
+
+def test_the_sensor_waits_with_this_trigger():
+    from airflow.sdk.exceptions import TaskDeferred
+
+    from plugins.sensors.kafka_messages import KafkaMessageSensor
+
+    sensor = KafkaMessageSensor(
+        task_id="wait", topics=["t"], apply_function="a.b", commit_offset=False, poll_interval=1
+    )
+    with pytest.raises(TaskDeferred) as deferral:
+        sensor.execute({})
+    path, arguments = deferral.value.trigger.serialize()
+    assert path == "plugins.triggers.kafka_messages.KafkaMessageTrigger"
+    assert (arguments["topics"], arguments["apply_function"], arguments["commit_offset"]) == (["t"], "a.b", False)
 
 
 @pytest.mark.claim("5.4")
