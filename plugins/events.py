@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
+from plugins.errors import EventMissing
+
 
 def attach_to_events(context: Mapping[str, Any], what: Mapping[str, Any]) -> None:
     """Attach `what` (JSON, with `first_day`) to the event of each asset that the running task has as outlet."""
@@ -22,11 +24,11 @@ def days_of_events(triggering_asset_events: Mapping[Any, Iterable[Any]]) -> list
 def latest_of_day(events: Iterable[Any], day: date) -> dict[str, Any]:
     """Return what the newest event about a day says.
 
-    :raises LookupError: there is none
+    :raises EventMissing: there is none
     """
     found = [event for event in events if (event.extra or {}).get("first_day") == str(day)]
     if not found:
-        raise LookupError(
+        raise EventMissing(
             f"no event about {day}: was it landed by another Airflow, or its history purged? Ingest it again"
         )
     return dict(max(found, key=lambda event: event.timestamp).extra)

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from airflow.sdk import Connection, ObjectStoragePath
 
+from plugins.errors import SettingInvalid
+
 if TYPE_CHECKING:
     from gcsfs.core import GCSFileSystem
 
@@ -17,19 +19,19 @@ def object_at(url: str) -> ObjectStoragePath:
     s3:// is what the Amazon provider registers. gs:// would come with the Google provider, whose many libraries one
     small document does not justify: without it, gcsfs alone is attached as Airflow's file system for the connection.
 
-    :raises ValueError: the address has no protocol, or one that no installed provider knows
+    :raises SettingInvalid: the address has no protocol, or one that no installed provider knows
     """
     from airflow.sdk.io import attach, has_fs
 
     protocol, separator, _ = url.partition("://")
     if not separator:
-        raise ValueError(f"{url!r} is no address: write PROTOCOL://[CONNECTION@]BUCKET/KEY or file:///PATH")
+        raise SettingInvalid(f"{url!r} is no address: write PROTOCOL://[CONNECTION@]BUCKET/KEY or file:///PATH")
     if protocol in ("gs", "gcs") and not has_fs(protocol):
         # Before the path is made: that would attach a file system which does not exist, for good.
         connection = urlsplit(url).netloc.rpartition("@")[0] or None
         attach(protocol, conn_id=connection, fs=_google_file_system(connection))
     elif not has_fs(protocol):
-        raise ValueError(f"{url}: no installed provider knows {protocol}://")
+        raise SettingInvalid(f"{url}: no installed provider knows {protocol}://")
     return ObjectStoragePath(url)
 
 

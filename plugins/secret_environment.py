@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from airflow.providers.apache.spark.operators.spark_submit import SparkSubmitOperator
 from airflow.providers.standard.operators.bash import BashOperator
 
+from plugins.errors import SettingInvalid
+
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
@@ -20,7 +22,7 @@ def look_up_secrets(secrets: Mapping[str, str]) -> dict[str, str]:
     """Build the environment for these secrets.
 
     :param secrets: name in the environment -> "connections/ID" (its password) or "variables/KEY"
-    :raises ValueError: a connection has no password; :raises SecretUnavailable: the store failed
+    :raises SettingInvalid: a connection has no password; :raises SecretUnavailable: the store failed
     """
     from airflow.sdk import Connection, Variable
 
@@ -29,7 +31,7 @@ def look_up_secrets(secrets: Mapping[str, str]) -> dict[str, str]:
         kind, _, key = source.partition("/")
         value = {"connections": lambda key: Connection.get(key).password, "variables": Variable.get}[kind](key)
         if not value:
-            raise ValueError(f"{source}, for {name}, has no {'password' if kind == 'connections' else 'value'}")
+            raise SettingInvalid(f"{source}, for {name}, has no {'password' if kind == 'connections' else 'value'}")
         found[name] = value
     return found
 

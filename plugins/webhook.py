@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from plugins.errors import SettingInvalid
+
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
@@ -17,7 +19,7 @@ def address(connection: Connection, path: str) -> str:
     The host may be a name, a name with the start of a path, or a whole address. The schema is http and the port is the
     schema's unless the connection says otherwise.
 
-    :raises ValueError: the connection has no host, or one that cannot be part of an address
+    :raises SettingInvalid: the connection has no host, or one that cannot be part of an address
     """
     import httpx
 
@@ -28,9 +30,11 @@ def address(connection: Connection, path: str) -> str:
     try:
         url = httpx.URL(base, **({"port": connection.port} if connection.port else {}))
     except httpx.InvalidURL as error:
-        raise ValueError(f"connection {connection.conn_id}: host {connection.host!r} is no address: {error}") from error
+        raise SettingInvalid(
+            f"connection {connection.conn_id}: host {connection.host!r} is no address: {error}"
+        ) from error
     if not url.host:
-        raise ValueError(f"connection {connection.conn_id} has no host: give it the receiver's name")
+        raise SettingInvalid(f"connection {connection.conn_id} has no host: give it the receiver's name")
     return str(url.copy_with(path=f"{url.path.rstrip('/')}/{path.lstrip('/')}"))
 
 

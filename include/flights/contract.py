@@ -23,6 +23,10 @@ class FeedMissing(FileNotFoundError):
     """A file of the feed is not there (yet); trying again may help."""
 
 
+class FeedNotMade(PermanentError, FeedMissing):
+    """There is no feed until somebody runs the command that the text names."""
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of a feed file. `kind` is a key of PATTERNS; `unit` and `meaning` are for readers.

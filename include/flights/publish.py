@@ -130,13 +130,13 @@ def publish_day(
     :param slice: of a layout that is partitioned by more than the day: those columns' values
     :param tables: of the layout, those to publish; all when None. All are validated, since they must agree
     :returns: what was published and what could not be joined, as counts
-    :raises ValidationError: nothing was published; :raises FileNotFoundError: nothing to publish
-    :raises ValueError: the slice is not one of this layout
+    :raises ValidationError: nothing was published, or the slice is not one of this layout
+    :raises include.flights.warehouse.TransformMissing: nothing to publish
     """
     started = time.perf_counter()
     slice = dict(slice or {})
     if set(slice) != set(layout.partition[1:]):
-        raise ValueError(f"partitions by {', '.join(layout.partition)} need a slice of these columns, not {slice}")
+        raise ValidationError(f"partitions by {', '.join(layout.partition)} need a slice of these columns, not {slice}")
     files = folder and (folder / "transformed").resolve()  # one attempt's, even if another one finishes meanwhile
     create_tables(client, layout)
     drop_forgotten(client)

@@ -63,6 +63,10 @@ class ValidationError(PermanentError, ValueError):
     """Says that what was staged may not be published. The published partition is untouched."""
 
 
+class TransformMissing(PermanentError, FileNotFoundError):
+    """The transform left no Parquet file to load, so it has to run again first."""
+
+
 class WarehouseUnavailable(ConnectionError):
     """The warehouse is down. Trying again may help."""
 
@@ -135,11 +139,11 @@ def drop_forgotten(client: Client) -> int:
 def load_parquet(client: Client, table: str, folder: Path) -> None:
     """Append FOLDER/*.parquet to a table.
 
-    :raises FileNotFoundError: the folder holds no Parquet file
+    :raises TransformMissing: the folder holds no Parquet file
     """
     files = sorted(path for path in folder.glob("*.parquet") if not path.name.startswith((".", "_")))
     if not files:
-        raise FileNotFoundError(f"{folder} holds no Parquet file: did the transform run? Clear it to run it again")
+        raise TransformMissing(f"{folder} holds no Parquet file: did the transform run? Clear it to run it again")
     for file in files:
         load_file(client, table, column_names(client, table), file)
 
