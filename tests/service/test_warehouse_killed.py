@@ -6,7 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from clickhouse_connect.driver.exceptions import Error
+from clickhouse_connect.driver.exceptions import DatabaseError, Error
 
 from support import wait_for
 from support.warehouse_conduct import ENDLESS, running
@@ -75,7 +75,13 @@ def test_it_ends_in_order_though_a_query_runs(server):
         asked = thread.submit(server.client().query, ENDLESS.format(mark="to-be-ended"))
         wait_for("the query to run", lambda: running(client, "to-be-ended"))
         assert server.stop() == 0
-        assert isinstance(asked.exception(), Error)
+        failed = asked.exception()
+    assert isinstance(failed, DatabaseError)
+    assert (failed.code, failed.name) == (394, "QUERY_WAS_CANCELLED")
+    assert "the warehouse is being stopped: send the statement again once it is up" in str(failed)
+    log = server.log.read_text()
+    assert "394 QUERY_WAS_CANCELLED" in log
+    assert not [word for word in ("Traceback", "CancelledError", "Exception in ASGI") if word in log], log
     server.start()
     with server.client() as client:
         assert client.query("SELECT count(), sum(n) FROM t").result_rows == [(1000, 499_500)]

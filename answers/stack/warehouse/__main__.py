@@ -48,23 +48,16 @@ def serve(path: Path, port: int, password: str) -> None:
     """
     os.environ["TZ"] = "UTC"  # the engine's zone, as the server's in docker compose, whatever this machine's is
     time.tzset()
-    import uvicorn
-
     from answers.stack.warehouse.http import Application
+    from answers.stack.warehouse.server import Server
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
     with _opened(path) as engine:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # uvicorn gives it on, once the last answers are sent
-        uvicorn.run(
-            Application(engine, WAREHOUSE_USER, password),
-            host="127.0.0.1",
-            port=port,
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=5,
-        )
+        server = Server(engine, Application(engine, WAREHOUSE_USER, password), port)
+        server.run()
+        if not server.started:
+            sys.exit(1)  # its port is taken; the log says so
 
 
 @contextmanager

@@ -46,6 +46,7 @@ class Engine:
         self._lock = threading.Lock()
         self._sessions: dict[str, Session] = {}
         self._running: dict[str, str] = {}  # query id -> mark of its connection
+        self.ending = False  # what runs is killed since the part is stopped
         try:
             self._anchor = Connection(path, defaults)  # chDB ends when its last connection is closed
         except RuntimeError as error:
@@ -121,14 +122,19 @@ class Engine:
         finally:
             connection.close()
 
-    def close(self) -> None:
-        """End what still runs, and close all of it."""
+    def end_queries(self) -> None:
+        """Kill what still runs, and wait until it has ended."""
+        self.ending = True
         for _ in poll(CLOSING, 0.1):
             marks = list(self._running.values())
             if not marks:
                 break
             for mark in marks:
                 self.kill(mark)
+
+    def close(self) -> None:
+        """End what still runs, and close all of it."""
+        self.end_queries()
         for session in self._sessions.values():
             session.connection.close()
         self._anchor.close()

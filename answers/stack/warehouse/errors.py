@@ -8,7 +8,7 @@ import re
 
 CODE = re.compile(r"Code: (\d+)\. DB::Exception: ")
 NAME = re.compile(r"\(([A-Z][A-Z0-9]*_[A-Z0-9_]+)\)")
-AUTHENTICATION_FAILED, NOT_ENOUGH_SPACE = 516, 243
+AUTHENTICATION_FAILED, NOT_ENOUGH_SPACE, QUERY_WAS_CANCELLED = 516, 243, 394
 NO_ROOM = "the disk of the warehouse is full: make room on it, then send the statement again. "
 # As ClickHouse answers them; every other code is a 500.
 STATUS = {

@@ -21,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 from answers.stack.warehouse import statement
 from answers.stack.warehouse.connection import Connection
 from answers.stack.warehouse.engine import Engine
-from answers.stack.warehouse.errors import AUTHENTICATION_FAILED, QueryError
+from answers.stack.warehouse.errors import AUTHENTICATION_FAILED, QUERY_WAS_CANCELLED, QueryError
 from answers.stack.warehouse.exchange import MOST, Exchange
 from answers.stack.warehouse.statement import Statement
 
@@ -32,6 +32,7 @@ HEAD = 1 << 16  # bytes of an INSERT in which its FORMAT stands
 SESSION_SECONDS, MOST_SECONDS = 60, 3600  # that an unused session is kept: if the client does not say, and at most
 PIECE = 1 << 20  # bytes that are sent at a time
 IN_MEMORY = 16 << 20  # bytes of a result that a client wants whole; a larger one waits in a file
+STOPPING = "the warehouse is being stopped: send the statement again once it is up (answers status)"
 # Parameters of the interface, which are no settings of the engine, or are of no use to it.
 OF_HTTP = re.compile(
     r"query|query_id|database|default_format|user|password|quota_key|role|session_(id|timeout|check)|close_session|stacktrace"
@@ -56,7 +57,10 @@ class Application:
             await PlainTextResponse("There are / and /ping\n", 404)(scope, receive, send)
         else:
             exchange = Exchange(scope, receive, send)
-            await asyncio.get_running_loop().run_in_executor(self._threads, self._serve, exchange)
+            try:
+                await asyncio.get_running_loop().run_in_executor(self._threads, self._serve, exchange)
+            except asyncio.CancelledError:  # the part is stopped, and the client has neither sent all nor read all
+                log.warning("query %s: given up, the warehouse is being stopped", exchange.query_id)
 
     def _serve(self, exchange: Exchange) -> None:
         """Handle a request; what fails is told to the client, and without the statement, which may hold a secret, to the log."""
@@ -69,6 +73,8 @@ class Application:
             log.warning("query %s: its client has gone", exchange.query_id)
         except Exception as failed:
             error = QueryError.of(failed)
+            if self._engine.ending and error.code == QUERY_WAS_CANCELLED:
+                error = QueryError(error.code, STOPPING, "QUERY_WAS_CANCELLED")
             log.warning(
                 "query %s: %s %s, %.3f s", exchange.query_id, error.code, error.name, time.perf_counter() - began
             )
