@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -32,7 +33,7 @@ def walk(
     ask: Annotated[bool, typer.Option("--ask", help="Only what interviewers ask; the claims come at a key.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Play it silently beforehand. Exit code 1 where it fails.")] = False,
     first: Annotated[int, typer.Option("--from", metavar="N", min=1, help="Begin with this step.")] = 1,
-    edit: Annotated[bool, typer.Option("--edit", help="Open what is shown in the editor of $VISUAL, too.")] = False,
+    edit: Annotated[bool, typer.Option("--edit", help="Open what is shown in the editor of $VISUAL or $EDITOR, too.")] = False,
     as_json: AsJson = False,
 ) -> None:  # fmt: skip
     """Walk through a question: what to say, the lines to show, the commands to run, what they ask. Enter goes on.
@@ -138,11 +139,20 @@ def _show_excerpt(anchor: str, edit: bool) -> None:
     lines = Syntax(found.text, lexer, line_numbers=True, start_line=found.first, word_wrap=True, theme="ansi_dark")
     lines.highlight_lines = {found.line}
     out.print(lines)
-    editor = os.environ.get("VISUAL")
-    if edit and not editor:
-        err.print("answers: --edit opens the editor that $VISUAL names, and it is not set", style="yellow")
-    elif edit and editor:
-        subprocess.run([*shlex.split(editor), f"+{found.line}", str(ROOT / found.file)], check=False)
+    if edit:
+        _open_editor(ROOT / found.file, found.line)
+
+
+def _open_editor(file: Path, line: int) -> None:
+    """Open a file at a line. An editor that cannot be started does not end the walk."""
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
+    if not editor:
+        err.print("answers: --edit opens the editor that $VISUAL or $EDITOR names, and neither is set", style="yellow")
+        return
+    try:
+        subprocess.run([*shlex.split(editor), f"+{line}", str(file)], check=False)
+    except (OSError, ValueError) as error:
+        err.print(f"answers: the editor {editor!r} ($VISUAL or $EDITOR) did not start: {error}", style="yellow")
 
 
 def _run_command(command: str, step: Step, no_run: bool) -> bool:
