@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from typing import Any
 
@@ -15,10 +15,16 @@ def attach_to_events(context: Mapping[str, Any], what: Mapping[str, Any]) -> Non
         context["outlet_events"][asset].extra = dict(what)
 
 
+def extras_of_events(triggering_asset_events: Mapping[Any, Iterable[Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield the extra of *all* events that started this run: those that came while it was queued are merged into one run."""
+    for of_asset in triggering_asset_events.values():
+        for event in of_asset:
+            yield event.extra or {}
+
+
 def days_of_events(triggering_asset_events: Mapping[Any, Iterable[Any]]) -> list[date]:
-    """List the days of *all* events that started this run: those that came while it was queued are merged into one run."""
-    events = (event for of_asset in triggering_asset_events.values() for event in of_asset)
-    return sorted({date.fromisoformat(event.extra["first_day"]) for event in events})
+    """List the days of all events that started this run, each once."""
+    return sorted({date.fromisoformat(extra["first_day"]) for extra in extras_of_events(triggering_asset_events)})
 
 
 def latest_of_day(events: Iterable[Any], day: date) -> dict[str, Any]:

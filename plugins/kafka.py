@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from plugins.events import extras_of_events
 from plugins.warehouse import open_warehouse
 
 if TYPE_CHECKING:
@@ -83,6 +84,5 @@ def posted_messages(place: Mapping[str, Any]) -> Find:
 
 def announced_slices(triggering_asset_events: Mapping[Any, Iterable[Any]]) -> list[dict[str, Any]]:
     """Return what *all* events that started a run say has arrived; none where the clock started it."""
-    events = (event for of_asset in triggering_asset_events.values() for event in of_asset)
-    payloads = ((event.extra or {}).get("payload") for event in events)
+    payloads = (extra.get("payload") for extra in extras_of_events(triggering_asset_events))
     return [dict(each) for each in payloads if isinstance(each, Mapping)]

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from answers.printed import last_document
 from answers.stack import dotenv
 from include.waiting import patience
 
@@ -155,7 +156,7 @@ def read_dags(dags: Path) -> Parsed:
             raise ShapeError(f"the DAGs are still being parsed after {seconds:.0f} s") from None
     if done.returncode:
         raise ShapeError(f"the DAGs cannot be parsed: {done.stderr.strip()[-2000:]}")
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    answer: dict[str, Any] = last_document(done.stdout)
     errors = {file: text.strip().splitlines()[-1] for file, text in answer["errors"].items()}
     return Parsed(answer["dags"], errors)
 

@@ -20,6 +20,7 @@ from answers.exercise import confine
 from answers.exercise.catalogue import Ticket
 from answers.exercise.changes import CannotJudge
 from answers.exercise.warm import Forked, Warm
+from answers.printed import last_document
 from answers.process_tree import kill_tree
 from include.files import user_cache
 from include.waiting import Deadline, slowness
@@ -161,7 +162,7 @@ def run_judge(ticket: Ticket, number: int, rooms: Rooms, warm: Warm | None = Non
         if code:
             said = (home / "judge.log").read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["?"]
             raise CannotJudge(f"the judge of {ticket.id} is broken: {said[-1]}")
-    verdicts: list[dict[str, Any]] = json.loads(output.splitlines()[-1])
+    verdicts: list[dict[str, Any]] = last_document(output)
     return verdicts
 
 
@@ -217,8 +218,8 @@ def _follow(process: Process, rooms: Rooms, home: Path, seconds: float) -> dict[
     finally:
         end_driver(process)
     try:
-        answer: dict[str, Any] = json.loads(output.splitlines()[-1])
-    except (ValueError, IndexError):
+        answer: dict[str, Any] = last_document(output)
+    except ValueError:
         tail = rooms.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1:]
         raise CannotJudge(f"the probe ended without an answer ({process.returncode}): {''.join(tail)[:300]}") from None
     return answer

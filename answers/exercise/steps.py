@@ -162,12 +162,10 @@ def _without_spark() -> list[str]:
     started: list[str] = []
 
     def execute(operator: Any, context: Any) -> None:
-        import clickhouse_connect
-
         from include.flights import engine as warehouse_engine
 
         started.append(operator.task_id)
-        client = clickhouse_connect.get_client(interface="chdb", path=":memory:")
+        client = _chdb(":memory:")
         try:
             warehouse_engine.transform_files(client, Path(operator.application_args[0]))
         finally:
@@ -194,9 +192,14 @@ def _name(instance: Any) -> str:
 
 
 def _warehouse() -> Any:
+    return _chdb(str(Path(os.environ["ANSWERS_HOME"]) / "warehouse"))
+
+
+def _chdb(path: str) -> Any:
+    """Open chDB in this process: a probe has no stack, so no server of the warehouse."""
     import clickhouse_connect
 
-    return clickhouse_connect.get_client(interface="chdb", path=str(Path(os.environ["ANSWERS_HOME"]) / "warehouse"))
+    return clickhouse_connect.get_client(interface="chdb", path=path)
 
 
 def sql(query: str) -> Any:

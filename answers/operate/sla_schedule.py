@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
+from answers.printed import last_document
 from include.flights.days import midnight
 
 SUPPORTED = ("RunDue", "DagRunQueuedAtDeadline")  # references that count from when a run could begin
@@ -33,8 +34,8 @@ def scheduled(first: date, last: date, dags: list[str], environment: dict[str, s
         text=True,
     )
     try:
-        answer = json.loads(done.stdout.splitlines()[-1])
-    except (ValueError, IndexError):
+        answer = last_document(done.stdout)
+    except ValueError:
         raise ValueError(f"the DAG files cannot be parsed: {done.stderr.strip()[-1000:]}") from None
     if "error" in answer:
         raise ValueError(answer["error"])

@@ -6,7 +6,6 @@ of twelve.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import date
@@ -17,7 +16,7 @@ import pyarrow.parquet as pq
 
 from include.flights import publish, warehouse
 from include.flights.contract import CONTRACT, ROW
-from include.flights.transform import INPUTS, OUTPUTS, point_to
+from include.flights.transform import INPUTS, OUTPUTS, new_attempt, point_to
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -70,8 +69,7 @@ def transform_files(client: Client, folder: Path) -> dict[str, int]:
 
     :returns: rows written, per table
     """
-    attempt = Path(tempfile.mkdtemp(prefix="attempt-", dir=folder))
-    attempt.chmod(0o755)  # the tasks of another worker may run as another user
+    attempt = new_attempt(folder)
     with computed_tables(client, folder) as rows:
         for output in OUTPUTS:
             target = attempt / output

@@ -60,8 +60,7 @@ def main(folder: str, spark: SparkSession | None = None) -> dict[str, int]:
     for name in INPUTS:
         spark.read.parquet(f"{folder}/landing/{name}.parquet").createOrReplaceTempView(f"feed_{name}")
     rows = {}
-    attempt = Path(tempfile.mkdtemp(prefix="attempt-", dir=folder))
-    attempt.chmod(0o755)  # a cluster's executors may run as another user
+    attempt = new_attempt(Path(folder))
     for output in OUTPUTS:
         target = str(attempt / output)
         query(spark, output).write.options(**WRITING).parquet(target)
@@ -70,6 +69,13 @@ def main(folder: str, spark: SparkSession | None = None) -> dict[str, int]:
         rows[output] = written.count()
     point_to(attempt, Path(folder) / "transformed")
     return rows
+
+
+def new_attempt(folder: Path) -> Path:
+    """Make a folder for the output of one attempt."""
+    attempt = Path(tempfile.mkdtemp(prefix="attempt-", dir=folder))
+    attempt.chmod(0o755)  # a cluster's executors, or the tasks of another worker, may run as another user
+    return attempt
 
 
 def point_to(attempt: Path, link: Path) -> None:

@@ -69,7 +69,7 @@ def test_a_broker_that_restarts_costs_no_try(on_redis):
 
 
 @pytest.mark.claim("7.5")
-def test_what_the_broker_has_lost_is_queued_again_soon_and_what_waits_for_a_worker_is_not_failed_for_that():
+def test_lost_celery_messages_are_queued_again():
     scheduler = settings("airflow-scheduler")
     timeout, pause, tries = (
         float(scheduler[f"AIRFLOW__SCHEDULER__{name}"])

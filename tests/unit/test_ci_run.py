@@ -105,7 +105,7 @@ def test_on_a_machine_that_is_too_slow_it_is_told_loudly_and_by_name_what_is_lef
     assert (code, plan["left_out"], plan["deadline"]) == (0, [], None)
 
 
-def test_what_is_timed_is_there_and_a_file_that_is_not_counts_as_an_average_one_of_its_tier():
+def test_a_test_file_that_is_not_timed_counts_as_the_average_of_its_tier():
     timed = Expected.load()
     parts = {part.file: part for part in ci_plan.parts_of(ci_plan.TIERS, timed, ci_plan.claims_by_file())}
     assert timed.files.keys() <= parts.keys()

@@ -44,7 +44,7 @@ def test_a_new_question_gets_its_row_and_its_page(copy, capsys):
     assert write(pages.pages(root), pages.COMMAND, check=True) == 0
 
 
-def test_a_page_is_stale_once_its_question_says_something_else_and_one_by_hand_is_left_alone(copy, capsys):
+def test_a_stale_page_is_reported(copy, capsys):
     root, number, question = copy
     write(pages.pages(root), pages.COMMAND)
     file = root / f"include/questions/q{number:02}.yaml"

@@ -33,7 +33,7 @@ def test_a_warehouse_that_is_down_is_waited_for_and_then_a_clear_error():
 
 
 @pytest.mark.claim("1.5")
-def test_one_that_comes_while_it_is_waited_for_is_opened_and_closed(caplog):
+def test_connect_waits_for_the_warehouse(caplog):
     client, tries = Client(), []
 
     def get_client():
