@@ -149,10 +149,12 @@ def read_batches(opts: Options, wanted: Iterable[Slice]) -> Iterator[list[Messag
     with _translated_errors(), _consumer({**opts, "enable.partition.eof": True}) as consumer:
         consumer.assign([TopicPartition(each.topic, each.partition, each.start) for each in left.values()])
         deadline = Deadline(PATIENCE)
+        missing = sum(each.stop - each.start for each in left.values())
         while left:
             batch = []
             message: Message
-            for message in consumer.consume(BATCH, timeout=0.2):
+            # Asked for more than there is, the client waits to the end of its time.
+            for message in consumer.consume(min(BATCH, max(missing, 1)), timeout=0.2):
                 place = (message.topic(), message.partition())
                 if message.error():
                     if message.error().code() != KafkaError._PARTITION_EOF:
@@ -163,6 +165,7 @@ def read_batches(opts: Options, wanted: Iterable[Slice]) -> Iterator[list[Messag
                     if message.offset() == part.stop - 1:
                         del left[place]
                 deadline = Deadline(PATIENCE)
+            missing -= len(batch)
             if batch:
                 yield batch
                 deadline = Deadline(PATIENCE)
