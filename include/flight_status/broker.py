@@ -26,6 +26,7 @@ LARGEST_MESSAGE = 12 << 20  # bytes that a topic takes
 BATCH = 200  # messages at a time
 # A partition that was just made, or whose broker has just come back, has no leader for a moment.
 LEADERLESS = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE)
+TOPIC_UNKNOWN = (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION)
 PATIENCE = 30  # seconds without a message or an answer (include/waiting.py)
 
 Options = Mapping[str, Any]
@@ -201,10 +202,6 @@ def _translated_errors() -> Iterator[None]:
         yield
     except KafkaException as error:
         reason = error.args[0]
-        if reason.code() in (
-            KafkaError.UNKNOWN_TOPIC_OR_PART,
-            KafkaError._UNKNOWN_TOPIC,
-            KafkaError._UNKNOWN_PARTITION,
-        ):
+        if reason.code() in TOPIC_UNKNOWN:
             raise TopicMissing(f"the topic does not exist ({reason.str()}): `answers kafka up` makes it") from error
         raise BrokerUnavailable(f"Kafka does not answer ({reason.str()}): does it run? `answers kafka up`") from error

@@ -54,12 +54,9 @@ def check_records(name: str, source: str, table: pa.Table) -> None:
         if not column.nullable:
             refuse(pc.is_null(values), column.name, "is missing and may not be")
         pattern, called = PATTERNS[column.kind]
-        if pattern:
-            refuse(map_values(values, partial(_mismatch, pattern)), column.name, f"is not {called}")
-        if column.kind == "zone":
-            refuse(map_values(values, _is_not_a_zone), column.name, f"is not {called}")
-        if column.kind == "hour":
-            refuse(map_values(values, _is_not_an_hour), column.name, f"is not {called}")
+        wrong = [partial(_mismatch, pattern)] if pattern else []
+        for is_wrong in wrong + {"zone": [_is_not_a_zone], "hour": [_is_not_an_hour]}.get(column.kind, []):
+            refuse(map_values(values, is_wrong), column.name, f"is not {called}")
 
     if _is_key(table, contract):
         return

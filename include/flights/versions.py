@@ -13,7 +13,7 @@ as what is live is not what the last event says, and is completed by doing it ag
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -158,10 +158,7 @@ def keep_version(
 
 def record_events(client: Client, events: list[Event]) -> None:
     """Note that these versions are live."""
-    rows = [
-        [event.day, event.seq, event.action, event.version, event.before, event.by, event.prints] for event in events
-    ]
-    if rows:
+    if rows := [astuple(event) for event in events]:
         client.insert(f"{DATABASE}.events", rows, column_names=COLUMNS)
 
 
