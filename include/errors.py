@@ -1,4 +1,4 @@
-"""Marks the errors that another try cannot mend."""
+"""Marks the errors that another try cannot mend: derive from `PermanentError`; plugins/failures.py looks for it."""
 
 
 class PermanentError(Exception):

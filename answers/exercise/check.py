@@ -76,7 +76,6 @@ class Result:
 
 
 Say = Callable[[Stage], None]
-Prepare = Callable[[Path], None]
 
 
 class Done(Exception):

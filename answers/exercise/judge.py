@@ -9,7 +9,7 @@ A ticket's judge.py has one function a check:
 `wrong(seen=..., because=...)` convicts. Its texts say what was seen, and never what was expected; `expected=` is for the
 interviewer. `expected()` is tests/support/expected.py: pandas on the raw files.
 
-Run as `python -P -m answers.exercise.judge REQUEST` by judging.py.
+Run as `python -P -m answers.exercise.judge REQUEST` by probing.py.
 """
 
 from __future__ import annotations
