@@ -113,7 +113,7 @@ def light(
     data_interval_start=None,
     data_interval_end=None,
 ) -> dict:
-    """Land, transform and publish the chunk in this process, with the warehouse's engine."""
+    """Land the chunk in this process; transform and publish it by the warehouse's engine, without Spark."""
     from include.flights.engine import transform_and_publish
     from include.flights.feed import land_interval
     from plugins.warehouse import open_warehouse

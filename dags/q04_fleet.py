@@ -68,8 +68,8 @@ def wait_for(upstream: Member) -> ExternalTaskSensor:
         deferrable=True,
         poke_interval=fleet.settings.poke_seconds,
         timeout=fleet.settings.sensor_timeout,
-        # The platform's three times five minutes would hide the failure; none would let the scheduler fail a sensor whose
-        # trigger fires before it has read that the task left its slot.
+        # The platform's three times five minutes would hide the failure; without any, the scheduler could fail a
+        # sensor whose trigger fires before it has read that the task left its slot.
         retries=1,
         retry_delay=timedelta(seconds=2),
     )
@@ -163,7 +163,7 @@ def rollup_dag(member: Member) -> None:
 
 
 def scorecard_dag(member: Member) -> None:
-    """Announce an event again: the ranking can only follow the roll-up."""
+    """Make the DAG that ranks after a roll-up. An event starts it, as the ranking can only follow."""
     with dag_of(member, schedule=[published(fleet.scorecard_after)]):
         total.override(task_id="rank", pool="warehouse")(*fleet.products(member)[0])
 

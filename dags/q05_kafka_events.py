@@ -1,7 +1,7 @@
 """Q5 · Kafka messages start runs, in three ways: an asset's watcher, a sensor, a webhook. One function handles them all.
 
-Look at: who tracks the offsets (the warehouse's inbox; the consumer group; the run's id), that each is moved only *after*
-processing, and that an event is a signal: q05_kafka_event reads to the end of the topic, whatever its events announce.
+Look at: who tracks the offsets (the warehouse's inbox; the consumer group; the run's id), that none is moved before its work
+is safe, and that an event is a signal: q05_kafka_event reads to the end of the topic, whatever its events announce.
 Paused until `answers kafka up`. Produces warehouse.flight_status; `answers kafka audit` compares it with the broker.
 """
 

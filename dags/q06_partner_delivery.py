@@ -65,7 +65,7 @@ with DAG(
 
     @task
     def deliver(folder: str, signature: str) -> str:
-        """Hand the manifest to the partner; the secret only proves that it will be accepted."""
+        """Hand the manifest to the partner; the secret only checks first that its signature will be accepted."""
         from airflow.sdk import Connection
 
         from include.partner import delivery

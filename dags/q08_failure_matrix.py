@@ -1,7 +1,7 @@
 """Q8 · One DAG for each way in which a task dies; which of five safety nets notices is recorded, and is the table of docs/q08.md.
 
-Look at: every DAG has all five: a task callback, a DAG callback, a teardown, a `one_failed` task and a deadline. Where the task
-is killed, the DAG's callback also tells people. Started by tests and by hand, never by schedule:
+Look at: every DAG has all five: a task callback, a DAG callback, a teardown, a `one_failed` task and a deadline. In
+`q08_matrix_sigkill` the DAG's callback also tells people. Started by tests and by hand, never by schedule:
 `q08_matrix_sigkill_worker` kills the worker that runs it.
 """
 

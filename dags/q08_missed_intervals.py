@@ -1,6 +1,7 @@
 """Q8 · What happens to the days that were missed while a DAG was paused: each runs with catchup, none but the last without.
 
-Look at: the two DAGs differ in `catchup` alone. Unpause them: five runs of July 2013 here, one run there, of yesterday.
+Look at: the two DAGs differ in `catchup`, and the first one has an end date. Unpause them: with catchup five runs of July 2013,
+without it one run, of yesterday.
 (A third trap: without catchup *and* with an end date that has passed, unpausing starts nothing at all.)
 """
 

@@ -29,7 +29,7 @@ with DAG(
     catchup=False,
     params={"lost_at_most": Param(0.1, type="number", minimum=0, maximum=1, description="share of flights")},
     default_args={"owner": "data-platform", "retry_policy": RETRY_POLICY, **NOTIFY_FAILURES},
-    on_failure_callback=notify_failure,  # speaks only where no task could: one that was killed has no callback
+    on_failure_callback=notify_failure,  # speaks where no task's callback did: after a kill, say
     tags=["q08", "clickhouse"],
     doc_md=doc_md("q08"),
 ) as dag:

@@ -1,4 +1,4 @@
-"""Registers with Airflow what DAG files do not import by name."""
+"""Registers with Airflow what it cannot find by itself: a deadline's reference, a middleware, the Answers page."""
 
 import logging
 import traceback

@@ -61,9 +61,9 @@ def uncommitted(topic: str, group: str) -> Find:
 
 
 def posted_messages(place: Mapping[str, Any]) -> Find:
-    """Find the message at {"topic", "topic_id", "partition", "offset"}, or with "last" those from `offset` to `last`.
+    """Make the `find` that selects the message at {"topic", "topic_id", "partition", "offset"}, with "last" those up to it.
 
-    :raises include.flight_status.broker.MessageGone: the topic is gone, or was made again: another message is there now
+    :raises include.flight_status.broker.MessageGone: the place names none, or the topic is gone, or was made again
     """
 
     def find(opts: Options, client: Client) -> list[Slice]:

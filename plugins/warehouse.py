@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def open_warehouse(clickhouse_conn_id: str = "clickhouse_default") -> Iterator[Client]:
     """Open the warehouse with the official `ClickHouseHook`; waits while it is down.
 
-    A task that opens it belongs in the pool `warehouse`, which bounds how much the warehouse has to do at a time.
+    A task that reads or writes much belongs in a pool that bounds how much the warehouse has to do: `warehouse`, or `fleet`.
 
     :raises include.flights.warehouse.WarehouseUnavailable: after a minute
     """

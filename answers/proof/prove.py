@@ -88,7 +88,7 @@ def _make_exercise(faults: list[Fault], fault_id: str | None, to: Path | None) -
     make_exercise(ROOT, fault, to)
     Console().print(
         f"[bold]{escape(str(to))}[/] misbehaves: {escape(fault.symptom)}\n"
-        f"Hand it out: {TICKET} says the same. `cd` into it, then `.venv/bin/answers prove {fault.claim}`: failing; repaired, "
+        f"Hand it out: {TICKET} says the same. `cd` into it, then `.venv/bin/answers prove {fault.claim}`: failed; repaired, "
         "proven. `git diff` there shows what was changed. docs/exercises.md says more.",
         highlight=False,
         soft_wrap=True,

@@ -1,6 +1,6 @@
-"""Reads the broker as consumers do: topics, offsets, slices of a partition. It joins no consumer group.
+"""Speaks to the broker: topics, offsets, slices of a partition, commits. It subscribes to nothing.
 
-A client's options are the `extra` of the Airflow connection `kafka_default`, see `options`.
+A client's options are the `extra` of the Airflow connection `kafka_default`, see `plugins.kafka.options`.
 """
 
 from __future__ import annotations

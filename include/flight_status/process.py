@@ -1,7 +1,7 @@
 """Processes messages: whichever way a message was announced, the one function here gives it its effect.
 
-At least once, and deduplicated: what is known by (topic, partition, offset) is skipped, what comes twice with one event id
-has one effect. A message that is no event becomes a dead letter first, and is noted after.
+At least once, and deduplicated. What is known by topic, topic id, partition and offset is skipped. What comes twice with one
+event id has one effect. A message that is no event becomes a dead letter first, and is noted after.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def process_slices(opts: broker.Options, client: Client, wanted: Iterable[broker
     :param client: of the warehouse
     :param run_id: of the run that does it, DAG/RUN; its retry finds what the first try has done
     :returns: what the run has handled, over all its tries: {"offsets": {"TOPIC-PARTITION": [[first, last], ...]},
-        "applied": count, "dead": count}; small, for XCom
+        "applied": count, "dead": count, "at": instant}; small, for XCom
     """
     create_tables(client)
     ids: dict[str, str] = {}

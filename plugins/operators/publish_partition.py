@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class PublishPartitionOperator(BaseOperator):
     """Load what the Spark job wrote: staging tables -> validation -> atomic REPLACE PARTITION.
 
-    :param landed: what `include.flights.feed.land_interval` returned: folder, rows, first_day, last_day (templated)
-    :param layout: "days", or a slice's: "carriers", "chunks" (include.flights.warehouse.LAYOUTS)
+    :param landed: what `include.flights.feed.land_interval` returned: folder, rows, first_day, last_day, slice (templated)
+    :param layout: "days", "generated" (question 7), or a slice's: "carriers", "chunks" (include.flights.warehouse.LAYOUTS)
     :param outlets: the report goes with the event of each asset
     :param tables: of the layout, those to publish; all when None (templated)
     :param clickhouse_conn_id: the warehouse; the official `ClickHouseHook` opens it

@@ -33,7 +33,7 @@ class KafkaEventsProducer(KafkaSharedStreamProducer):
         self._polling = threading.Lock()
 
     async def open_stream(self) -> AsyncIterator[tuple[Any, KafkaBrokerPayload]]:
-        """Yield, per partition with new messages, {"topic", "partition", "first", "last"}; commit through `last`."""
+        """Yield {"topic", "partition", "first", "last"} of a partition with new messages, and the place to commit once stored."""
         from airflow.providers.apache.kafka.hooks.consume import KafkaConsumerHook
         from confluent_kafka import Consumer
 
