@@ -18,7 +18,7 @@ RUN --mount=type=cache,target=/root/.cache/uv \
     --require-hashes --constraint requirements.txt --group airflow ${KUBERNETES:+--group kubernetes}
 
 
-FROM python:3.13-slim-trixie AS platform
+FROM python:3.13-slim-trixie
 
 RUN apt-get update \
  && apt-get install -y --no-install-recommends git openjdk-21-jre-headless \
@@ -31,7 +31,6 @@ COPY --from=packages /opt/venv /opt/venv
 ENV JAVA_HOME=/opt/java \
     SPARK_HOME=/opt/spark \
     SPARK_CONF_DIR=/opt/airflow/config/spark \
-    ANSWERS_SPARK_ARCHIVES=/opt/spark-archives \
     AIRFLOW_HOME=/opt/airflow \
     PYTHONPATH=/opt/airflow:/opt/airflow/config \
     PATH=/opt/venv/bin:/opt/spark/bin:$PATH \
@@ -45,28 +44,6 @@ RUN ln -s "$(python -c 'import importlib.util as u; print(u.find_spec("pyspark")
  && useradd --uid 50000 --create-home airflow \
  && install -d -o airflow -g airflow /opt/airflow /opt/airflow/data /opt/airflow/logs
 WORKDIR /opt/airflow
-
-
-# What the making of the class archive reads. The next stage is repeated when one of these files has changed, and not with every edit.
-FROM platform AS training
-COPY include include
-COPY plugins plugins
-COPY answers answers
-RUN mkdir /training && cp -r --parents include/*.py include/flights plugins/__init__.py plugins/spark_start.py answers/*.py answers/stack /training
-
-
-# One real day's job, whose classes a day's Spark jobs start from (plugins/spark_start.py). Without an archive they are slower and
-# nothing else, so a Java that makes none does not stop the build.
-FROM platform AS archive
-COPY --from=training /training .
-RUN install -d /opt/spark-archives \
- && (SPARK_LOCAL_IP=127.0.0.1 python -m answers.stack.spark_archive --now \
- || echo "Spark's jobs in this image start without a class archive") \
- && rm -f /opt/spark-archives/lock
-
-
-FROM platform
-COPY --from=archive /opt/spark-archives /opt/spark-archives
 COPY config config
 COPY plugins plugins
 COPY include include

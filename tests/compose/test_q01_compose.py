@@ -1,6 +1,5 @@
 """Question 1 on the docker compose stack: Celery workers, Spark standalone, ClickHouse server."""
 
-import json
 import re
 
 import httpx
@@ -111,23 +110,3 @@ def test_no_secret_is_in_any_log(stack, runs):
     assert len(logs) > 10_000
     secrets = {key: value for key, value in stack.settings.items() if key != "UI_PORT"}
     assert [key for key, value in secrets.items() if value in logs] == []
-
-
-@pytest.mark.claim("7.6")
-def test_the_image_carries_the_class_archive_that_a_days_job_starts_from(stack, runs):
-    """On a worker: it is found, Spark's defaults still count, and the JVM loads Spark's classes from it."""
-    code = (
-        "import json, plugins.spark_start as start; from include.flights.spark import SMALL_JOB; "
-        "print(json.dumps(start.prepare_start(SMALL_JOB)))"
-    )
-    worker = ("exec", "-T", "airflow-worker")
-    variables, properties = json.loads(stack.run(*worker, "python", "-c", code))
-    assert properties == "/opt/airflow/config/spark/spark-defaults.conf"
-    assert re.search(r"-XX:SharedArchiveFile=/opt/spark-archives/\w+-\d+-\w+\.archive$", variables["SPARK_SUBMIT_OPTS"])
-    variables["SPARK_SUBMIT_OPTS"] += " -Xlog:class+load"
-    environment = [f"{name}={value}" for name, value in variables.items()]
-    loaded = stack.run(*worker, "env", *environment, "sh", "-c", "spark-submit --version 2>&1").decode().splitlines()
-    sources = [
-        line.rpartition("source: ")[2] for line in loaded if " org.apache.spark." in line and "Lambda" not in line
-    ]
-    assert sources.count("shared objects file (top)") > 0.9 * len(sources) > 10

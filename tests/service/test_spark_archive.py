@@ -1,7 +1,6 @@
 """The class archive of a real JVM: a real job makes it once, a real job starts from it, and nothing half-made stays."""
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -131,18 +130,3 @@ def test_what_a_killed_builder_left_is_removed_by_the_next(tmp_path, monkeypatch
     with spark_archive.only_builder(tmp_path) as lock, pytest.raises(OSError, match="are free"):
         spark_archive.make_archive(tmp_path, lock, gently=True)
     assert [file.name for file in tmp_path.iterdir()] == ["lock"], "and without room nothing is begun"
-
-
-def test_the_stage_that_makes_the_class_archive_has_every_file_that_it_reads():
-    """The Dockerfile gives that stage few files, so that few edits repeat the making."""
-    (line,) = re.findall(r"cp -r --parents (.+) /training$", (PROJECT / "Dockerfile").read_text(), flags=re.M)
-    given = {file for pattern in line.split() for path in PROJECT.glob(pattern) for file in (path, *path.rglob("*"))}
-    code = (
-        "import sys, answers.stack.spark_archive, include.flights.feed, include.flights.transform; "
-        "print(*[module.__file__ for module in list(sys.modules.values()) if getattr(module, '__file__', None)], sep='\\n')"
-    )
-    imported = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
-    own = {Path(file) for file in imported.stdout.split("\n")[:-1]}
-    read = {file for file in own if file.is_relative_to(PROJECT) and ".venv" not in file.parts}
-    assert PROJECT / "plugins/spark_start.py" in read
-    assert read <= given
