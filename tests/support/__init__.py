@@ -184,13 +184,15 @@ def catching(folder: Path) -> Iterator[Any]:
 @contextmanager
 def loose_session() -> Iterator[Any]:
     """Give a session of the metadata database that checks no foreign keys and is rolled back."""
-    from airflow.utils.session import create_session
-    from sqlalchemy import text
+    from airflow import settings
+    from sqlalchemy.orm import Session
 
-    with create_session() as session:
+    # One connection all the time: after a rollback a session may get another one, and this one would never check keys again.
+    with settings.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
         try:
-            session.execute(text("PRAGMA foreign_keys = OFF"))
-            yield session
+            with Session(connection, expire_on_commit=False) as session:
+                yield session
         finally:
-            session.rollback()
-            session.execute(text("PRAGMA foreign_keys = ON"))  # the connection goes back to its pool
+            connection.rollback()
+            connection.exec_driver_sql("PRAGMA foreign_keys = ON")  # it goes back to its pool
