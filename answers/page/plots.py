@@ -49,6 +49,10 @@ def _latency(result: dict[str, Any]) -> Bars:
     return [(f"{way}, {share}", each[share]) for way, each in result["latency_s"].items() for share in ("p50", "p95")]
 
 
+def _pauses(result: dict[str, Any]) -> Bars:
+    return list(result["longest_pause_s"].items())
+
+
 # By name: the question, the title, the unit, the numbers, and the number that they are held against.
 PLOTS: dict[str, tuple[str, str, str, Callable[[dict[str, Any]], Bars], str | None]] = {
     "fleet": ("q04", "Until the critical path is published", "s", _priorities, None),
@@ -60,6 +64,7 @@ PLOTS: dict[str, tuple[str, str, str, Callable[[dict[str, Any]], Bars], str | No
     "scheduling": ("q07", "Tasks of one DAG, one after the other", "tasks/s", _systems, None),
     "celery": ("q07", "The same by way of Celery", "tasks/s", _systems, None),
     "q07_kills": ("q07", "Until the day is whole after a kill; no row lost or doubled", "s", _kills, None),
+    "deploys": ("q10", "Between the starts of two tasks under load, at most", "s", _pauses, None),
 }
 
 

@@ -283,6 +283,9 @@ def test_plots_have_the_numbers_that_were_recorded(shown):
     kills = {bar["label"]: bar["value"] for bar in shown["plots/q07_kills"]["bars"]}
     assert kills["api server"] == 59
     assert "scale" not in kills
+    pauses = json.loads((PROJECT / "bench/results/deploys.json").read_text())["result"]["longest_pause_s"]
+    assert {bar["label"]: bar["value"] for bar in shown["plots/deploys"]["bars"]} == pauses
+    assert "deploy" in pauses
     weeks = shown["plots/compliance"]["bars"]
     lines = (PROJECT / "docs/images/sla.txt").read_text().splitlines()
     assert weeks[0] == {"label": "2012-12-31", "value": pytest.approx(100 * 5 / 6, abs=0.1)}
