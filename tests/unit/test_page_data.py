@@ -281,15 +281,12 @@ def test_plots_have_the_numbers_that_were_recorded(shown):
     assert bars["alone, transform spark"] == stages["result"]["alone"]["transform_spark"]["cpu_s_a_gb"]
     assert stages["machine"]["command"] in shown["plots/stages"]["made"]
     kills = {bar["label"]: bar["value"] for bar in shown["plots/q07_kills"]["bars"]}
-    assert kills["api server"] == 59
-    assert "scale" not in kills
-    pauses = json.loads((PROJECT / "bench/results/deploys.json").read_text())["result"]["longest_pause_s"]
-    assert {bar["label"]: bar["value"] for bar in shown["plots/deploys"]["bars"]} == pauses
-    assert "deploy" in pauses
-    weeks = shown["plots/compliance"]["bars"]
-    lines = (PROJECT / "docs/images/sla.txt").read_text().splitlines()
-    assert weeks[0] == {"label": "2012-12-31", "value": pytest.approx(100 * 5 / 6, abs=0.1)}
-    assert len(weeks) == len(lines)
+    assert (kills["api server"], kills.get("scale")) == (59, None)
+    deploys = json.loads((PROJECT / "bench/results/deploys.json").read_text())["result"]["longest_pause_s"]
+    assert {bar["label"]: bar["value"] for bar in shown["plots/deploys"]["bars"]} == deploys
+    weeks, lines = shown["plots/compliance"]["bars"], (PROJECT / "docs/images/sla.txt").read_text().splitlines()
+    assert (weeks[0]["label"], len(weeks)) == ("2012-12-31", len(lines))
+    assert weeks[0]["value"] == pytest.approx(100 * 5 / 6, abs=0.1)
     assert set(plots.PLOTS) | {"compliance"} == {name.removeprefix("plots/") for name in shown if "plots/" in name}
 
 
