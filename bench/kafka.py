@@ -9,10 +9,9 @@ import signal
 import subprocess
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
-from functools import partial
 
 from bench.fleet import BUNDLES, live, until
 from bench.harness import PROJECT
@@ -102,11 +101,8 @@ def _delays(settings, opts: dict, topic: str, known: set, patience: float) -> tu
 
 
 @contextmanager
-def _alone(airflow, way: str, awake: Callable[[], object]) -> Iterator[None]:
-    """Pause the DAGs of the other ways meanwhile, so that each way is measured with the machine to itself.
-
-    :param awake: waits until the way works: a DAG's watcher begins some time after the DAG was unpaused
-    """
+def _alone(airflow, way: str) -> Iterator[None]:
+    """Pause the DAGs of the other ways meanwhile, so that each way is measured with the machine to itself."""
     from answers.operate import audit
 
     dags = {each: dag_id for each, (dag_id, _) in audit.DAGS.items()} | {"stock": "kafka_stock"}
@@ -117,7 +113,6 @@ def _alone(airflow, way: str, awake: Callable[[], object]) -> Iterator[None]:
     for dag_id in others:
         airflow.pause(dag_id)
     try:
-        awake()
         yield
     finally:
         for dag_id in others:
@@ -125,7 +120,10 @@ def _alone(airflow, way: str, awake: Callable[[], object]) -> Iterator[None]:
 
 
 def _wake(settings, opts: dict, topic: str) -> None:
-    """Send one message and wait a minute for its effect: the stock trigger may lose it."""
+    """Send one message and wait a minute for its effect: the stock trigger may lose it.
+
+    A DAG's watcher begins some time after the DAG was unpaused, which is not to be measured.
+    """
     before = len(_effects(settings, topic))
     _send(opts, topic, 1)
     for _ in poll(60):
@@ -136,7 +134,8 @@ def _wake(settings, opts: dict, topic: str) -> None:
 def _latency(airflow, settings, opts: dict, topics: dict, way: str) -> dict:
     """Send one message every two seconds; the warehouse is asked after the last one only."""
     topic = topics[way]
-    with _alone(airflow, way, partial(_wake, settings, opts, topic)):
+    with _alone(airflow, way):
+        _wake(settings, opts, topic)
         known = set(_sent(opts, topic))
         _send(opts, topic, STEADY, 0.5)
         delays, without, _ = _delays(settings, opts, topic, known, 20)
@@ -179,8 +178,8 @@ def _burst(airflow, settings, opts: dict, topics: dict, way: str) -> dict:
     """Send messages as fast as they go, then none."""
     name = way.removesuffix(" in batches")
     topic, count = topics[name], BURSTS[way]
-    awake = partial(_wake, settings, opts, topic)
-    with _alone(airflow, name, awake), _relay_in_batches(settings) if name != way else nullcontext():
+    with _alone(airflow, name), _relay_in_batches(settings) if name != way else nullcontext():
+        _wake(settings, opts, topic)
         known = set(_sent(opts, topic))
         _send(opts, topic, count)
         _, without, speed = _delays(settings, opts, topic, known, 60)

@@ -137,7 +137,7 @@ def members(kafka, group: str) -> int:
 
 @pytest.mark.claim("5.1")
 def test_a_trigger_that_is_cancelled_while_it_ends_leaves_its_group(kafka):
-    """Else its consumer stays a member for minutes, and the commit of the run that it started is refused as long."""
+    """Leave no consumer behind. It would be a member for minutes, and the commit of the run that it started refused as long."""
     from airflow.providers.apache.kafka.triggers.await_message import sync_to_async
 
     from plugins.triggers.kafka_messages import KafkaMessageTrigger

@@ -35,14 +35,14 @@ def kafka(stack):
 
 
 def audit(stack) -> dict:
-    """The accounts by way."""
+    """Return the accounts by way."""
     done = stack.answers("kafka", "audit", "--json", check=False)
     assert done.stdout, done.stderr
     return {each["way"]: each for each in json.loads(done.stdout)}
 
 
 def settled(stack):
-    """The accounts, once nothing waits any more; what is lost and doubled is for the test to say."""
+    """Return the accounts, once nothing waits any more. What is lost and doubled is for the test to say."""
     accounts: list[dict] = []
 
     def look():
@@ -51,7 +51,7 @@ def settled(stack):
         return accounts and not any(each["lag"] or each["untracked"] for each in accounts)
 
     def seen():
-        """What a failure must tell: runs that have not succeeded, and the last words of their tasks."""
+        """Tell which runs have not succeeded, and what their tasks said last."""
         return "\n".join([str(accounts), *unsuccessful(stack.airflow)])
 
     wait_for("the backlog to empty", look, 420 if LONG else 150, pause=1, seen=seen)
@@ -59,7 +59,7 @@ def settled(stack):
 
 
 def unsuccessful(airflow: Airflow):
-    """Each task of a run that failed or is unfinished: where it is, its tries, and the end of its log."""
+    """Yield of each task of a run that failed or is unfinished: its state, its tries, and the end of its logs."""
     for dag_id, _ in DAGS.values():
         for run in airflow.runs(dag_id, state=["failed", "queued", "running"]):
             run_id = run["dag_run_id"]

@@ -7,12 +7,10 @@ class Scheduler:
     """The asset manager and one look of the scheduler, for the report of a carrier."""
 
     def __init__(self, database, carrier: str) -> None:
-        from sqlalchemy import create_engine, event
+        from sqlalchemy import create_engine
         from sqlalchemy.orm import Session
 
         self._engine = create_engine(f"sqlite:///{database}")
-        # As Airflow's own engine: what belongs to a run goes with it. Its number is given to the next run.
-        event.listen(self._engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys = ON"))
         self._session = lambda: Session(self._engine)
         self.asset, self.dag_id = f"fleet.published.{carrier}", f"fleet_report_{carrier}"
 

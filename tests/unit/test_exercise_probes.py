@@ -29,7 +29,7 @@ def tree_of(file: Path) -> ast.Module:
 
 
 def names_of(module: str) -> set[str]:
-    """The names that a module of the project defines or imports, and the modules below it."""
+    """Return the names that a module of the project defines or imports, and the modules below it."""
     path = ROOT / module.replace(".", "/")
     below = {each.stem for each in path.glob("*.py")} | {each.name for each in path.glob("*/")}
     file = path.with_suffix(".py") if path.with_suffix(".py").is_file() else path / "__init__.py"
@@ -53,7 +53,7 @@ def attributes_of(tree: ast.Module, name: str) -> set[str]:
 
 
 def catchers(tree: ast.Module) -> Iterator[str]:
-    """The names of the receivers that `with p.catcher(...) as NAME` makes."""
+    """Yield the names of the receivers that `with p.catcher(...) as NAME` makes."""
     for node in ast.walk(tree):
         if isinstance(node, ast.withitem) and isinstance(node.optional_vars, ast.Name):
             called = node.context_expr

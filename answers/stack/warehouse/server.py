@@ -15,7 +15,7 @@ ANSWERING = 1  # seconds for the answers of those that were killed
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server. When it is stopped, queries that do not end are killed: their clients get an error that says why."""
+    """Serve as uvicorn does. When it is stopped, queries that do not end are killed: their clients get an error that says why."""
 
     def __init__(self, engine: Engine, application: Application, port: int) -> None:
         self._engine = engine
